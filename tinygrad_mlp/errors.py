@@ -1,0 +1,92 @@
+"""The exception tree: every error the package raises on purpose.
+
+    TinygradMlpError
+    ├── ShapeError (ValueError)            shapes that do not fit together
+    ├── DTypeError (TypeError)             data of a kind the engine cannot take or differentiate
+    ├── ArgumentError (ValueError)         an option outside the values it can take
+    ├── GradientError (RuntimeError)       a backward pass that cannot be right
+    │   ├── ReleasedGraphError             a second walk over a graph whose values were let go
+    │   └── ChangedValueError              a value that a rule needs was overwritten after it was recorded
+    ├── StateError (ValueError)            a state dict that does not fit its module or optimizer
+    ├── MissingExtraError (ImportError)    an optional library is not installed
+    └── DataNotFoundError (FileNotFoundError)
+        └── ChecksumError                  the file is there, its content is not what was published
+
+Each also derives from the built-in exception that callers would look for, so ``except ValueError`` keeps working.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ArgumentError",
+    "ChangedValueError",
+    "ChecksumError",
+    "DTypeError",
+    "DataNotFoundError",
+    "GradientError",
+    "MissingExtraError",
+    "ReleasedGraphError",
+    "ShapeError",
+    "StateError",
+    "TinygradMlpError",
+    "did_you_mean",
+]
+
+
+class TinygradMlpError(Exception):
+    """Base of every exception that this package raises on purpose."""
+
+
+class ShapeError(TinygradMlpError, ValueError):
+    """Shapes that do not fit together; the message names both and the axis."""
+
+
+class DTypeError(TinygradMlpError, TypeError):
+    """Data of a kind that the engine cannot hold or differentiate."""
+
+
+class ArgumentError(TinygradMlpError, ValueError):
+    """An option outside the values it can take."""
+
+
+class GradientError(TinygradMlpError, RuntimeError):
+    """A backward pass that cannot give the right answer."""
+
+
+class ReleasedGraphError(GradientError):
+    """A second walk over a graph whose kept values were released by the first."""
+
+
+class ChangedValueError(GradientError):
+    """A value that a gradient rule needs was overwritten after the op recorded it."""
+
+
+class StateError(TinygradMlpError, ValueError):
+    """A state dict that does not fit; the message lists every difference at once."""
+
+
+class MissingExtraError(TinygradMlpError, ImportError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+
+class DataNotFoundError(TinygradMlpError, FileNotFoundError):
+    """A data set's files are nowhere to be found; the message lists the ways to provide them."""
+
+
+class ChecksumError(DataNotFoundError):
+    """A data file's content differs from what its publisher released."""
+
+
+def did_you_mean(what: str, given: object, valid: Iterable[str]) -> str:
+    """One sentence naming a wrong option, its nearest valid spelling and all valid ones.
+
+    >>> did_you_mean("optimizer", "adma", ["sgd", "adam"])
+    "unknown optimizer 'adma'; did you mean 'adam'? Valid: adam, sgd"
+    """
+    names = sorted(valid)
+    near = difflib.get_close_matches(str(given), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"unknown {what} {given!r}{hint} Valid: {', '.join(names)}"

@@ -1,0 +1,3 @@
+from typing import Any
+Graph = Any
+def graph_of(x, **options): ...

@@ -1,0 +1,474 @@
+"""Arithmetic, powers, and choosing between values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..samples import Domain, Elementwise
+from ..tape import Array, Traced
+from .declare import stands_for
+from .elementwise import elementwise
+from .kernels import magnitude
+
+__all__ = [
+    "abs",
+    "add",
+    "at_least",
+    "at_most",
+    "clamp",
+    "div",
+    "gate",
+    "larger",
+    "log",
+    "maximum",
+    "minimum",
+    "mul",
+    "neg",
+    "pow",
+    "pow_by_base",
+    "pow_by_exponent",
+    "power",
+    "power_by",
+    "sign",
+    "smaller",
+    "sqrt",
+    "square",
+    "sub",
+    "ties",
+    "where",
+    "zdiv",
+    "zmul",
+]
+
+_TWO = Elementwise((Domain(), Domain()))
+_POSITIVE = Domain(0.05, 5.0)
+
+
+@elementwise(
+    vjp=(lambda g: g, lambda g: g),
+    numpy=np.add,
+    reference=lambda mp, a, b: a + b,
+    samples=_TWO,
+    scalar="({0} + {1})",
+    latex="{0} + {1}",
+    passes_on=True,
+    floats=False,
+)
+def add(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """``a + b``."""
+    return np.add(a, b, out=out)
+
+
+@elementwise(
+    vjp=(lambda g: g, lambda g: neg(g)),
+    numpy=np.subtract,
+    reference=lambda mp, a, b: a - b,
+    samples=_TWO,
+    scalar="({0} - {1})",
+    latex="{0} - {1}",
+    passes_on=True,
+    floats=False,
+)
+def sub(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """``a - b``."""
+    return np.subtract(a, b, out=out)
+
+
+@elementwise(
+    vjp=(lambda g, b: mul(g, b), lambda g, a: mul(g, a)),
+    numpy=np.multiply,
+    reference=lambda mp, a, b: a * b,
+    samples=_TWO,
+    scalar="({0} * {1})",
+    latex=r"{0} \cdot {1}",
+    floats=False,
+)
+def mul(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """``a * b``."""
+    return np.multiply(a, b, out=out)
+
+
+@elementwise(
+    vjp=(lambda g: neg(g),),
+    numpy=np.negative,
+    reference=lambda mp, x: -x,
+    samples=Elementwise(),
+    scalar="(-{0})",
+    latex="-{0}",
+    floats=False,
+)
+def neg(x: Array, *, out: Array | None = None) -> Array:
+    """``-x``."""
+    return np.negative(x, out=out)
+
+
+# --- products in which an exact zero wins ------------------------------------------------------------------------------
+
+
+def _repair(q: Any, g: Any) -> Any:
+    # A sum of squares is NaN exactly when some element is: one pass decides whether a repair is due at all.
+    flat = np.ravel(q, order="K")
+    with np.errstate(over="ignore", invalid="ignore"):
+        spoilt = flat.dot(flat)
+    if spoilt == spoilt:
+        return q
+    q = np.asarray(q)
+    np.copyto(q, 0, where=np.isnan(q) & (np.asarray(g) == 0))
+    return q
+
+
+@elementwise(
+    vjp=(lambda g, d: zmul(g, d), lambda g, z: zmul(g, z)),
+    reference=lambda mp, z, d: z * d,
+    samples=_TWO,
+    scalar="({0} == 0 ? 0 : {0} * {1})",
+    latex=r"{0} \cdot {1}",
+)
+def zmul(z: Array, d: Array, *, out: Array | None = None) -> Array:
+    """``z * d``, but 0 wherever ``z`` is exactly 0, even if ``d`` is infinite or NaN.
+
+    Rules of ops whose derivative can be infinite multiply with this, so that a branch that was not taken (incoming
+    gradient 0) cannot turn the whole gradient into NaN.
+    """
+    return _repair(np.multiply(z, d, out=out), z)  # type: ignore[no-any-return]
+
+
+@elementwise(
+    vjp=(lambda g, d: zdiv(g, d), lambda g, y, d: neg(zdiv(zmul(g, y), d))),
+    reference=lambda mp, z, d: z / d,
+    samples=Elementwise((Domain(), Domain(avoid=(0.0,), margin=0.2))),
+    scalar="({0} == 0 ? 0 : {0} / {1})",
+    latex=r"\frac{{{0}}}{{{1}}}",
+)
+def zdiv(z: Array, d: Array, *, out: Array | None = None) -> Array:
+    """``z / d``, but 0 wherever ``z`` is exactly 0, even if ``d`` is 0."""
+    return _repair(np.true_divide(z, d, out=out), z)  # type: ignore[no-any-return]
+
+
+@elementwise(
+    vjp=(lambda g, b: zdiv(g, b), lambda g, y, b: neg(zdiv(zmul(g, y), b))),
+    numpy=np.true_divide,
+    reference=lambda mp, a, b: a / b,
+    samples=Elementwise((Domain(), Domain(avoid=(0.0,), margin=0.2))),
+    scalar="({0} / {1})",
+    latex=r"\frac{{{0}}}{{{1}}}",
+)
+def div(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """``a / b``, true division."""
+    return np.true_divide(a, b, out=out)
+
+
+# --- powers ------------------------------------------------------------------------------------------------------------
+
+
+@elementwise(
+    vjp=(lambda g, x: mul(g, mul(x, 2.0)),),
+    numpy=np.square,
+    reference=lambda mp, x: x * x,
+    samples=Elementwise(),
+    scalar="({0} * {0})",
+    latex="{0}^2",
+    floats=False,
+)
+def square(x: Array, *, out: Array | None = None) -> Array:
+    """``x * x``."""
+    return np.multiply(x, x, out=out)
+
+
+@elementwise(
+    vjp=(lambda g, y: zmul(g, zdiv(0.5, abs(y))),),
+    numpy=np.sqrt,
+    reference=lambda mp, x: mp.sqrt(x),
+    samples=Elementwise((_POSITIVE,)),
+    scalar="sqrt({0})",
+    latex=r"\sqrt{{{0}}}",
+)
+def sqrt(x: Array, *, out: Array | None = None) -> Array:
+    """The square root; its derivative ``0.5 / |sqrt(x)|`` is +inf at 0."""
+    return np.sqrt(x, out=out)
+
+
+@elementwise(
+    vjp=(lambda g, x: zdiv(g, x),),
+    numpy=np.log,
+    reference=lambda mp, x: mp.log(x),
+    samples=Elementwise((_POSITIVE,)),
+    scalar="log({0})",
+    latex=r"\ln {0}",
+)
+def log(x: Array, *, out: Array | None = None) -> Array:
+    """The natural logarithm."""
+    return np.log(x, out=out)
+
+
+@elementwise(
+    name="pow_by_number",
+    vjp=(lambda g, x, exponent: zmul(g, _power_slope(x, exponent)),),
+    reference=lambda mp, x, *, exponent: x**exponent,
+    samples=Elementwise((_POSITIVE,), params=((("exponent", 3),), (("exponent", -2),), (("exponent", 0.5),))),
+    latex="{0}^{{{exponent}}}",
+    floats=False,
+)
+def power_by(x: Array, *, exponent: float) -> Array:
+    """``x ** exponent`` for a plain number; integers by repeated multiplication, so negative ``x`` is exact."""
+    return x**exponent
+
+
+def _power_slope(x: Any, exponent: float) -> Any:
+    if exponent == 0:
+        return mul(x, 0.0)
+    if exponent >= 0.5 or exponent == int(exponent):
+        return mul(power_by(x, exponent=exponent - 1), float(exponent))
+    # Here exponent - 1 would be rounded, and a large log x would magnify the rounding.
+    return where(ties(x, 0.0), float(exponent) * np.inf, div(mul(power_by(x, exponent=exponent), float(exponent)), x))
+
+
+@elementwise(
+    name="pow",
+    vjp=(
+        lambda g, base, exponent: zmul(g, pow_by_base(base, exponent)),
+        lambda g, base, exponent: zmul(g, pow_by_exponent(base, exponent)),
+    ),
+    numpy=np.float_power,
+    reference=lambda mp, base, exponent: base**exponent,
+    samples=Elementwise((_POSITIVE, Domain())),
+    scalar="pow({0}, {1})",
+    latex="{0}^{{{1}}}",
+    floats=False,
+)
+def power(base: Array, exponent: Array, *, out: Array | None = None) -> Array:
+    """``base ** exponent``, both arrays."""
+    return np.power(base, exponent, out=out)
+
+
+@elementwise(
+    vjp=(
+        lambda g, base, exponent: zmul(g, zmul(exponent, pow_by_base(base, sub(exponent, 1.0)))),
+        lambda g, base, exponent: zmul(
+            g, add(power(base, sub(exponent, 1.0)), zmul(pow_by_base(base, exponent), log(base)))
+        ),
+    ),
+    reference=lambda mp, base, exponent: exponent * base ** (exponent - 1),
+    samples=Elementwise((_POSITIVE, Domain())),
+    latex=r"{1} \, {0}^{{{1} - 1}}",
+)
+def pow_by_base(base: Array, exponent: Array) -> Array:
+    """The derivative of ``base ** exponent`` by ``base``; 0 where ``exponent`` is 0, whatever the base."""
+    base, exponent = np.broadcast_arrays(base, exponent)
+    with np.errstate(all="ignore"):
+        lowered = np.power(base, exponent - 1)
+        # Below 0.5, exponent - 1 is rounded: divide the value instead, where the division is defined.
+        divided = np.power(base, exponent) / base
+        usable = (exponent < 0.5) & np.isfinite(divided) & (base != 0)
+        slope = exponent * np.where(usable, divided, lowered)
+    return np.where(exponent == 0, np.zeros((), slope.dtype), slope)
+
+
+@elementwise(
+    vjp=(
+        lambda g, base, exponent: zmul(
+            g, add(power(base, sub(exponent, 1.0)), zmul(pow_by_base(base, exponent), log(base)))
+        ),
+        lambda g, y, base: zmul(g, zmul(y, log(base))),
+    ),
+    reference=lambda mp, base, exponent: base**exponent * mp.log(base),
+    samples=Elementwise((_POSITIVE, Domain())),
+    latex=r"{0}^{{{1}}} \ln {0}",
+)
+def pow_by_exponent(base: Array, exponent: Array) -> Array:
+    """The derivative of ``base ** exponent`` by ``exponent``; 0 at base 0 with exponent >= 0, NaN for negative bases."""
+    base, exponent = np.broadcast_arrays(base, exponent)
+    with np.errstate(all="ignore"):
+        value = np.power(base, exponent)
+        slope = value * np.log(base)
+    zero = np.zeros((), slope.dtype)
+    vanishing = ((base == 0) & (exponent >= 0)) | ((value == 0) & (base > 0))
+    return np.where(vanishing, zero, slope)
+
+
+@stands_for(np.power)
+def pow(base: Any, exponent: Any) -> Any:
+    """``base ** exponent``, elementwise.
+
+    At singular points the limits are taken: 0 ** 0 is 1 with derivative 0 by the base; the derivative by the exponent
+    is 0 at base 0 and NaN for negative bases. Source of the table: IEEE 754 pow, and continuity where IEEE is silent.
+    """
+    kind = type(exponent)
+    if (kind is int or kind is float) and isinstance(base, Traced):
+        if exponent == 2:
+            return square(base)
+        if base.data.dtype.kind not in "fc" and (kind is float or exponent < 0):
+            return power(mul(base, 1.0), exponent)
+        return power_by(base, exponent=exponent)
+    return power(base, exponent)
+
+
+# --- choosing ----------------------------------------------------------------------------------------------------------
+
+
+def _no_slope(g: Any) -> Any:
+    return np.zeros(g.shape, g.dtype)
+
+
+@elementwise(
+    vjp=(_no_slope,),
+    numpy=np.sign,
+    reference=lambda mp, x: mp.sign(x),
+    samples=Elementwise((Domain(avoid=(0.0,)),)),
+    scalar="(({0} > 0) - ({0} < 0))",
+    latex=r"\operatorname{{sign}}({0})",
+    floats=False,
+)
+def sign(x: Array, *, out: Array | None = None) -> Array:
+    """-1, 0 or 1; the derivative is 0 everywhere."""
+    return np.sign(x, out=out)
+
+
+@elementwise(
+    vjp=(lambda g, x: mul(g, sign(x)),),
+    numpy=(np.absolute, np.fabs),
+    reference=lambda mp, x: x if x >= 0 else -x,
+    samples=Elementwise((Domain(avoid=(0.0,)),)),
+    scalar="fabs({0})",
+    latex=r"\lvert {0} \rvert",
+    floats=False,
+)
+def abs(x: Array) -> Array:
+    """``|x|``; derivative 0 at the kink."""
+    return magnitude(x)
+
+
+@elementwise(
+    vjp=(None, None),
+    samples=Elementwise((Domain(), Domain())),
+    reference=lambda mp, a, b: a == b,
+    floats=False,
+)
+def ties(a: Array, b: Array) -> Array:
+    """Where ``a`` equals ``b``, NaN being equal to NaN. A mask chosen at a kink is a constant: no gradient."""
+    return (a == b) | (np.isnan(a) & np.isnan(b))
+
+
+@elementwise(
+    vjp=(
+        None,
+        lambda g, condition: where(condition, g, 0.0),
+        lambda g, condition: where(condition, 0.0, g),
+    ),
+    reference=lambda mp, condition, a, b: a if condition else b,
+    samples=Elementwise((Domain(avoid=(0.0,)), Domain(), Domain())),
+    scalar="({0} ? {1} : {2})",
+    latex=r"\begin{{cases}} {1} & {0} \\ {2} & \text{{else}} \end{{cases}}",
+    numpy=np.where,
+    floats=False,
+)
+def where(condition: Array, a: Array, b: Array) -> Array:
+    """``a`` where ``condition`` holds, else ``b``; the gradient goes to the one chosen, the condition has none."""
+    return np.where(condition, a, b)
+
+
+@elementwise(
+    vjp=(lambda g, y: gate(g, y), None),
+    reference=lambda mp, z, y: z if y > 0 else 0 * z,
+    samples=Elementwise((Domain(), Domain(avoid=(0.0,)))),
+    scalar="({1} > 0 ? {0} : 0)",
+    latex=r"{0} \, [{1} > 0]",
+)
+def gate(z: Array, open: Array) -> Array:
+    """``z`` where ``open > 0``, else exactly 0 (also where ``z`` is infinite): the gradient of relu."""
+    return np.where(open > 0, z, z.dtype.type(0))
+
+
+@elementwise(
+    vjp=(lambda g, x, bound: gate(g, sub(x, bound)), None),
+    reference=lambda mp, x, bound: x if x > bound else bound,
+    samples=Elementwise((Domain(), Domain()), apart=0.05),
+    scalar="fmax({0}, {1})",
+    latex=r"\max({0}, {1})",
+    floats=False,
+)
+def at_least(x: Array, bound: Array, *, out: Array | None = None) -> Array:
+    """``max(x, bound)`` where ``bound`` wants no gradient: at ``x == bound`` the derivative is 0."""
+    return np.maximum(x, bound, out=out)
+
+
+@elementwise(
+    vjp=(lambda g, x, bound: gate(g, sub(bound, x)), None),
+    reference=lambda mp, x, bound: x if x < bound else bound,
+    samples=Elementwise((Domain(), Domain()), apart=0.05),
+    scalar="fmin({0}, {1})",
+    latex=r"\min({0}, {1})",
+    floats=False,
+)
+def at_most(x: Array, bound: Array, *, out: Array | None = None) -> Array:
+    """``min(x, bound)`` where ``bound`` wants no gradient: at ``x == bound`` the derivative is 0."""
+    return np.minimum(x, bound, out=out)
+
+
+def _share(g: Any, difference: Any) -> Any:
+    # At a tie both operands are extreme: each gets half (the subgradient of least norm).
+    return where(ties(difference, 0.0), mul(g, 0.5), gate(g, difference))
+
+
+@elementwise(
+    name="maximum",
+    vjp=(lambda g, a, b: _share(g, sub(a, b)), lambda g, a, b: _share(g, sub(b, a))),
+    reference=lambda mp, a, b: a if a > b else b,
+    samples=Elementwise((Domain(), Domain()), apart=0.05),
+    scalar="fmax({0}, {1})",
+    latex=r"\max({0}, {1})",
+    floats=False,
+)
+def larger(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """``max(a, b)`` where both want gradients: half to each at a tie."""
+    return np.maximum(a, b, out=out)
+
+
+@elementwise(
+    name="minimum",
+    vjp=(lambda g, a, b: _share(g, sub(b, a)), lambda g, a, b: _share(g, sub(a, b))),
+    reference=lambda mp, a, b: a if a < b else b,
+    samples=Elementwise((Domain(), Domain()), apart=0.05),
+    scalar="fmin({0}, {1})",
+    latex=r"\min({0}, {1})",
+    floats=False,
+)
+def smaller(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """``min(a, b)`` where both want gradients: half to each at a tie."""
+    return np.minimum(a, b, out=out)
+
+
+def _tracked(value: Any) -> bool:
+    return isinstance(value, Traced) and value.node is not None
+
+
+@stands_for(np.maximum)
+def maximum(a: Any, b: Any) -> Any:
+    """The larger of ``a`` and ``b``, elementwise; NaN wins.
+
+    At a tie the gradient is the subgradient of least norm over the operands that want one: 0 if one does, half to
+    each if both do.
+    """
+    if _tracked(b):
+        return larger(a, b) if _tracked(a) else at_least(b, a)
+    return at_least(a, b)
+
+
+@stands_for(np.minimum)
+def minimum(a: Any, b: Any) -> Any:
+    """The smaller of ``a`` and ``b``, elementwise; NaN wins. Ties as in :func:`maximum`."""
+    if _tracked(b):
+        return smaller(a, b) if _tracked(a) else at_most(b, a)
+    return at_most(a, b)
+
+
+@stands_for(np.clip)
+def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+    """``x`` limited to ``[min, max]``; either may be None, a number or a tensor. The derivative is 0 at both edges."""
+    if min is not None:
+        x = maximum(x, min)
+    if max is not None:
+        x = minimum(x, max)
+    return x

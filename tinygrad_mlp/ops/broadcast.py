@@ -1,0 +1,41 @@
+"""Broadcasting and its undoing: each is the other's gradient."""
+
+from __future__ import annotations
+
+from ..samples import Reshaping
+from ..tape import Array
+from .declare import primitive
+from .kernels import broadcast, sum_axes
+
+__all__ = ["broadcast_to", "sum_to"]
+
+
+@primitive(
+    vjp=(lambda g, x_shape: sum_to(g, shape=x_shape),),
+    reference=lambda np, x, *, shape: np.zeros(shape, x.dtype) + x,
+    samples=Reshaping("broadcast"),
+    passes_on=True,
+    latex=r"\operatorname{broadcast}({0})",
+)
+def broadcast_to(x: Array, *, shape: tuple[int, ...]) -> Array:
+    """``x`` repeated along new and length-1 axes until it has ``shape``; NumPy's broadcasting rule."""
+    return broadcast(x, shape)
+
+
+@primitive(
+    vjp=(lambda g, x_shape: broadcast_to(g, shape=x_shape),),
+    reference=lambda np, x, *, shape: np.einsum(x, [*range(x.ndim)], _surviving(x.shape, shape)).reshape(shape),
+    samples=Reshaping("sum_to"),
+    passes_on=True,
+    latex=r"\sum {0}",
+)
+def sum_to(x: Array, *, shape: tuple[int, ...]) -> Array:
+    """The sum of ``x`` over the axes along which an array of ``shape`` was broadcast; the adjoint of broadcasting."""
+    extra = x.ndim - len(shape)
+    axes = tuple(i for i, size in enumerate(x.shape) if i < extra or (shape[i - extra] == 1 and size != 1))
+    return sum_axes(x, axes).reshape(shape) if axes else x.reshape(shape)
+
+
+def _surviving(shape: tuple[int, ...], kept: tuple[int, ...]) -> list[int]:
+    extra = len(shape) - len(kept)
+    return [i for i, size in enumerate(shape) if i >= extra and kept[i - extra] == size]

@@ -1,0 +1,198 @@
+"""Declaring an op: the decorators that turn a NumPy function and its rules into a polymorphic op function.
+
+``primitive`` is the general form; ``elementwise`` (in :mod:`.elementwise`) adds broadcasting on top of it. The function
+a decorator returns takes arrays and traced values alike: all arrays, and it is NumPy; any traced value, and the result
+is traced and the step recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import DTypeError
+from ..tape import OPS, Array, Node, Op, Traced, recorder, wrap
+
+__all__ = ["NUMPY", "OpFunction", "call_general", "declare", "operand", "primitive", "publish", "record", "stands_for"]
+
+OpFunction = Callable[..., Any]
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_NUMERIC = frozenset("fiub")
+
+NUMPY: dict[Callable[..., Any], OpFunction] = {}
+"""Which of our functions answers when NumPy's is called on a tensor; filled by declaring."""
+
+
+def stands_for(*functions: Callable[..., Any]) -> Callable[[_F], _F]:
+    """Declare that a friendly function, written in terms of ops, answers for these NumPy functions."""
+
+    def decorate(ours: _F) -> _F:
+        for function in functions:
+            NUMPY[function] = ours
+        return ours
+
+    return decorate
+
+
+def operand(value: Any) -> Any:
+    """A constant operand as the ops take it: a Python number (which adopts the other operand's dtype) or an array.
+
+    Raises:
+        DTypeError: for anything that is not numbers: strings, objects, dates, complex or masked arrays.
+    """
+    kind = type(value)
+    if kind is float or kind is int or kind is bool:
+        return value
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)):
+        if value.dtype.kind in _NUMERIC:
+            # NumPy's own scalars would impose their dtype; a bare number is meant to adopt the tensor's.
+            return value.item() if value.ndim == 0 else np.asarray(value)
+        if value.dtype.kind == "c":
+            return value  # plain NumPy calls only: the complex step of the gradient checker
+        raise DTypeError(f"cannot compute with an array of dtype {value.dtype}; expected floats, integers or booleans")
+    if isinstance(value, (list, tuple)):
+        return operand(np.asarray(value))
+    raise DTypeError(f"cannot compute with {kind.__module__}.{kind.__qualname__}; expected a tensor, array or number")
+
+
+def declare(
+    forward: Callable[..., Any],
+    rules: tuple[Callable[..., Any] | None, ...] | Callable[[int], Callable[..., Any]],
+    *,
+    name: str | None = None,
+    numpy: tuple[Callable[..., Any], ...] | Callable[..., Any] = (),
+    reference: Callable[..., Any] | None = None,
+    samples: object = None,
+    scalar: str | None = None,
+    latex: str | None = None,
+    elementwise: bool = False,
+    saves: bool = False,
+    passes_on: bool = False,
+    pull_maker: Callable[..., Callable[..., tuple[Any, ...]]] | None = None,
+) -> Op:
+    """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields."""
+    code = forward.__code__
+    params = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    op = Op(
+        name or forward.__name__,
+        forward,
+        rules,
+        operands=code.co_varnames[: code.co_argcount],
+        params=tuple(name for name in params if name != "out"),
+        numpy=numpy if isinstance(numpy, tuple) else (numpy,),
+        reference=reference,
+        samples=samples,
+        scalar=scalar,
+        latex=latex,
+        elementwise=elementwise,
+        saves=saves,
+        passes_on=passes_on,
+        pull_maker=pull_maker or _pull,
+    )
+    assert op.name not in OPS, op.name
+    OPS[op.name] = op
+    return op
+
+
+def primitive(
+    *,
+    vjp: tuple[Callable[..., Any] | None, ...] | Callable[[int], Callable[..., Any]],
+    name: str | None = None,
+    numpy: tuple[Callable[..., Any], ...] | Callable[..., Any] = (),
+    reference: Callable[..., Any] | None = None,
+    samples: object,
+    saves: bool = False,
+    passes_on: bool = False,
+    latex: str | None = None,
+) -> Callable[[_F], _F]:
+    """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
+
+    ``vjp`` holds one rule per array operand, or maps a position to its rule where ``forward`` takes ``*operands``.
+    ``name`` is what people read in pictures and errors, where that is not the Python name.
+    """
+
+    def decorate(forward: _F) -> _F:
+        op = declare(
+            forward,
+            vjp,
+            name=name,
+            numpy=numpy,
+            reference=reference,
+            samples=samples,
+            saves=saves,
+            passes_on=passes_on,
+            latex=latex,
+        )
+        return publish(call_general(op), op, forward)
+
+    return decorate
+
+
+def publish(call: OpFunction, op: Op, forward: _F) -> _F:
+    """Give the op function the name, documentation and signature of the forward function that was declared."""
+    call.__name__ = call.__qualname__ = forward.__name__
+    call.__doc__ = forward.__doc__
+    call.__module__ = forward.__module__
+    call.__wrapped__ = forward  # type: ignore[attr-defined]
+    call.op = op  # type: ignore[attr-defined]
+    for function in op.numpy:
+        NUMPY[function] = call
+    return call  # type: ignore[return-value]
+
+
+def call_general(op: Op) -> OpFunction:
+    """The op function for any number of operands and parameters."""
+    forward = op.forward
+    saves = op.saves
+
+    def call(*operands: Any, **params: Any) -> Any:
+        for value in operands:
+            if isinstance(value, Traced):
+                break
+        else:
+            y = forward(*operands, **params)
+            return y[0] if saves else y
+        kind = type(value)
+        arrays = [one.data if isinstance(one, Traced) else one for one in operands]
+        y = forward(*arrays, **params)
+        return record(op, kind, y, operands, arrays, params)
+
+    return call
+
+
+def record(
+    op: Op, kind: type[Traced], y: Any, operands: Sequence[Any], arrays: Sequence[Any], params: dict[str, Any]
+) -> Any:
+    """Wrap what ``op.forward`` gave; where an operand wants a gradient, with the node that leads back to it."""
+    saved: tuple[Any, ...] = ()
+    if op.saves:
+        y, extra = y
+        saved = (extra,)
+    if type(y) is not np.ndarray:
+        y = np.asarray(y)
+    make = recorder()
+    if make is None:
+        return wrap(kind, y)
+    tracked = tuple([i for i, one in enumerate(operands) if isinstance(one, Traced) and one.node is not None])
+    if not tracked:
+        return wrap(kind, y)
+    plan = op.plan(tracked, len(operands))
+    if not plan.tracked:
+        return wrap(kind, y)
+    values = (y, *arrays, *[params[name] for name in op.params], *saved)
+    if plan.needs_shapes:
+        values += tuple([np.shape(array) for array in arrays])
+    node = make(plan, tuple([operands[i].node for i in plan.tracked]), plan.keep(values), y.shape)
+    if make is not Node:
+        node.observe(y, operands, params)
+    return wrap(kind, y, node)
+
+
+def _pull(rules: list[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
+    if len(rules) == 1:
+        rule = rules[0]
+        return lambda g, kept, inputs: (rule(g, kept),)
+    return lambda g, kept, inputs: tuple([rule(g, kept) for rule in rules])

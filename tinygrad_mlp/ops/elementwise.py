@@ -1,0 +1,246 @@
+"""Declaring elementwise ops: broadcasting, mixed dtypes and bare numbers are handled here, once, for all of them.
+
+The walk's gradients of an elementwise op have the shape of its output; :func:`_fit` sums them back to the operand's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..dtypes import common_dtype, float_dtype_of
+from ..errors import ShapeError
+from ..samples import Reshaping
+from ..tape import Array, Node, Op, Traced, recorder, wrap
+from .broadcast import sum_to
+from .declare import OpFunction, declare, operand, primitive, publish, record
+
+__all__ = ["cast", "elementwise"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@primitive(
+    vjp=(lambda g, source: cast(g, dtype=source, source=g.dtype),),
+    reference=lambda np, x, *, dtype, source: np.array(x, dtype),
+    samples=Reshaping("cast"),
+    passes_on=True,
+)
+def cast(x: Array, *, dtype: np.dtype[Any], source: np.dtype[Any]) -> Array:
+    """``x`` in another dtype; the gradient goes back in ``source``, the dtype it came from."""
+    return x.astype(dtype)
+
+
+def elementwise(
+    *,
+    vjp: tuple[Callable[..., Any] | None, ...],
+    name: str | None = None,
+    numpy: tuple[Callable[..., Any], ...] | Callable[..., Any] = (),
+    reference: Callable[..., Any] | None = None,
+    samples: object,
+    scalar: str | None = None,
+    latex: str | None = None,
+    passes_on: bool = False,
+    floats: bool = True,
+) -> Callable[[_F], _F]:
+    """Declare an elementwise op; the fields are those of :class:`tinygrad_mlp.tape.Op`.
+
+    ``floats``: the op answers in floats only, so integer and boolean tensors become the default dtype first.
+    """
+
+    def decorate(forward: _F) -> _F:
+        op = declare(
+            forward,
+            vjp,
+            name=name,
+            numpy=numpy,
+            reference=reference,
+            samples=samples,
+            scalar=scalar,
+            latex=latex,
+            elementwise=True,
+            passes_on=passes_on,
+            pull_maker=_pull,
+        )
+        shapes_of = {1: _call_unary, 2: _call_binary}
+        make = shapes_of.get(len(op.operands), _call_any) if not op.params else _call_any
+        return publish(make(op, floats), op, forward)
+
+    return decorate
+
+
+def _fit(gradient: Any, shape: tuple[int, ...]) -> Any:
+    return gradient if gradient.shape == shape else sum_to(gradient, shape=shape)
+
+
+def _pull(rules: list[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
+    if len(rules) == 1:
+        only = rules[0]
+
+        def pull_one(g: Any, kept: tuple[Any, ...], inputs: tuple[Node, ...]) -> tuple[Any, ...]:
+            gradient = only(g, kept)
+            shape = inputs[0].shape
+            return (gradient if gradient.shape == shape else sum_to(gradient, shape=shape),)
+
+        return pull_one
+    if len(rules) == 2:
+        first, second = rules
+
+        def pull_two(g: Any, kept: tuple[Any, ...], inputs: tuple[Node, ...]) -> tuple[Any, ...]:
+            a, b = inputs
+            return _fit(first(g, kept), a.shape), _fit(second(g, kept), b.shape)
+
+        return pull_two
+    return lambda g, kept, inputs: tuple(
+        [_fit(rule(g, kept), source.shape) for rule, source in zip(rules, inputs, strict=True)]
+    )
+
+
+def _call_unary(op: Op, floats: bool) -> OpFunction:
+    forward = op.forward
+    plan = op.plan((0,), 1)
+    keep = plan.keep
+    differentiable = bool(plan.tracked)
+
+    def call(x: Any) -> Any:
+        if not isinstance(x, Traced):
+            return forward(x)
+        data = x.data
+        node = x.node
+        if node is None:
+            if floats and data.dtype.kind not in "fc":
+                data = data.astype(float_dtype_of(data.dtype))
+            y = forward(data)
+            return wrap(type(x), y if type(y) is np.ndarray else np.asarray(y))
+        y = forward(data)
+        if type(y) is not np.ndarray:
+            y = np.asarray(y)
+        make = recorder()
+        if make is None or not differentiable:
+            return wrap(type(x), y)
+        node = make(plan, (node,), keep((y, data)), y.shape)
+        if make is not Node:
+            node.observe(y, (x,), {})
+        return wrap(type(x), y, node)
+
+    return call
+
+
+def _call_binary(op: Op, floats: bool) -> OpFunction:
+    forward = op.forward
+    plans = [op.plan(tracked, 2) for tracked in ((), (0,), (1,), (0, 1))]
+
+    def call(a: Any, b: Any) -> Any:
+        if isinstance(a, Traced):
+            kind = type(a)
+            x = a.data
+            left = a.node
+            if isinstance(b, Traced):
+                y = b.data
+                right = b.node
+            else:
+                y = b if type(b) is float else operand(b)
+                right = None
+        elif isinstance(b, Traced):
+            kind = type(b)
+            x = a if type(a) is float else operand(a)
+            y = b.data
+            left = None
+            right = b.node
+        else:
+            return forward(a, b)
+        # A tracked operand is a float for certain; only a second array can bring another dtype.
+        if (
+            (left is None and right is None)
+            if type(x) is not np.ndarray or type(y) is not np.ndarray
+            else (x.dtype is not y.dtype or (left is None and right is None))
+        ):
+            (a, b), (x, y) = _meet(kind, (a, b), (x, y), floats)
+            left = a.node if isinstance(a, Traced) else None
+            right = b.node if isinstance(b, Traced) else None
+        try:
+            out = forward(x, y)
+        except ValueError as error:
+            raise _misfit(op, (x, y), error) from None
+        if type(out) is not np.ndarray:
+            out = np.asarray(out)
+        make = recorder()
+        if make is None or (left is None and right is None):
+            return wrap(kind, out)
+        if right is None:
+            plan = plans[1]
+            inputs: tuple[Any, ...] = (left,)
+        elif left is None:
+            plan = plans[2]
+            inputs = (right,)
+        else:
+            plan = plans[3]
+            inputs = (left, right)
+        if len(plan.tracked) != len(inputs):  # a rule is missing: some operand never gets a gradient
+            return record(op, kind, out, (a, b), (x, y), {})
+        node = make(plan, inputs, plan.keep((out, x, y)), out.shape)
+        if make is not Node:
+            node.observe(out, (a, b), {})
+        return wrap(kind, out, node)
+
+    return call
+
+
+def _call_any(op: Op, floats: bool) -> OpFunction:
+    forward = op.forward
+
+    def call(*operands: Any, **params: Any) -> Any:
+        for value in operands:
+            if isinstance(value, Traced):
+                break
+        else:
+            return forward(*operands, **params)
+        kind = type(value)
+        handles = tuple([one if isinstance(one, Traced) else operand(one) for one in operands])
+        arrays = tuple([one.data if isinstance(one, Traced) else one for one in handles])
+        handles, arrays = _meet(kind, handles, arrays, floats)
+        try:
+            y = forward(*arrays, **params)
+        except ValueError as error:
+            raise _misfit(op, arrays, error) from None
+        return record(op, kind, y, handles, arrays, params)
+
+    return call
+
+
+def _meet(
+    kind: type[Traced], handles: tuple[Any, ...], arrays: tuple[Any, ...], floats: bool
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Bring the operands to one dtype, on the tape. Bare numbers adopt it; conditions (boolean) stay what they are."""
+    everything = [array for array in arrays if isinstance(array, np.ndarray)]
+    present = [array for array in everything if array.dtype.kind != "b"] or everything
+    target = present[0].dtype
+    widest = present[0]
+    for array in present[1:]:
+        if array.dtype is not target:
+            target = common_dtype(widest, array)
+            widest = array if array.dtype == target else widest
+    if target.kind not in "fc" and (floats or any(type(one) is float for one in arrays)):
+        target = float_dtype_of(target)
+    if all(array.dtype is target for array in present):
+        return handles, arrays
+    met = []
+    for handle, array in zip(handles, arrays, strict=True):
+        if any(array is one for one in present) and array.dtype != target:
+            handle = cast(handle, dtype=target, source=array.dtype)
+        met.append(handle)
+    return tuple(met), tuple([one.data if isinstance(one, Traced) else one for one in met])
+
+
+def _misfit(op: Op, arrays: tuple[Any, ...], error: ValueError) -> ValueError:
+    shapes = [np.shape(array) for array in arrays]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        return ShapeError(
+            f"{op.name}: shapes {' and '.join(map(str, shapes))} do not broadcast; counted from the last axis, two "
+            "lengths must be equal or one of them 1. reshape(), unsqueeze() or transpose() one of them."
+        )
+    return error

@@ -1,0 +1,236 @@
+"""Products: matrices, dense layers, Einstein sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import common_dtype
+from ..errors import ShapeError
+from ..samples import Einsum, Layer, Product
+from ..tape import Array, Traced
+from .arithmetic import mul
+from .broadcast import sum_to
+from .declare import operand, primitive, stands_for
+from .elementwise import cast
+from .reductions import reduce_sum
+from .shape import getitem, permuted, reshaped, unsqueeze
+
+__all__ = ["contract", "dense", "dense_without_bias", "einsum", "linear", "linear_weight", "matmul", "outer", "product"]
+
+
+def _swap_last(x: Any) -> Any:
+    order = list(range(x.ndim))
+    order[-2:] = order[:-3:-1]
+    return permuted(x, axes=tuple(order))
+
+
+@primitive(
+    name="matmul",
+    vjp=(
+        lambda g, b, a_shape: sum_to(product(g, _swap_last(b)), shape=a_shape),
+        lambda g, a, b_shape: sum_to(product(_swap_last(a), g), shape=b_shape),
+    ),
+    reference=lambda np, a, b: (a[..., :, :, None] * b[..., None, :, :]).sum(-2),
+    samples=Product(),
+    latex=r"{0}\,{1}",
+)
+def product(a: Array, b: Array) -> Array:
+    """Matrix products of stacks of matrices, ``(…, n, k) @ (…, k, m)``; batch axes broadcast."""
+    return np.matmul(a, b)
+
+
+def _same_dtype(*values: Any) -> tuple[Any, ...]:
+    """Tensors and arrays of one float (or one integer) dtype, cast on the tape where they differ."""
+    values = tuple([one if isinstance(one, Traced) else np.asarray(operand(one)) for one in values])
+    target = values[0].dtype
+    if all(one.dtype is target for one in values):
+        return values
+    for one in values[1:]:
+        target = common_dtype(np.empty(1, target), np.empty(1, one.dtype))
+    return tuple([one if one.dtype == target else cast(one, dtype=target, source=one.dtype) for one in values])
+
+
+@stands_for(np.matmul, np.dot)
+def matmul(a: Any, b: Any) -> Any:
+    """The matrix product: vectors, matrices, and stacks of matrices whose batch axes broadcast.
+
+    Raises:
+        ShapeError: an operand without axes, or inner lengths that differ.
+    """
+    if not (isinstance(a, Traced) or isinstance(b, Traced)):
+        return np.matmul(a, b)
+    a, b = _same_dtype(a, b)
+    if a.ndim == 0 or b.ndim == 0:
+        raise ShapeError(f"matmul: shapes {tuple(a.shape)} and {tuple(b.shape)}; numbers multiply with *")
+    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise ShapeError(
+            f"matmul: {tuple(a.shape)} @ {tuple(b.shape)}: the last axis of the first ({a.shape[-1]}) must be as long "
+            f"as the {'second to last' if b.ndim > 1 else 'only'} axis of the second ({b.shape[-2 if b.ndim > 1 else 0]})"
+        )
+    row, column = a.ndim == 1, b.ndim == 1
+    y = product(unsqueeze(a, 0) if row else a, unsqueeze(b, 1) if column else b)
+    if not (row or column):
+        return y
+    shape = y.shape[:-2] if row and column else (*y.shape[:-2], y.shape[-1] if row else y.shape[-2])
+    return reshaped(y, shape=shape)
+
+
+@primitive(
+    name="linear",
+    vjp=(
+        lambda g, weight: matmul(g, weight),
+        lambda g, x: linear_weight(g, x),
+        lambda g, bias_shape: sum_to(g, shape=bias_shape),
+    ),
+    reference=lambda np, x, weight, bias: np.einsum("...i,oi->...o", x, weight) + bias,
+    samples=Layer(),
+    latex=r"{1}\,{0} + {2}",
+)
+def dense(x: Array, weight: Array, bias: Array) -> Array:
+    """``x @ weight.T + bias`` in one op: the product's own memory takes the bias."""
+    y = np.matmul(x, weight.T)
+    y += bias
+    return y
+
+
+@primitive(
+    vjp=(lambda g, x: dense_without_bias(x, g), lambda g, z: matmul(z, g)),
+    reference=lambda np, z, x: np.einsum("no,ni->oi", z.reshape(-1, z.shape[-1]), x.reshape(-1, x.shape[-1])),
+    samples=Layer(),
+    latex=r"{0}^\top {1}",
+)
+def linear_weight(z: Array, x: Array) -> Array:
+    """The gradient of a dense layer's weight: ``z.T @ x`` summed over all batch axes, ``(out, in)``."""
+    if x.ndim == 2:
+        return np.matmul(z.T, x)
+    # Sizes written out: -1 cannot be inferred where a batch axis is empty.
+    rows = x.size // x.shape[-1] if x.shape[-1] else 0
+    return np.matmul(z.reshape(rows, z.shape[-1]).T, x.reshape(rows, x.shape[-1]))
+
+
+@primitive(
+    name="linear_without_bias",
+    vjp=(lambda g, weight: matmul(g, weight), lambda g, x: linear_weight(g, x)),
+    reference=lambda np, x, weight: np.einsum("...i,oi->...o", x, weight),
+    samples=Layer(),
+    latex=r"{1}\,{0}",
+)
+def dense_without_bias(x: Array, weight: Array) -> Array:
+    """``x @ weight.T``."""
+    return np.matmul(x, weight.T)
+
+
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """A dense layer: ``x (…, in)``, ``weight (out, in)``, ``bias (out,)`` or None gives ``(…, out)``.
+
+    Raises:
+        ShapeError: the last axis of ``x`` is not as long as that of ``weight``, or the bias has another length.
+    """
+    if x.shape[-1:] != weight.shape[1:]:
+        raise ShapeError(
+            f"linear: expected input (…, {weight.shape[-1]}) for weight {tuple(weight.shape)} (out, in), got shape "
+            f"{tuple(x.shape)}"
+        )
+    dtype = weight.dtype
+    if x.dtype is not dtype:
+        x, weight = _same_dtype(x, weight) if x.dtype.kind == "f" else (cast(x, dtype=dtype, source=x.dtype), weight)
+    if bias is None:
+        return dense_without_bias(x, weight)
+    if bias.shape != weight.shape[:1]:
+        raise ShapeError(f"linear: bias {tuple(bias.shape)} does not fit weight {tuple(weight.shape)} (out, in)")
+    return dense(x, weight, bias if bias.dtype is x.dtype else _same_dtype(bias, x)[0])
+
+
+@stands_for(np.outer)
+def outer(a: Any, b: Any) -> Any:
+    """The outer product of two vectors, ``(n,)`` and ``(m,)`` to ``(n, m)``."""
+    if a.ndim != 1 or b.ndim != 1:
+        raise ShapeError(f"outer: expected two vectors, got shapes {tuple(a.shape)} and {tuple(b.shape)}")
+    return mul(unsqueeze(a, 1), b)
+
+
+# --- Einstein sums -----------------------------------------------------------------------------------------------------
+
+
+def _turned(equation: str, wanted: int) -> str:
+    left, out = equation.split("->")
+    pair = left.split(",")
+    other = pair[1 - wanted]
+    return f"{out},{other}->{pair[wanted]}"
+
+
+@primitive(
+    name="einsum",
+    vjp=(
+        lambda g, b, equation: contract(g, b, equation=_turned(equation, 0)),
+        lambda g, a, equation: contract(g, a, equation=_turned(equation, 1)),
+    ),
+    reference=lambda np, a, b, *, equation: np.einsum(equation, a, b),
+    samples=Einsum(("ij,jk->ik", "ij,ij->ij", "bij,bjk->bik", "i,j->ij", "ij,j->i", "ijk,kl->lij")),
+    latex=r"\sum {0}\,{1}",
+)
+def contract(a: Array, b: Array, *, equation: str) -> Array:
+    """A sum of products of two operands; every letter stands once in an operand and again in the other or the result."""
+    return np.einsum(equation, a, b, optimize=True)
+
+
+@stands_for(np.einsum)
+def einsum(equation: str, *operands: Any) -> Any:
+    """Einstein summation over any number of operands: ``einsum("ij,jk->ik", a, b)``.
+
+    Repeated letters within an operand take its diagonal; letters of one operand alone are summed; then the operands
+    are contracted from left to right. Without ``->`` the result has the letters that occur once, in alphabetical order.
+
+    Raises:
+        ShapeError: the equation does not fit the operands.
+    """
+    left, arrow, out = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(operands) or not set(out) <= set(left) or len(set(out)) != len(out):
+        raise ShapeError(f"einsum: {equation!r} does not fit {len(operands)} operands")
+    if "." in left:
+        raise ShapeError(f"einsum: write the axes of {equation!r} out; '...' is not understood")
+    if not arrow:
+        letters = left.replace(",", "")
+        out = "".join(sorted({letter for letter in letters if letters.count(letter) == 1}))
+    values = _same_dtype(*operands)
+    sizes: dict[str, int] = {}
+    for term, value in zip(terms, values, strict=True):
+        if len(term) != value.ndim:
+            raise ShapeError(f"einsum: {term!r} names {len(term)} axes of an operand of shape {tuple(value.shape)}")
+        for letter, size in zip(term, value.shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise ShapeError(f"einsum: axis {letter!r} is {sizes[letter]} long in one operand and {size} in another")
+    pairs = [_diagonal(term, value) for term, value in zip(terms, values, strict=True)]
+    term, result = pairs[0]
+    for place, (other, value) in enumerate(pairs[1:], start=2):
+        later = set(out).union(*(one for one, _ in pairs[place:]))
+        term, result = _alone(term, result, set(other) | later)
+        other, value = _alone(other, value, set(term) | later)
+        joint = "".join(dict.fromkeys(letter for letter in term + other if letter in later))
+        term, result = joint, contract(result, value, equation=f"{term},{other}->{joint}")
+    term, result = _alone(term, result, set(out))
+    return permuted(result, axes=tuple([term.index(letter) for letter in out]))
+
+
+def _diagonal(term: str, value: Any) -> tuple[str, Any]:
+    for letter in dict.fromkeys(term):
+        while term.count(letter) > 1:
+            first = term.index(letter)
+            second = term.index(letter, first + 1)
+            steps = np.arange(value.shape[first])
+            order = [i for i in range(value.ndim) if i not in (first, second)]
+            value = getitem(permuted(value, axes=(first, second, *order)), (steps, steps))
+            term = letter + "".join(term[i] for i in order)
+    return term, value
+
+
+def _alone(term: str, value: Any, needed: set[str]) -> tuple[str, Any]:
+    axes = tuple([i for i, letter in enumerate(term) if letter not in needed])
+    if not axes:
+        return term, value
+    value = reduce_sum(value, axes=axes)
+    term = "".join(letter for letter in term if letter in needed)
+    return term, reshaped(value, shape=tuple([size for i, size in enumerate(value.shape) if i not in axes]))

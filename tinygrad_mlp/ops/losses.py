@@ -1,0 +1,196 @@
+"""Losses from logits, with gradients that never pass through a probability near 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError, ShapeError
+from ..samples import Classes
+from ..tape import Array, Traced
+from .activations import bce_with_logits, softplus
+from .arithmetic import add, mul, neg, square, sub, zmul
+from .declare import operand, primitive
+from .reductions import exponentials, log_softmax_along, mean, softmax_along, sum
+from .shape import reshaped, transpose, unsqueeze
+
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "class_gradient",
+    "class_loss",
+    "cross_entropy",
+    "mse_loss",
+    "soft_class_loss",
+]
+
+
+
+@primitive(
+    name="cross_entropy",
+    vjp=(lambda g, logits, targets, saved: mul(unsqueeze(g, -1), class_gradient(logits, targets=targets, saved=saved)),),
+    reference=lambda np, logits, *, targets: np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(targets)), targets],
+    samples=Classes("ids"),
+    saves=True,
+    latex=r"-\ln \operatorname{softmax}({0})_t",
+)
+def class_loss(logits: Array, *, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    """``-log softmax(logits)[target]`` for each row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
+
+    The row's largest logit is left out of the sum of exponentials (it is exactly 1), so that neither the loss nor its
+    gradient cancels: ``log1p(rest)``, not ``log(1 + rest)``.
+    """
+    rows = np.arange(len(targets))
+    top_place = logits.argmax(1)
+    top = logits[rows, top_place]
+    e = np.exp(logits - top[:, None])
+    e[rows, top_place] = 0
+    rest = np.add.reduce(e, axis=1)
+    return (top - logits[rows, targets]) + np.log1p(rest), (e, rest, top_place)
+
+
+@primitive(
+    name="cross_entropy_gradient",
+    vjp=(lambda g, logits: _softmax_jacobian(g, logits),),
+    reference=lambda np, logits, *, targets, saved: np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    - np.eye(logits.shape[-1])[targets],
+    samples=Classes("ids"),
+    latex=r"(\operatorname{softmax}({0}) - 1_t)",
+)
+def class_gradient(logits: Array, *, targets: Array, saved: tuple[Array, Array, Array] | None = None) -> Array:
+    """The derivative of :func:`class_loss` by the logits: probabilities, and at the target minus the sum of the others.
+
+    ``saved`` is what the loss has already worked out of the same logits.
+    """
+    e, rest, top_place = class_loss.op.forward(logits, targets=targets)[1] if saved is None else saved  # type: ignore[attr-defined]
+    rows = np.arange(len(targets))
+    whole = 1.0 + rest
+    p = e / whole[:, None]
+    p[rows, top_place] = 1.0 / whole
+    p[rows, targets] = 0
+    p[rows, targets] = -np.add.reduce(p, axis=1)
+    return p
+
+
+def _softmax_jacobian(g: Any, logits: Any) -> Any:
+    p = softmax_along(logits, axis=1)
+    weighted = mul(g, p)
+    return sub(weighted, mul(p, sum(weighted, 1, keepdims=True)))
+
+
+def soft_class_loss(logits: Any, targets: Any) -> Any:
+    """``-sum(targets * log softmax(logits))`` for each row, the targets being probabilities of the same shape."""
+    return neg(sum(zmul(targets, log_softmax_along(logits, axis=logits.ndim - 1)), -1))
+
+
+def _reduce(losses: Any, reduction: str) -> Any:
+    if reduction == "mean":
+        return mean(losses)
+    if reduction == "sum":
+        return sum(losses)
+    if reduction == "none":
+        return losses
+    raise ArgumentError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def _plain(value: Any) -> Array:
+    return value.data if isinstance(value, Traced) else np.asarray(value)
+
+
+def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """Softmax and negative log-likelihood in one, from logits.
+
+    Args:
+        logits: ``(n, classes)``, ``(classes,)`` or ``(n, classes, d1, …)`` unnormalised scores.
+        target: class ids in [0, classes) of shape ``(n,)`` (``()``, ``(n, d1, …)``), or probabilities shaped like
+            ``logits``, which may want gradients too.
+        reduction: ``"mean"`` over all targets, ``"sum"`` or ``"none"``.
+
+    Formula: ``-log(exp(logits[t]) / sum(exp(logits)))``; gradient ``softmax(logits) - onehot(t)``.
+
+    Raises:
+        ShapeError: shapes that do not fit; DTypeError: ids that are not integers; ArgumentError: ids out of range.
+    """
+    if logits.ndim == 0:
+        raise ShapeError("cross_entropy: logits need an axis of classes, got a 0-d tensor")
+    ids = _plain(target)
+    axis = 0 if logits.ndim == 1 else 1
+    classes = logits.shape[axis]
+    if ids.dtype.kind in "fc":
+        if ids.shape != tuple(logits.shape):
+            raise ShapeError(
+                f"cross_entropy: probability targets have the shape of the logits {tuple(logits.shape)}, got {ids.shape}"
+                + ("; class ids are integers: target.astype(int)" if ids.ndim < logits.ndim else "")
+            )
+        if logits.ndim > 2:
+            logits, target = transpose(logits, 1, -1), transpose(target, 1, -1)
+        target = target if isinstance(target, Traced) else ids.astype(logits.dtype, copy=False)
+        return _reduce(soft_class_loss(logits, target), reduction)
+    expected = (*logits.shape[:axis], *logits.shape[axis + 1 :])
+    if ids.dtype.kind not in "iu":
+        raise DTypeError(f"cross_entropy: class ids are integers, got dtype {ids.dtype}; say target.astype(int)")
+    if ids.shape != expected:
+        hint = ""
+        if ids.shape == (*expected, 1):
+            hint = "; drop the last axis: target.squeeze(-1)"
+        elif ids.shape == tuple(logits.shape):
+            hint = "; one-hot targets are floats: target.astype('float32'), or ids: target.argmax(1)"
+        raise ShapeError(f"cross_entropy: expected class ids of shape {expected}, got {ids.shape}{hint}")
+    if ids.size and not (0 <= ids.min() and ids.max() < classes):
+        raise ArgumentError(
+            f"cross_entropy: class ids run from {ids.min()} to {ids.max()}, but the logits have {classes} classes "
+            f"(0 to {classes - 1})"
+        )
+    if logits.ndim == 1:
+        losses = class_loss(unsqueeze(logits, 0), targets=ids.reshape(1))
+        return reshaped(losses, shape=()) if reduction == "none" else _reduce(losses, reduction)
+    if logits.ndim == 2:
+        return _reduce(class_loss(logits, targets=ids), reduction)
+    last = transpose(logits, 1, -1)
+    swapped = np.swapaxes(ids, 1, -1) if ids.ndim > 2 else ids
+    losses = class_loss(reshaped(last, shape=(swapped.size, classes)), targets=swapped.reshape(-1))
+    losses = reshaped(losses, shape=swapped.shape)
+    return _reduce(transpose(losses, 1, -1) if ids.ndim > 2 else losses, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    logits: Any, target: Any, *, weight: Any = None, pos_weight: Any = None, reduction: str = "mean"
+) -> Any:
+    """Sigmoid and binary cross-entropy in one, from logits.
+
+    Args:
+        logits, target: one shape; targets in [0, 1].
+        weight: a factor for each element, broadcast. pos_weight: a factor for the positive term, broadcast.
+
+    Formula: ``-[pos_weight t log s(x) + (1 - t) log(1 - s(x))]``; gradient for ``pos_weight = 1``:
+    ``(1 - t) s(x) - t s(-x)``.
+
+    Raises:
+        ShapeError: the shapes differ.
+    """
+    target = target if isinstance(target, Traced) else np.asarray(operand(target))
+    _equal_shapes("binary_cross_entropy_with_logits", "logits", logits, target)
+    if pos_weight is None:
+        losses = bce_with_logits(logits, target)
+    else:
+        rest = mul(sub(1.0, target), logits)
+        losses = add(rest, mul(add(mul(sub(pos_weight, 1.0), target), 1.0), softplus(neg(logits))))
+    return _reduce(losses if weight is None else mul(losses, weight), reduction)
+
+
+def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """The squared error ``(input - target)**2``, averaged over all elements by default.
+
+    Raises:
+        ShapeError: the shapes differ. They are not broadcast: ``(n,)`` against ``(n, 1)`` would silently compare every
+        prediction with every target.
+    """
+    target = target if isinstance(target, Traced) else np.asarray(operand(target))
+    _equal_shapes("mse_loss", "input", input, target)
+    return _reduce(square(sub(input, target)), reduction)
+
+
+def _equal_shapes(what: str, first: str, a: Any, b: Any) -> None:
+    if a.shape != b.shape:
+        line = f"target.reshape({', '.join(map(str, a.shape))})" if a.size == b.size else "predict one value per target"
+        raise ShapeError(f"{what}: {first} {tuple(a.shape)} and target {tuple(b.shape)} differ in shape; {line}")

@@ -1,0 +1,292 @@
+"""Reductions. The primitives keep the axes they reduce, with length 1, and take a sorted tuple of axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..samples import Domain, Reduction
+from ..tape import Array, Traced
+from .arithmetic import div, mul, sqrt, square, sub, ties, where
+from .broadcast import broadcast_to
+from .declare import primitive, stands_for
+from .functions import exp
+from .kernels import normalise_axes, normalise_axis, sum_axes
+from .shape import cat, reshape, select
+
+__all__ = [
+    "amax",
+    "amin",
+    "log_softmax",
+    "log_softmax_along",
+    "logsumexp",
+    "mean",
+    "prod",
+    "reduce_logsumexp",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_min",
+    "reduce_sum",
+    "softmax",
+    "softmax_along",
+    "std",
+    "sum",
+    "var",
+]
+
+Axis = int | tuple[int, ...] | list[int] | None
+
+
+def _drop(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if keepdims or not axes:
+        return x
+    return reshape(x, tuple([size for i, size in enumerate(x.shape) if i not in axes]))
+
+
+def _floats(x: Any) -> Any:
+    # Means of integers are fractions; one multiplication by a bare float brings them to the default dtype.
+    data = x.data if isinstance(x, Traced) else np.asarray(x)
+    return x if data.dtype.kind in "fc" else mul(x, 1.0)
+
+
+@primitive(
+    name="sum",
+    vjp=(lambda g, x_shape: broadcast_to(g, shape=x_shape),),
+    reference=lambda np, x, *, axes: np.sum(x, axis=axes, keepdims=True),
+    samples=Reduction(),
+    passes_on=True,
+    latex=r"\sum {0}",
+)
+def reduce_sum(x: Array, *, axes: tuple[int, ...]) -> Array:
+    """The sum over ``axes``; error at most ``(log2 n + 2) eps`` times the sum of magnitudes."""
+    return sum_axes(x, axes)
+
+
+@stands_for(np.sum)
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The sum over ``axis`` (all axes by default)."""
+    axes = normalise_axes(axis, x.ndim)
+    return _drop(reduce_sum(x, axes=axes), axes, keepdims)
+
+
+def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    count = 1
+    for axis in axes:
+        count *= shape[axis]
+    return count
+
+
+def _mean_rule(g: Any, x_shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    return broadcast_to(div(g, float(_count(x_shape, axes))), shape=x_shape)
+
+
+@primitive(
+    name="mean",
+    vjp=(_mean_rule,),
+    reference=lambda np, x, *, axes: np.sum(x, axis=axes, keepdims=True) / np.prod([x.shape[i] for i in axes]),
+    samples=Reduction(empty=False),
+    passes_on=True,
+    latex=r"\operatorname{mean}({0})",
+)
+def reduce_mean(x: Array, *, axes: tuple[int, ...]) -> Array:
+    """The mean over ``axes``. One op and not sum then divide, because every loss ends in it."""
+    total = sum_axes(x, axes)
+    total /= _count(x.shape, axes)
+    return total
+
+
+@stands_for(np.mean)
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The arithmetic mean over ``axis`` (all axes by default); NaN, with NumPy's warning, where there is nothing."""
+    x = _floats(x)
+    axes = normalise_axes(axis, x.ndim)
+    return _drop(reduce_mean(x, axes=axes), axes, keepdims)
+
+
+def var(x: Any, axis: Axis = None, *, correction: int = 1, keepdims: bool = False) -> Any:
+    """The variance, ``sum((x - mean)**2) / (n - correction)``; ``correction=1`` (torch's default) is unbiased."""
+    x = _floats(x)
+    axes = normalise_axes(axis, x.ndim)
+    squares = square(sub(x, reduce_mean(x, axes=axes)))
+    freedom = _count(x.shape, axes) - correction
+    return _drop(div(reduce_sum(squares, axes=axes), float(max(freedom, 0))), axes, keepdims)
+
+
+def std(x: Any, axis: Axis = None, *, correction: int = 1, keepdims: bool = False) -> Any:
+    """The standard deviation, the root of :func:`var`; its gradient is 0 where the input is constant."""
+    variance = var(x, axis, correction=correction, keepdims=keepdims)
+    flat = ties(variance, 0.0)
+    # The root's slope is infinite at 0: take the root of something else there, and put the 0 back.
+    return where(flat, 0.0, sqrt(where(flat, 1.0, variance)))
+
+
+@stands_for(np.var)
+def _numpy_var(a: Any, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
+    return var(a, axis, correction=ddof, keepdims=keepdims)
+
+
+@stands_for(np.std)
+def _numpy_std(a: Any, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
+    return std(a, axis, correction=ddof, keepdims=keepdims)
+
+
+def _share(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    extreme = ties(x, y)
+    like = y.dtype
+    count = sum_axes((extreme.data if isinstance(extreme, Traced) else extreme).astype(like), axes)
+    return where(extreme, div(g, count), 0.0)
+
+
+def _extreme_rule(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    return _share(g, y, x, axes)
+
+
+@primitive(
+    name="amax",
+    vjp=(_extreme_rule,),
+    reference=lambda np, x, *, axes: np.max(x, axis=axes, keepdims=True),
+    samples=Reduction(distinct=True, empty=False),
+    latex=r"\max {0}",
+)
+def reduce_max(x: Array, *, axes: tuple[int, ...]) -> Array:
+    """The largest value over ``axes``; k equal extremes share the gradient, g/k each."""
+    return np.maximum.reduce(x, axis=axes, keepdims=True)
+
+
+@primitive(
+    name="amin",
+    vjp=(_extreme_rule,),
+    reference=lambda np, x, *, axes: np.min(x, axis=axes, keepdims=True),
+    samples=Reduction(distinct=True, empty=False),
+    latex=r"\min {0}",
+)
+def reduce_min(x: Array, *, axes: tuple[int, ...]) -> Array:
+    """The smallest value over ``axes``; k equal extremes share the gradient, g/k each."""
+    return np.minimum.reduce(x, axis=axes, keepdims=True)
+
+
+@stands_for(np.max)
+def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The largest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
+    axes = normalise_axes(axis, x.ndim)
+    return _drop(reduce_max(x, axes=axes), axes, keepdims)
+
+
+@stands_for(np.min)
+def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The smallest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
+    axes = normalise_axes(axis, x.ndim)
+    return _drop(reduce_min(x, axes=axes), axes, keepdims)
+
+
+@stands_for(np.prod)
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The product over ``axis`` (all axes by default).
+
+    Halves are multiplied with each other until one factor is left, so the gradient is the product of the *other*
+    factors and stays right where factors are 0.
+    """
+    axes = normalise_axes(axis, x.ndim)
+    for one in axes:
+        x = _fold_product(x, one)
+    return _drop(x, axes, keepdims)
+
+
+def _fold_product(x: Any, axis: int) -> Any:
+    count = x.shape[axis]
+    if count == 0:
+        ones = np.ones((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype)
+        return ones if not isinstance(x, Traced) else mul(reduce_sum(x, axes=(axis,)), 0.0) + ones
+    while count > 1:
+        half = count // 2
+        product = mul(select(x, axis, slice(half)), select(x, axis, slice(half, 2 * half)))
+        if count % 2:
+            product = cat([product, select(x, axis, slice(2 * half, count))], axis)
+        x, count = product, half + count % 2
+    return x
+
+
+# --- exponential sums --------------------------------------------------------------------------------------------------
+
+
+def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
+    """``(e, rest, top)`` with ``top = max(x)``, ``e = exp(x - top)`` but 0 at the first maximum, ``rest = sum(e)``.
+
+    The maximum's own exponential is exactly 1, so ``1 + rest`` is the whole sum and ``log1p(rest)`` its logarithm
+    without cancellation. Rows of -inf give ``e = 0``.
+    """
+    place = np.expand_dims(x.argmax(axis), axis)
+    top = np.take_along_axis(x, place, axis)
+    safe = np.where(np.isfinite(top), top, top.dtype.type(0))
+    e = np.exp(x - safe)
+    np.put_along_axis(e, place, 0, axis)
+    return e, np.add.reduce(e, axis=axis, keepdims=True), top
+
+
+@primitive(
+    name="logsumexp",
+    vjp=(lambda g, y, x: mul(g, exp(_offset(x, y))),),
+    reference=lambda np, x, *, axes: np.log(np.sum(np.exp(x), axis=axes, keepdims=True)),
+    samples=Reduction(empty=False),
+    latex=r"\ln \sum e^{{0}}",
+)
+def reduce_logsumexp(x: Array, *, axes: tuple[int, ...]) -> Array:
+    """``log(sum(exp(x)))`` as ``top + log1p(sum of the others)``; -inf with gradient 0 where all are -inf."""
+    rest_axes = tuple(i for i in range(x.ndim) if i not in axes)
+    order = (*rest_axes, *axes)
+    kept = tuple(x.shape[i] for i in rest_axes)
+    flat = x.transpose(order).reshape(*kept, _count(x.shape, axes))
+    _, rest, top = exponentials(flat, -1)
+    return (top + np.log1p(rest)).reshape(tuple(1 if i in axes else size for i, size in enumerate(x.shape)))
+
+
+def _offset(x: Any, y: Any) -> Any:
+    # -inf - -inf is NaN; where everything is -inf the weights are 0.
+    return sub(x, where(ties(y, -np.inf), 0.0, y))
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """``log(sum(exp(x)))`` over ``axis``, without overflow."""
+    x = _floats(x)
+    axes = normalise_axes(axis, x.ndim)
+    return _drop(reduce_logsumexp(x, axes=axes), axes, keepdims)
+
+
+@primitive(
+    name="softmax",
+    vjp=(lambda g, y, axis: mul(y, sub(g, reduce_sum(mul(g, y), axes=(axis,)))),),
+    reference=lambda np, x, *, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
+    samples=Reduction(empty=False, single_axis=True),
+    latex=r"\operatorname{softmax}({0})",
+)
+def softmax_along(x: Array, *, axis: int) -> Array:
+    """``exp(x) / sum(exp(x))`` along ``axis``, shifted by the largest value of each row."""
+    e = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
+    e /= np.add.reduce(e, axis=axis, keepdims=True)
+    return e
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """Class probabilities ``exp(x) / sum(exp(x))`` along ``axis``."""
+    x = _floats(x)
+    return softmax_along(x, axis=normalise_axis(axis, x.ndim))
+
+
+@primitive(
+    name="log_softmax",
+    vjp=(lambda g, y, axis: sub(g, mul(exp(y), reduce_sum(g, axes=(axis,)))),),
+    reference=lambda np, x, *, axis: x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True)),
+    samples=Reduction(empty=False, single_axis=True),
+    latex=r"\ln \operatorname{softmax}({0})",
+)
+def log_softmax_along(x: Array, *, axis: int) -> Array:
+    """``log(softmax(x))`` along ``axis``, as ``(x - top) - log1p(sum of the others)``."""
+    _, rest, top = exponentials(x, axis)
+    return (x - top) - np.log1p(rest)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """Logarithms of class probabilities along ``axis``."""
+    x = _floats(x)
+    return log_softmax_along(x, axis=normalise_axis(axis, x.ndim))

@@ -1,0 +1,302 @@
+"""Shapes: rearranging, joining and picking, each with its adjoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, ShapeError
+from ..samples import Indexing, Joining, Reshaping
+from ..tape import Array, Traced
+from .broadcast import broadcast_to
+from .declare import operand, primitive, stands_for
+from .elementwise import cast
+from .kernels import normalise_axes, normalise_axis
+
+__all__ = [
+    "cat",
+    "expand",
+    "flatten",
+    "getitem",
+    "index",
+    "joined",
+    "permute",
+    "permuted",
+    "plain_index",
+    "put",
+    "reshape",
+    "reshaped",
+    "select",
+    "squeeze",
+    "stack",
+    "transpose",
+    "unsqueeze",
+]
+
+
+@primitive(
+    name="reshape",
+    vjp=(lambda g, x_shape: reshaped(g, shape=x_shape),),
+    reference=lambda np, x, *, shape: np.reshape(x, shape),
+    samples=Reshaping("reshape"),
+    passes_on=True,
+    latex=r"\operatorname{reshape}({0})",
+)
+def reshaped(x: Array, *, shape: tuple[int, ...]) -> Array:
+    """The same values in C order under another shape."""
+    return x.reshape(shape)
+
+
+def _as_sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = tuple(sizes[0])
+    return tuple([int(size) for size in sizes])
+
+
+@stands_for(np.reshape)
+def reshape(x: Any, *shape: Any) -> Any:
+    """``x`` under another shape, given as one tuple or as several ints; one of them may be -1.
+
+    Raises:
+        ShapeError: the number of elements differs.
+    """
+    sizes = _as_sizes(shape)
+    try:
+        return reshaped(x, shape=sizes)
+    except ValueError:
+        raise ShapeError(f"cannot reshape {x.size} elements of shape {tuple(x.shape)} into {sizes}") from None
+
+
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Merge the axes from ``start_dim`` to ``end_dim`` into one; a 0-d input becomes 1-d."""
+    if x.ndim == 0:
+        return reshaped(x, shape=(1,))
+    first, last = normalise_axis(start_dim, x.ndim), normalise_axis(end_dim, x.ndim)
+    if first > last:
+        raise ShapeError(f"flatten: start_dim {start_dim} lies after end_dim {end_dim} in shape {tuple(x.shape)}")
+    merged = 1
+    for size in x.shape[first : last + 1]:
+        merged *= size
+    return reshaped(x, shape=(*x.shape[:first], merged, *x.shape[last + 1 :]))
+
+
+@stands_for(np.squeeze)
+def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+    """Drop axes of length 1: all of them, or those named that have it."""
+    axes = set(normalise_axes(axis, x.ndim))
+    return reshaped(x, shape=tuple([size for i, size in enumerate(x.shape) if size != 1 or i not in axes]))
+
+
+@stands_for(np.expand_dims)
+def unsqueeze(x: Any, axis: int) -> Any:
+    """Insert an axis of length 1 at ``axis``."""
+    place = normalise_axis(axis, x.ndim + 1)
+    return reshaped(x, shape=(*x.shape[:place], 1, *x.shape[place:]))
+
+
+@stands_for(np.broadcast_to)
+def expand(x: Any, *shape: Any) -> Any:
+    """``x`` broadcast to a shape; -1 leaves an axis as it is.
+
+    Raises:
+        ShapeError: an axis of another length than 1 would have to grow.
+    """
+    sizes = _as_sizes(shape)
+    extra = len(sizes) - x.ndim
+    full = tuple([x.shape[i - extra] if size == -1 and i >= extra else size for i, size in enumerate(sizes)])
+    grown = zip(x.shape, full[max(extra, 0) :], strict=False)
+    if extra < 0 or any(old not in (1, new) for old, new in grown):
+        raise ShapeError(f"cannot expand shape {tuple(x.shape)} to {sizes}: only axes of length 1 can grow")
+    return broadcast_to(x, shape=full)
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    back = [0] * len(axes)
+    for new, old in enumerate(axes):
+        back[old] = new
+    return tuple(back)
+
+
+@primitive(
+    name="permute",
+    vjp=(lambda g, axes: permuted(g, axes=_inverse(axes)),),
+    reference=lambda np, x, *, axes: np.transpose(x, axes),
+    samples=Reshaping("permute"),
+    passes_on=True,
+    latex=r"{0}^\top",
+)
+def permuted(x: Array, *, axes: tuple[int, ...]) -> Array:
+    """The axes in another order."""
+    return x.transpose(axes)
+
+
+def permute(x: Any, *axes: Any) -> Any:
+    """The axes in the order given, as one tuple or as several ints.
+
+    Raises:
+        ShapeError: the axes given are not each axis once.
+    """
+    order = tuple([normalise_axis(axis, x.ndim) for axis in _as_sizes(axes)])
+    if sorted(order) != list(range(x.ndim)):
+        raise ShapeError(f"permute: {order} does not name each of the {x.ndim} axes of {tuple(x.shape)} once")
+    return permuted(x, axes=order)
+
+
+@stands_for(np.swapaxes)
+def transpose(x: Any, axis0: int | None = None, axis1: int | None = None) -> Any:
+    """Swap two axes; without arguments reverse them all."""
+    order = list(range(x.ndim))
+    if axis0 is None or axis1 is None:
+        return permuted(x, axes=tuple(reversed(order)))
+    a, b = normalise_axis(axis0, x.ndim), normalise_axis(axis1, x.ndim)
+    order[a], order[b] = b, a
+    return permuted(x, axes=tuple(order))
+
+
+# --- picking -----------------------------------------------------------------------------------------------------------
+
+
+def _is_basic(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts)
+
+
+@primitive(
+    name="getitem",
+    vjp=(lambda g, x_shape, index: put(g, shape=x_shape, index=index),),
+    reference=lambda np, x, *, index: np.array(x)[index],
+    samples=Indexing(),
+    latex="{0}[i]",
+)
+def index(x: Array, *, index: Any) -> Array:
+    """NumPy's indexing: integers, slices, None, Ellipsis, integer arrays, boolean masks."""
+    return x[index]
+
+
+@primitive(
+    vjp=(lambda g, index: getitem(g, index),),
+    reference=lambda np, x, *, shape, index: _put_one_by_one(np, x, shape, index),
+    samples=Indexing(adjoint=True),
+    passes_on=True,
+    latex=r"\operatorname{put}({0})",
+)
+def put(x: Array, *, shape: tuple[int, ...], index: Any) -> Array:
+    """Zeros of ``shape`` with ``x`` added at ``index``; repeated indices add up. The adjoint of indexing."""
+    out = np.zeros(shape, x.dtype)
+    if _is_basic(index):
+        out[index] = x
+    else:
+        np.add.at(out, index, x)
+    return out
+
+
+def _put_one_by_one(np: Any, x: Any, shape: tuple[int, ...], where: Any) -> Any:
+    places = np.arange(int(np.prod(shape))).reshape(shape)[where]
+    out = np.zeros(shape, x.dtype)
+    for place, value in zip(np.ravel(places), np.ravel(np.broadcast_to(x, np.shape(places))), strict=True):
+        out.flat[place] += value
+    return out
+
+
+def _plain_part(part: Any) -> Any:
+    if isinstance(part, Traced):
+        part = part.data
+    if isinstance(part, list):
+        part = np.asarray(part, dtype=None if part else np.intp)
+    if isinstance(part, (np.ndarray, np.generic)):
+        if part.dtype.kind not in "iub":
+            raise DTypeError(f"indices are integers or booleans, got dtype {part.dtype}; say index.astype(int)")
+        return int(part) if part.ndim == 0 and part.dtype.kind != "b" else part
+    return part
+
+
+def getitem(x: Any, where: Any) -> Any:
+    """``x[where]`` with all of NumPy's indexing; gradients of repeated indices add up.
+
+    Raises:
+        IndexError: as NumPy does. DTypeError: an index that is not made of integers or booleans.
+    """
+    return index(x, index=plain_index(where))
+
+
+def plain_index(where: Any) -> Any:
+    """An index as NumPy takes it: tensors and lists in it become integer or boolean arrays."""
+    return tuple([_plain_part(part) for part in where]) if isinstance(where, tuple) else _plain_part(where)
+
+
+def select(x: Any, axis: int, which: int | slice) -> Any:
+    """``x`` at one index, or at a slice, of one axis."""
+    return index(x, index=(*([slice(None)] * axis), which))
+
+
+# --- joining -----------------------------------------------------------------------------------------------------------
+
+
+def _cat_rule(position: int) -> Any:
+    return lambda g, axis, ends: select(g, axis, slice(ends[position - 1] if position else 0, ends[position]))
+
+
+@primitive(
+    name="cat",
+    vjp=_cat_rule,
+    reference=lambda np, *arrays, axis, ends: np.concatenate(arrays, axis),
+    samples=Joining(),
+    passes_on=True,
+    latex=r"\operatorname{cat}",
+)
+def joined(*arrays: Array, axis: int, ends: tuple[int, ...]) -> Array:
+    """Arrays one after the other along ``axis``; ``ends`` says where each ends."""
+    return np.concatenate(arrays, axis)
+
+
+@stands_for(np.concatenate)
+def cat(tensors: Sequence[Any], axis: int = 0) -> Any:
+    """Tensors one after the other along ``axis``; their other axes must agree.
+
+    Raises:
+        ShapeError: no tensors, or shapes that differ in another axis.
+    """
+    tensors = [one if isinstance(one, Traced) else np.asarray(operand(one)) for one in tensors]
+    if not tensors:
+        raise ShapeError("cat needs at least one tensor")
+    shapes = [tuple(one.shape) for one in tensors]
+    if len(shapes[0]) == 0:
+        raise ShapeError("cat: 0-d tensors have no axis to join along; use stack")
+    place = normalise_axis(axis, len(shapes[0]))
+    if len({(*shape[:place], *shape[place + 1 :]) for shape in shapes}) > 1 or len({len(s) for s in shapes}) > 1:
+        raise ShapeError(f"cat along axis {axis}: shapes {shapes} differ in another axis")
+    ends = np.cumsum([shape[place] for shape in shapes]).tolist()
+    return joined(*_one_dtype(tensors), axis=place, ends=tuple(ends))
+
+
+@stands_for(np.stack)
+def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
+    """Tensors of one shape side by side along a new axis.
+
+    Raises:
+        ShapeError: no tensors, or shapes that differ.
+    """
+    tensors = [one if isinstance(one, Traced) else np.asarray(operand(one)) for one in tensors]
+    if len({tuple(one.shape) for one in tensors}) != 1:
+        raise ShapeError(f"stack needs tensors of one shape, got {[tuple(one.shape) for one in tensors]}")
+    return cat([unsqueeze(one, axis) for one in tensors], axis)
+
+
+def _one_dtype(tensors: Sequence[Any]) -> Sequence[Any]:
+    dtypes = {one.dtype for one in tensors}
+    if len(dtypes) == 1:
+        return tensors
+    target = np.result_type(*dtypes)
+    return [one if one.dtype == target else cast(one, dtype=target, source=one.dtype) for one in tensors]
+
+
+@stands_for(np.transpose)
+def _numpy_transpose(a: Any, axes: Any = None) -> Any:
+    return transpose(a) if axes is None else permute(a, axes)
+
+
+@stands_for(np.ravel)
+def _numpy_ravel(a: Any) -> Any:
+    return flatten(a)

@@ -1,0 +1,108 @@
+"""What legal inputs of an op look like, as plain data.
+
+An op's declaration names one of these records; ``tests/`` and :mod:`tinygrad_mlp.testing` turn each kind into arrays.
+Nothing here draws anything: a record is a promise about which inputs the op must answer correctly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "Classes",
+    "Domain",
+    "Einsum",
+    "Elementwise",
+    "Indexing",
+    "Joining",
+    "Layer",
+    "Product",
+    "Reduction",
+    "Reshaping",
+    "Sample",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The values one operand may take: ``low <= value <= high``, never within ``margin`` of a point in ``avoid``.
+
+    ``avoid`` lists kinks and poles, where the derivative is a convention rather than a limit.
+    """
+
+    low: float = -3.0
+    high: float = 3.0
+    avoid: tuple[float, ...] = ()
+    margin: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Base of the kinds; ``analytic`` says whether the reference accepts complex numbers (for the complex step)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elementwise(Sample):
+    """Operands of mutually broadcastable shapes, one :class:`Domain` each.
+
+    ``apart`` keeps two operands at least that far from each other (maximum, minimum). ``params`` lists keyword
+    arguments to try, each a tuple of (name, value) pairs.
+    """
+
+    operands: tuple[Domain, ...] = (Domain(),)
+    apart: float = 0.0
+    params: tuple[tuple[tuple[str, object], ...], ...] = ((),)
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction(Sample):
+    """One array and ``axes``, a sorted tuple; ``distinct`` asks for values without ties, ``empty`` allows no elements."""
+
+    domain: Domain = Domain()
+    distinct: bool = False
+    empty: bool = True
+    single_axis: bool = False
+    params: tuple[tuple[tuple[str, object], ...], ...] = ((),)
+
+
+@dataclass(frozen=True, slots=True)
+class Reshaping(Sample):
+    """One array and a new arrangement of it: ``how`` is ``reshape``, ``permute``, ``broadcast``, ``sum_to`` or ``cast``."""
+
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Indexing(Sample):
+    """One array and an index: basic, integer arrays with repeats, boolean, or ``adjoint`` (the scatter of it)."""
+
+    adjoint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Joining(Sample):
+    """Several arrays that agree in every axis but one; params ``axis``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product(Sample):
+    """Two matrices or stacks of matrices, ``(…, n, k)`` and ``(…, k, m)``; batch axes broadcast."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer(Sample):
+    """Input ``(batch…, features_in)``, weight ``(features_out, features_in)`` and bias ``(features_out,)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Einsum(Sample):
+    """Operands and a subscript string in the explicit form ``ij,jk->ik``."""
+
+    equations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Classes(Sample):
+    """Logits ``(batch…, classes)`` and targets: class ids (``targets="ids"``) or probabilities of the same shape."""
+
+    targets: str

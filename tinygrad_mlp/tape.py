@@ -1,0 +1,485 @@
+"""The tape: what an op is, what a recorded step keeps, and the walk that applies the chain rule.
+
+Read this file and you know how the engine works.
+
+* A :class:`Traced` value is a handle: an array and the :class:`Node` that made it. A node points to the nodes of its
+  inputs and never to its own output, so there are no reference cycles: memory goes with the last handle.
+* An :class:`Op` is declared once (``tinygrad_mlp.ops``). For each set of inputs that want a gradient it has one
+  :class:`Plan`: which values the rules read, and the function that turns the gradient of the output into the
+  gradients of those inputs.
+* :func:`walk` visits the nodes consumers first, so each node is visited once, with its whole gradient.
+
+Rules are written with the polymorphic op functions. Seed the walk with arrays and it runs in plain NumPy; seed it with
+traced values and every rule is itself recorded, which is how derivatives of any order are made.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from operator import attrgetter, itemgetter
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ChangedValueError, GradientError, ReleasedGraphError
+
+__all__ = [
+    "OPS",
+    "Array",
+    "Leaf",
+    "Node",
+    "Op",
+    "Plan",
+    "Recorded",
+    "Traced",
+    "consumers_first",
+    "recorder",
+    "recording_with",
+    "same_shape",
+    "tick",
+    "walk",
+    "wrap",
+    "wrote",
+]
+
+Array = NDArray[Any]
+
+# The logical clock: nodes and library writes take the next tick. A consumer's tick is always above its inputs' ticks,
+# so sorting by tick is a topological order, and "was this array written after that op ran?" is one comparison.
+tick: Callable[[], int] = itertools.count(1).__next__
+
+
+class Traced:
+    """A handle on an array and on the node that made it; ``node`` is None where nothing is recorded.
+
+    Abstract: ``Tensor`` is its one final subclass.
+    """
+
+    __slots__ = ("__weakref__", "data", "node")
+
+    data: Array
+    node: Node | None
+
+
+_new = object.__new__
+_Handle = TypeVar("_Handle", bound=Traced)
+
+
+def wrap(kind: type[_Handle], data: Array, node: Node | None = None) -> _Handle:
+    """A new handle of the given kind, without the checks of its constructor."""
+    handle = _new(kind)
+    handle.data = data
+    handle.node = node
+    return handle
+
+
+# --- what is declared ------------------------------------------------------------------------------------------------
+
+
+class Op:
+    """One operation: everything the package knows about it, written down once.
+
+    Attributes:
+        name: the name of the op function, torch's where torch has one.
+        forward: NumPy arrays in, NumPy array out; keyword parameters are plain data.
+        rules: one vector-Jacobian rule per array operand (None: no gradient goes there), or for ops with any number of
+            operands a function from position to rule. A rule's first parameter is the incoming gradient ``g``; each
+            further one names what it reads: ``y`` (the output), an operand, ``<operand>_shape``, or a parameter.
+            Nothing else is kept alive.
+        operands, params: the names of the array operands and of the keyword parameters of ``forward``.
+        numpy: the NumPy functions that this op is.
+        reference: the same function computed by somebody else, for the tests: ``reference(mp, *operands)`` on mpmath
+            numbers for elementwise ops, ``reference(np, *arrays, **params)`` otherwise.
+        samples: which inputs are legal, see :mod:`tinygrad_mlp.samples`.
+        scalar: a template for code generators, ``{0}``, ``{1}`` being the operands; None: call ``forward``.
+        latex: a template for formulas.
+        elementwise: operands broadcast against each other, and gradients are summed back to their shapes.
+        saves: ``forward`` returns ``(y, saved)``; rules may read ``saved``, plain data that only saves them work.
+        passes_on: some rule may return the incoming gradient itself, a view of it, or a kept value; otherwise every
+            rule returns memory of its own, which the walk may then add to and hand over without a copy.
+    """
+
+    __slots__ = (
+        "_plans",
+        "elementwise",
+        "forward",
+        "latex",
+        "name",
+        "numpy",
+        "operands",
+        "params",
+        "passes_on",
+        "pull_maker",
+        "reference",
+        "rules",
+        "samples",
+        "saves",
+        "scalar",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        rules: tuple[Callable[..., Any] | None, ...] | Callable[[int], Callable[..., Any]],
+        *,
+        operands: tuple[str, ...],
+        params: tuple[str, ...],
+        numpy: tuple[Callable[..., Any], ...],
+        reference: Callable[..., Any] | None,
+        samples: object,
+        scalar: str | None,
+        latex: str | None,
+        elementwise: bool,
+        saves: bool,
+        passes_on: bool,
+        pull_maker: Callable[..., Callable[..., tuple[Any, ...]]],
+    ) -> None:
+        self.name = name
+        self.forward = forward
+        self.rules = rules
+        self.operands = operands
+        self.params = params
+        self.numpy = numpy
+        self.reference = reference
+        self.samples = samples
+        self.scalar = scalar
+        self.latex = latex
+        self.elementwise = elementwise
+        self.saves = saves
+        self.passes_on = passes_on
+        self.pull_maker = pull_maker
+        self._plans: dict[Any, Plan] = {}
+
+    def __repr__(self) -> str:
+        return f"<Op {self.name}({', '.join(self.operands)})>"
+
+    def rule(self, position: int) -> Callable[..., Any] | None:
+        """The rule for the operand at ``position``."""
+        return self.rules(position) if callable(self.rules) else self.rules[position]
+
+    def plan(self, tracked: tuple[int, ...], arity: int) -> Plan:
+        """The plan for these operands wanting gradients; its ``tracked`` leaves out those no rule leads to."""
+        key = (tracked, arity)
+        try:
+            return self._plans[key]
+        except KeyError:
+            live = tuple(i for i in tracked if self.rule(i) is not None)
+            plan = self._plans[key] = Plan(self, live, arity)
+            return plan
+
+
+OPS: dict[str, Op] = {}
+"""Every declared op by name; filled by declaring, by nothing else."""
+
+
+class Plan:
+    """What one op does on the way back when the operands at ``tracked`` want gradients.
+
+    ``keep`` picks what the rules read out of ``(y, *operands, *params, saved, *shapes)``. ``pull(g, kept, inputs)`` gives one
+    gradient per tracked operand. ``roles`` says which kept value is the output (-1), a tracked operand (its place
+    among ``inputs``) or plain data (None), so that a recorded walk can put the first two back on the tape.
+    """
+
+    __slots__ = ("fresh", "keep", "needs_shapes", "op", "pull", "roles", "tracked")
+
+    def __init__(self, op: Op, tracked: tuple[int, ...], arity: int) -> None:
+        operands = op.operands if not callable(op.rules) else tuple(f"operand{i}" for i in range(arity))
+        saved = ["saved"] if op.saves else []
+        places = ["y", *operands, *op.params, *saved, *(f"{name}_shape" for name in operands)]
+        rules = [op.rule(i) for i in tracked]
+        reads = [_parameters(rule) for rule in rules if rule is not None]
+        names = list(dict.fromkeys(name for read in reads for name in read))
+        self.op = op
+        self.tracked = tracked
+        self.fresh = not op.passes_on
+        self.needs_shapes = any(name.endswith("_shape") for name in names)
+        self.keep = _picker([places.index(name) for name in names])
+        rank = {operands[i]: k for k, i in enumerate(tracked)}
+        self.roles = tuple(-1 if name == "y" else rank.get(name) for name in names)
+        adapted = [
+            _adapt(rule, [names.index(name) for name in read]) for rule, read in zip(rules, reads, strict=True) if rule
+        ]
+        self.pull = op.pull_maker(adapted)
+
+    def revive(self, kind: type[Traced], node: Node) -> tuple[Any, ...]:
+        """The kept values of ``node`` as traced values, so that rules applied to them are recorded."""
+        kept = node.kept
+        assert kept is not None
+        return tuple(
+            value if role is None else wrap(kind, value, node if role < 0 else node.inputs[role])
+            for value, role in zip(kept, self.roles, strict=True)
+        )
+
+
+def _parameters(rule: Callable[..., Any]) -> tuple[str, ...]:
+    code = rule.__code__  # type: ignore[attr-defined]
+    return tuple(code.co_varnames[1 : code.co_argcount])
+
+
+def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    if not places:
+        return lambda values: ()
+    if len(places) == 1:
+        # itemgetter of one index gives the bare item; of a slice, a tuple.
+        return itemgetter(slice(places[0], places[0] + 1))
+    return itemgetter(*places)
+
+
+def _adapt(rule: Callable[..., Any], picks: Sequence[int]) -> Callable[[Any, tuple[Any, ...]], Any]:
+    # One closure per number of values read: a call with * costs more than the smallest array operation.
+    match picks:
+        case []:
+            return lambda g, kept: rule(g)
+        case [a]:
+            return lambda g, kept: rule(g, kept[a])
+        case [a, b]:
+            return lambda g, kept: rule(g, kept[a], kept[b])
+        case [a, b, c]:
+            return lambda g, kept: rule(g, kept[a], kept[b], kept[c])
+    return lambda g, kept: rule(g, *[kept[place] for place in picks])
+
+
+# --- what is recorded ------------------------------------------------------------------------------------------------
+
+
+class Node:
+    """One recorded step: its plan, the nodes of the tracked operands, what the rules read, the output's shape.
+
+    ``kept`` is None once a walk has released it.
+    """
+
+    __slots__ = ("inputs", "kept", "plan", "shape", "tick")
+
+    def __init__(
+        self, plan: Plan | None, inputs: tuple[Node, ...], kept: tuple[Any, ...] | None, shape: tuple[int, ...]
+    ) -> None:
+        self.plan = plan
+        self.inputs = inputs
+        self.kept = kept
+        self.shape = shape
+        self.tick = tick()
+
+    def __repr__(self) -> str:
+        return f"<{self.plan.op.name if self.plan else 'leaf'} node, shape {self.shape}>"
+
+    def observe(self, y: Array, operands: Sequence[Any], params: dict[str, Any]) -> None:
+        """Called after recording under a recorder of another kind than Node; here there is nothing to note."""
+
+    def saw(self, gradient: Any) -> None:
+        """Called by the walk with the whole gradient of this node, for kinds of node that want to know."""
+
+
+class Leaf(Node):
+    """Where gradients arrive: a tensor that the user asked gradients for. Holds the gradient, not the tensor."""
+
+    __slots__ = ("array", "gradient", "name")
+
+    def __init__(self, array: Array) -> None:
+        super().__init__(None, (), (), array.shape)
+        self.array = array
+        self.gradient: Any = None
+        self.name: str | None = None
+
+
+class Recorded(Node):
+    """A node that also notes its value, all its operands and its gradient: for pictures, never for training."""
+
+    __slots__ = ("gradient", "operands", "params", "scope", "value")
+
+    def __init__(
+        self, plan: Plan | None, inputs: tuple[Node, ...], kept: tuple[Any, ...] | None, shape: tuple[int, ...]
+    ) -> None:
+        super().__init__(plan, inputs, kept, shape)
+        self.value: Array | None = None
+        self.operands: tuple[tuple[Node | None, Any], ...] = ()
+        self.params: dict[str, Any] = {}
+        self.gradient: Any = None
+        self.scope: tuple[str, ...] = scope()
+
+    def observe(self, y: Array, operands: Sequence[Any], params: dict[str, Any]) -> None:
+        self.value = y
+        self.operands = tuple(
+            (operand.node, operand.data) if isinstance(operand, Traced) else (None, operand) for operand in operands
+        )
+        self.params = params
+
+    def saw(self, gradient: Any) -> None:
+        self.gradient = gradient.data if isinstance(gradient, Traced) else np.array(gradient)
+
+
+_RECORDER: ContextVar[type[Node] | None] = ContextVar("recorder", default=Node)
+recorder: Callable[[], type[Node] | None] = _RECORDER.get
+"""The kind of node that ops record in this context; None where they record nothing (``no_grad``)."""
+
+_SCOPE: ContextVar[tuple[str, ...]] = ContextVar("scope", default=())
+scope: Callable[[], tuple[str, ...]] = _SCOPE.get
+
+
+@contextmanager
+def recording_with(kind: type[Node] | None) -> Iterator[None]:
+    """Record with this kind of node inside the block; the previous kind is restored however the block ends."""
+    token = _RECORDER.set(kind)
+    try:
+        yield
+    finally:
+        _RECORDER.reset(token)
+
+
+@contextmanager
+def scoped(name: str) -> Iterator[None]:
+    """Nodes recorded for pictures inside the block belong to the module path extended by ``name``."""
+    token = _SCOPE.set((*_SCOPE.get(), name))
+    try:
+        yield
+    finally:
+        _SCOPE.reset(token)
+
+
+# --- writes ----------------------------------------------------------------------------------------------------------
+
+# Which arrays the library has written into, and when. One dictionary entry per written array and one comparison per
+# backward pass replace a version counter on every tensor and every kept value.
+_writes: dict[int, tuple[int, str]] = {}
+_last_write = 0
+
+
+def wrote(array: Array, what: str) -> None:
+    """Note that ``array`` was just written into by ``what``, a few words for the error message."""
+    global _last_write
+    owner = _owner(array)
+    key = id(owner)
+    if key not in _writes:
+        weakref.finalize(owner, _writes.pop, key, None).atexit = False
+    _last_write = tick()
+    _writes[key] = (_last_write, what)
+
+
+def _owner(array: Array) -> Array:
+    base = array.base
+    while isinstance(base, np.ndarray):
+        array, base = base, base.base
+    return array
+
+
+def _check_unchanged(order: Sequence[Node]) -> None:
+    oldest = next((node.tick for node in reversed(order) if node.plan is not None), _last_write)
+    if _last_write <= oldest:
+        return
+    for node in order:
+        for value in node.kept or ():
+            when, what = _writes.get(id(_owner(value)), (0, "")) if isinstance(value, np.ndarray) else (0, "")
+            if when > node.tick and node.plan is not None:
+                raise ChangedValueError(
+                    f"the gradient of {node.plan.op.name} needs a value of shape {value.shape} that was overwritten "
+                    f"by {what} after {node.plan.op.name} read it. Call backward() before writing, or write into a "
+                    "copy (x.clone())."
+                )
+
+
+# --- the walk --------------------------------------------------------------------------------------------------------
+
+_by_tick = attrgetter("tick")
+
+
+def consumers_first(roots: Iterable[Node]) -> list[Node]:
+    """Every node that ``roots`` depend on, each once, consumers before what they consume."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for source in stack.pop().inputs:
+            if source not in seen:
+                seen.add(source)
+                stack.append(source)
+    return sorted(seen, key=_by_tick, reverse=True)
+
+
+def walk(
+    roots: Sequence[Node],
+    seeds: Sequence[Any],
+    *,
+    targets: Iterable[Node] | None = None,
+    retain: bool = False,
+) -> dict[Node, Any]:
+    """The gradients of ``roots``, seeded with ``seeds``, with respect to the leaves or to ``targets``.
+
+    Args:
+        roots: where to start, one seed each: arrays for plain NumPy, traced values to record the walk itself.
+        targets: the nodes wanted; None for every leaf that is reached.
+        retain: keep what the rules read, so that the graph can be walked again.
+
+    Returns:
+        A gradient for every wanted node that the roots depend on. Arrays among them share memory with nothing else.
+
+    Raises:
+        ReleasedGraphError: an earlier walk released this graph; nothing has been changed.
+        ChangedValueError: a kept value was overwritten since; nothing has been changed.
+    """
+    order = consumers_first(roots)
+    wanted = None if targets is None else set(targets)
+    if wanted is not None:
+        order = _leading_to(wanted, order)
+    for node in order:
+        if node.kept is None:
+            raise ReleasedGraphError(_released(node))
+    _check_unchanged(order)
+    needed = None if wanted is None else set(order)
+    pending: dict[Node, Any] = {}
+    owned: set[Node] = set()
+    for root, seed in zip(roots, seeds, strict=True):
+        if needed is None or root in needed:
+            pending[root] = pending[root] + seed if root in pending else seed
+    found: dict[Node, Any] = {}
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for node in order:
+            g = pending.pop(node, None)
+            if g is None:
+                continue
+            plan = node.plan
+            if plan is None or type(node) is not Node:
+                node.saw(g)
+            if plan is None if wanted is None else node in wanted:
+                found[node] = g if isinstance(g, Traced) else np.asarray(g) if node in owned else np.array(g)
+            if plan is None:
+                continue
+            kept = plan.revive(type(g), node) if isinstance(g, Traced) else node.kept
+            inputs = node.inputs
+            for source, gradient in zip(inputs, plan.pull(g, kept, inputs), strict=True):
+                if needed is not None and source not in needed:
+                    continue
+                before = pending.get(source)
+                if before is None:
+                    pending[source] = gradient
+                    if plan.fresh:
+                        owned.add(source)
+                elif source in owned and type(before) is np.ndarray:
+                    before += gradient
+                else:
+                    pending[source] = before + gradient
+                    owned.add(source)
+            if not retain:
+                node.kept = None
+    return found
+
+
+def _leading_to(wanted: set[Node], order: Sequence[Node]) -> list[Node]:
+    leads = set(wanted)
+    for node in reversed(order):
+        if node not in leads and not leads.isdisjoint(node.inputs):
+            leads.add(node)
+    return [node for node in order if node in leads]
+
+
+def _released(node: Node) -> str:
+    name = node.plan.op.name if node.plan else "leaf"
+    return (
+        f"this graph has been walked before and what its rules read (first: {name}, output shape {node.shape}) was "
+        "released on the way. For a second backward pass say backward(retain_graph=True) in the first, or run the "
+        "forward pass again."
+    )

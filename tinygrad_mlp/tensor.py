@@ -1,0 +1,874 @@
+"""The Tensor: the handle people hold. Every method is one line; what it does is written in :mod:`tinygrad_mlp.ops`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import graph as graphs
+from . import ops
+from .dtypes import get_default_dtype
+from .errors import DTypeError, GradientError, ShapeError
+from .tape import _RECORDER, Array, Leaf, Node, Recorded, Traced, recorder, recording_with, walk, wrap, wrote
+
+if TYPE_CHECKING:
+    from .graph import Graph
+
+__all__ = [
+    "Tensor",
+    "arange",
+    "enable_grad",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "is_grad_enabled",
+    "linspace",
+    "no_grad",
+    "ones",
+    "ones_like",
+    "rand",
+    "rand_like",
+    "randn",
+    "randn_like",
+    "record_values",
+    "set_grad_enabled",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
+_KINDS = "fiub"
+
+
+def _as_data(data: Any, dtype: DTypeLike | None, *, infer: bool) -> Array:
+    """A new array from whatever the user gave; ``infer`` keeps the integers and booleans of Python lists."""
+    if isinstance(data, Traced):
+        return np.array(data.data, dtype=dtype)
+    if isinstance(data, np.ma.MaskedArray):
+        raise DTypeError("a masked array would lose its mask; fill it first: Tensor(x.filled(0))")
+    known = isinstance(data, (np.ndarray, np.generic))
+    if isinstance(data, (list, tuple)) and any(isinstance(one, Traced) for one in data):
+        raise DTypeError("a list of tensors would lose its gradients; say stack(list) or cat(list)")
+    array = np.array(data)
+    if array.dtype.kind not in _KINDS:
+        raise DTypeError(
+            f"a tensor holds floats, integers or booleans, got {type(data).__name__} of dtype {array.dtype}"
+        )
+    if dtype is not None:
+        wanted = np.dtype(dtype)
+        if wanted.kind not in _KINDS:
+            raise DTypeError(f"a tensor holds floats, integers or booleans, got dtype={wanted}")
+        return array.astype(wanted)
+    if known:
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return array if infer and array.dtype.kind != "f" else array.astype(get_default_dtype())
+
+
+class Tensor(Traced):
+    """A NumPy array that remembers how it was computed, so that gradients can be derived.
+
+    Args:
+        data: numbers, nested lists or an array; copied. Python numbers and lists become the default dtype (float32),
+            arrays keep theirs. :func:`tensor` keeps Python's integers and booleans; :func:`from_numpy` shares memory.
+        requires_grad: ask for the gradient of whatever is computed from it. Floats only.
+        dtype: convert to this dtype.
+
+    Attributes:
+        data: the ndarray. Writing into it is not recorded.
+        grad: the gradient that ``backward`` accumulated, a Tensor of the same shape and dtype, or None.
+
+    Raises:
+        DTypeError: the data is not numbers, or gradients are asked of integers.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ("_parked",)
+
+    def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
+        self.data = _as_data(data, dtype, infer=False)
+        self.node = None
+        if requires_grad:
+            self.requires_grad = True
+
+    # --- what it is ---
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the elements."""
+        return self.data.dtype
+
+    @property
+    def T(self) -> Tensor:
+        """All axes in reverse order."""
+        return ops.transpose(self)
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes swapped: each matrix of a stack transposed."""
+        return ops.transpose(self, -2, -1)
+
+    @property
+    def is_leaf(self) -> bool:
+        """True where nothing recorded made this tensor: gradients end here."""
+        return self.node is None or isinstance(self.node, Leaf)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether computations on this tensor are recorded. Can be set on leaves of a float dtype."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not self.is_leaf:
+            if not wanted:
+                raise GradientError("only leaves can stop requiring gradients; say x = x.detach()")
+            return
+        if wanted and self.node is None:
+            if self.data.dtype.kind != "f":
+                raise DTypeError(
+                    f"only floats have gradients, this tensor is {self.data.dtype}; say x.astype('float32') first"
+                )
+            self.node = getattr(self, "_parked", None) or Leaf(self.data)
+        elif not wanted and self.node is not None:
+            # The leaf is kept aside, so that a parameter frozen and thawed again keeps its gradient.
+            self._parked, self.node = self.node, None
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set :attr:`requires_grad` and return the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient; None before the first backward pass that reaches this tensor."""
+        node = self.node if self.node is not None else getattr(self, "_parked", None)
+        return node.gradient if isinstance(node, Leaf) else None
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        node = self.node if self.node is not None else getattr(self, "_parked", None)
+        if not isinstance(node, Leaf):
+            raise GradientError("only leaves that require gradients hold one; set requires_grad=True first")
+        if value is not None and value.shape != self.shape:
+            raise ShapeError(f"grad: expected shape {self.shape}, got {value.shape}")
+        node.gradient = value
+
+    # --- taking it out ---
+
+    def item(self) -> float | int | bool:
+        """The one element as a Python number."""
+        if self.data.size != 1:
+            raise ShapeError(f"item() needs exactly one element, this tensor has shape {self.shape}")
+        return self.data.item()  # type: ignore[no-any-return]
+
+    def numpy(self) -> Array:
+        """The array itself, shared.
+
+        Raises:
+            GradientError: computations on this tensor are recorded; what NumPy did with the array would not be.
+        """
+        if self.node is not None:
+            raise GradientError("this tensor records gradients; say x.detach().numpy()")
+        return self.data
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def detach(self) -> Tensor:
+        """The same array, cut off from the graph."""
+        return wrap(Tensor, self.data)
+
+    def clone(self) -> Tensor:
+        """A copy that passes gradients on."""
+        return ops.cast(self, dtype=self.data.dtype, source=self.data.dtype)
+
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        """The elements in another dtype; gradients come back in this one."""
+        return ops.cast(self, dtype=np.dtype(dtype), source=self.data.dtype)
+
+    def float(self) -> Tensor:
+        """As float32."""
+        return self.astype(np.float32)
+
+    def double(self) -> Tensor:
+        """As float64."""
+        return self.astype(np.float64)
+
+    def int(self) -> Tensor:
+        """As int32, rounded towards zero."""
+        return self.astype(np.int32)
+
+    def long(self) -> Tensor:
+        """As int64, rounded towards zero."""
+        return self.astype(np.int64)
+
+    def bool(self) -> Tensor:
+        """True where not zero."""
+        return self.astype(np.bool_)
+
+    # --- derivatives ---
+
+    def backward(
+        self, gradient: Tensor | ArrayLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add the gradient of this tensor to ``.grad`` of every leaf that it was computed from.
+
+        Args:
+            gradient: the gradient of the final result by this tensor, of the same shape; 1 where there is one element.
+            retain_graph: keep what the rules read, for another backward pass (default: the value of ``create_graph``).
+            create_graph: record the backward pass itself, so that the gradients can be differentiated.
+
+        Raises:
+            GradientError: nothing recorded made this tensor, or it has several elements and no ``gradient`` was given.
+            ReleasedGraphError: an earlier backward pass released the graph.
+        """
+        if self.node is None:
+            raise GradientError(
+                "backward(): this tensor was computed from nothing that requires gradients. Make a leaf with "
+                "requires_grad=True, and check for detach() and no_grad() on the way"
+            )
+        seed = seed_for(self, gradient)
+        if create_graph:
+            start = seed if isinstance(seed, Traced) else wrap(Tensor, seed)
+            with recording_with(recorder() or Node):
+                found = walk((self.node,), (start,), retain=retain_graph is not False)
+        else:
+            found = walk((self.node,), (seed.data if isinstance(seed, Traced) else seed,), retain=bool(retain_graph))
+        for leaf, new in found.items():
+            _accumulate(leaf, new)
+
+    def graph(self, **options: Any) -> Graph:
+        """The graph of everything this tensor was computed from; see :func:`tinygrad_mlp.graph.graph_of`."""
+        return graphs.graph_of(self, **options)
+
+    # --- arithmetic ---
+
+    def __add__(self, other: Any) -> Tensor:
+        return ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return ops.sub(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.sub(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return ops.mul(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ops.mul(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return ops.div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.div(other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return ops.pow(self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ops.pow(other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ops.matmul(other, self)
+
+    def __neg__(self) -> Tensor:
+        return ops.neg(self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return ops.abs(self)
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return _in_place(self, other, np.add, ops.add)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return _in_place(self, other, np.subtract, ops.sub)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return _in_place(self, other, np.multiply, ops.mul)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return _in_place(self, other, np.true_divide, ops.div)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return ops.eq(self, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return ops.ne(self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return ops.lt(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return ops.le(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return ops.gt(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return ops.ge(self, other)
+
+    # Comparing gives a tensor of answers, so tensors are told apart, in sets and as dictionary keys, by identity.
+    __hash__ = object.__hash__
+
+    def __invert__(self) -> Tensor:
+        return ops.logical_not(self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return ops.logical_and(self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return ops.logical_or(self, other)
+
+    def exp(self) -> Tensor:
+        return ops.exp(self)
+
+    def expm1(self) -> Tensor:
+        return ops.expm1(self)
+
+    def log(self) -> Tensor:
+        return ops.log(self)
+
+    def log1p(self) -> Tensor:
+        return ops.log1p(self)
+
+    def sqrt(self) -> Tensor:
+        return ops.sqrt(self)
+
+    def square(self) -> Tensor:
+        return ops.square(self)
+
+    def abs(self) -> Tensor:
+        return ops.abs(self)
+
+    def sign(self) -> Tensor:
+        return ops.sign(self)
+
+    def sin(self) -> Tensor:
+        return ops.sin(self)
+
+    def cos(self) -> Tensor:
+        return ops.cos(self)
+
+    def tan(self) -> Tensor:
+        return ops.tan(self)
+
+    def tanh(self) -> Tensor:
+        return ops.tanh(self)
+
+    def sigmoid(self) -> Tensor:
+        return ops.sigmoid(self)
+
+    def relu(self) -> Tensor:
+        return ops.relu(self)
+
+    def neg(self) -> Tensor:
+        return ops.neg(self)
+
+    def add(self, other: Any) -> Tensor:
+        return ops.add(self, other)
+
+    def sub(self, other: Any) -> Tensor:
+        return ops.sub(self, other)
+
+    def mul(self, other: Any) -> Tensor:
+        return ops.mul(self, other)
+
+    def div(self, other: Any) -> Tensor:
+        return ops.div(self, other)
+
+    def pow(self, exponent: Any) -> Tensor:
+        return ops.pow(self, exponent)
+
+    def matmul(self, other: Any) -> Tensor:
+        return ops.matmul(self, other)
+
+    def outer(self, other: Any) -> Tensor:
+        return ops.outer(self, other)
+
+    def maximum(self, other: Any) -> Tensor:
+        return ops.maximum(self, other)
+
+    def minimum(self, other: Any) -> Tensor:
+        return ops.minimum(self, other)
+
+    def clamp(self, min: Any = None, max: Any = None) -> Tensor:
+        return ops.clamp(self, min, max)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        return ops.clamp(self, min, max)
+
+    def where(self, condition: Any, other: Any) -> Tensor:
+        return ops.where(condition, self, other)
+
+    # --- reductions: axis/keepdims are NumPy's names, dim/keepdim torch's for the same ---
+
+    def sum(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        return ops.sum(self, _one(axis, dim), keepdims or keepdim)
+
+    def mean(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        return ops.mean(self, _one(axis, dim), keepdims or keepdim)
+
+    def var(
+        self, axis: Any = None, keepdims: Any = False, *, correction: Any = 1, dim: Any = None, keepdim: Any = False
+    ) -> Tensor:
+        return ops.var(self, _one(axis, dim), correction=correction, keepdims=keepdims or keepdim)
+
+    def std(
+        self, axis: Any = None, keepdims: Any = False, *, correction: Any = 1, dim: Any = None, keepdim: Any = False
+    ) -> Tensor:
+        return ops.std(self, _one(axis, dim), correction=correction, keepdims=keepdims or keepdim)
+
+    def amax(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        return ops.amax(self, _one(axis, dim), keepdims or keepdim)
+
+    def amin(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        return ops.amin(self, _one(axis, dim), keepdims or keepdim)
+
+    def prod(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        return ops.prod(self, _one(axis, dim), keepdims or keepdim)
+
+    def logsumexp(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        return ops.logsumexp(self, _one(axis, dim), keepdims or keepdim)
+
+    def softmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        return ops.softmax(self, _one(axis, dim, -1))
+
+    def log_softmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        return ops.log_softmax(self, _one(axis, dim, -1))
+
+    def argmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        """The place of the (first) largest element, over ``axis`` or in the flattened tensor; no gradient."""
+        return wrap(Tensor, np.asarray(self.data.argmax(_one(axis, dim))))
+
+    def argmin(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        """The place of the (first) smallest element, over ``axis`` or in the flattened tensor; no gradient."""
+        return wrap(Tensor, np.asarray(self.data.argmin(_one(axis, dim))))
+
+    def any(self) -> Tensor:
+        return wrap(Tensor, np.asarray(self.data.any()))
+
+    def all(self) -> Tensor:
+        return wrap(Tensor, np.asarray(self.data.all()))
+
+    # --- shape ---
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return ops.reshape(self, *shape)
+
+    def view(self, *shape: Any) -> Tensor:
+        return ops.reshape(self, *shape)
+
+    def flatten(self, start_dim: Any = 0, end_dim: Any = -1) -> Tensor:
+        return ops.flatten(self, start_dim, end_dim)
+
+    def transpose(self, axis0: Any = None, axis1: Any = None) -> Tensor:
+        return ops.transpose(self, axis0, axis1)
+
+    def t(self) -> Tensor:
+        return ops.transpose(self)
+
+    def permute(self, *axes: Any) -> Tensor:
+        return ops.permute(self, *axes)
+
+    def squeeze(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        return ops.squeeze(self, _one(axis, dim))
+
+    def unsqueeze(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        return ops.unsqueeze(self, _one(axis, dim))
+
+    def expand(self, *shape: Any) -> Tensor:
+        return ops.expand(self, *shape)
+
+    def __getitem__(self, where: Any) -> Tensor:
+        return ops.getitem(self, where)
+
+    def __setitem__(self, where: Any, value: Any) -> None:
+        _check_writable(self, "x[...] = value")
+        self.data[ops.plain_index(where)] = value.data if isinstance(value, Traced) else value
+        wrote(self.data, "x[...] = value")
+
+    def __len__(self) -> Any:
+        if self.data.ndim == 0:
+            raise TypeError("a 0-d tensor has no len(); say x.item() for its number")
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.data.ndim == 0:
+            raise TypeError("a 0-d tensor cannot be iterated over; say x.item() for its number")
+        return (ops.getitem(self, i) for i in range(len(self.data)))
+
+    def __contains__(self, value: Any) -> Any:
+        return bool((self.data == (value.data if isinstance(value, Traced) else value)).any())
+
+    def __bool__(self) -> Any:
+        return bool(self.data)
+
+    def __float__(self) -> Any:
+        return float(self.item())
+
+    def __int__(self) -> Any:
+        return int(self.item())
+
+    def __index__(self) -> Any:
+        return self.data.__index__()
+
+    # --- copies: the values, never the graph ---
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        copy = wrap(Tensor, self.data.copy())
+        memo[id(self)] = copy
+        if isinstance(self.node, Leaf):
+            copy.requires_grad = True
+            if self.grad is not None:
+                copy.grad = wrap(Tensor, self.grad.data.copy())
+        return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        grad = None if self.grad is None else self.grad.data
+        return _rebuild, (self.data, isinstance(self.node, Leaf), grad)
+
+    # --- NumPy on either side ---
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: Any = None) -> Array:
+        if self.node is not None:
+            raise GradientError(
+                "NumPy would take this tensor's array off the record; say x.detach().numpy() for the values"
+            )
+        return np.array(self.data, dtype=dtype, copy=True if copy else None) if copy is not False else self.data
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method != "__call__" or options:
+            _no_such(f"numpy.{ufunc.__name__}" + (f".{method}" if method != "__call__" else f" with {[*options]}"))
+        return _ours(ufunc, f"numpy.{ufunc.__name__}")(*inputs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        given = {name: value for name, value in kwargs.items() if value is not np._NoValue}
+        try:
+            return _ours(func, f"numpy.{func.__name__}")(*args, **given)
+        except TypeError as error:
+            if "keyword argument" in str(error):
+                _no_such(f"numpy.{func.__name__} with {[*given]}")
+            raise
+
+    # --- how it looks ---
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.data, separator=", ", prefix="tensor(", precision=4, threshold=200)
+        notes = []
+        if self.data.dtype not in (get_default_dtype(), np.dtype(np.int64), np.dtype(np.bool_)):
+            notes.append(f"dtype={self.data.dtype}")
+        elif self.data.size == 0:
+            notes += [f"shape={self.shape}", f"dtype={self.data.dtype}"]
+        if isinstance(self.node, Leaf):
+            notes.append("requires_grad=True")
+        elif self.node is not None and self.node.plan is not None:
+            notes.append(f"op={self.node.plan.op.name}")
+        return f"tensor({', '.join([body, *notes])})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.data.ndim == 0 and spec else format(repr(self), spec)
+
+
+def _rebuild(data: Array, is_leaf: bool, grad: Array | None) -> Tensor:
+    made = wrap(Tensor, data)
+    if is_leaf:
+        made.requires_grad = True
+        made.grad = None if grad is None else wrap(Tensor, grad)
+    return made
+
+
+def _one(axis: Any, dim: Any, default: Any = None) -> Any:
+    """The axis under either of its two names."""
+    given = axis if axis is not None else dim
+    return default if given is None else given
+
+
+def seed_for(root: Tensor, gradient: Any) -> Any:
+    """The incoming gradient of ``root`` as the walk takes it: an array, or the traced value the user gave.
+
+    Raises:
+        GradientError: none was given and ``root`` has more than one element; ShapeError: it has another shape.
+    """
+    data = root.data
+    if gradient is None:
+        if data.size != 1:
+            raise GradientError(
+                f"backward() of shape {data.shape} needs the gradient of the final result by it: make it one number "
+                "first, loss.sum() or loss.mean(), or say backward(gradient=...)"
+            )
+        return np.ones(data.shape, data.dtype)
+    given = gradient.data if isinstance(gradient, Traced) else np.asarray(gradient)
+    if given.shape != data.shape:
+        raise ShapeError(f"gradient: expected shape {data.shape} like the tensor, got {given.shape}")
+    if given.dtype.kind not in _KINDS:
+        raise DTypeError(f"gradient: expected numbers, got dtype {given.dtype}")
+    if isinstance(gradient, Tensor) and gradient.dtype == data.dtype:
+        return gradient
+    return given.astype(data.dtype, copy=False)
+
+
+def _accumulate(leaf: Node, new: Any) -> None:
+    assert isinstance(leaf, Leaf)
+    made = new if isinstance(new, Tensor) else wrap(Tensor, new)
+    before = leaf.gradient
+    if before is None:
+        leaf.gradient = made
+    elif before.node is None and made.node is None and before.data.flags.writeable:
+        before.data += made.data
+    else:
+        leaf.gradient = before + made
+
+
+def _check_writable(target: Tensor, what: str) -> None:
+    if target.node is not None and not isinstance(target.node, Leaf):
+        raise GradientError(f"{what}: this tensor is part of a recorded graph; write into x.detach().clone()")
+    if target.node is not None and recorder() is not None:
+        raise GradientError(f"{what}: a leaf that requires gradients changes only inside `with no_grad():`")
+
+
+def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callable[..., Any]) -> Tensor:
+    """``target op= other``: in memory where nothing is recorded, else a new recorded tensor under the same name."""
+    recording = recorder() is not None
+    other_recorded = isinstance(other, Traced) and other.node is not None
+    if recording and (other_recorded or not target.is_leaf):
+        return op(target, other)  # type: ignore[no-any-return]
+    name = f"x {ufunc.__name__}= value"
+    _check_writable(target, name)
+    ufunc(target.data, other.data if isinstance(other, Traced) else other, out=target.data)
+    wrote(target.data, name)
+    return target
+
+
+def _ours(function: Any, name: str) -> Callable[..., Any]:
+    try:
+        return ops.NUMPY[function]
+    except KeyError:
+        _no_such(name)
+
+
+def _no_such(name: str) -> NoReturn:
+    known = sorted({f"numpy.{function.__name__}" for function in ops.NUMPY})
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    raise DTypeError(
+        f"{name} has no gradient rule here" + (f"; nearest: {near[0]}" if near else "") + ". For values without "
+        "gradient say x.detach().numpy()"
+    )
+
+
+# --- modes ---------------------------------------------------------------------------------------------------------------
+
+
+class set_grad_enabled(ContextDecorator):
+    """Record gradients, or not, inside a ``with`` block or a decorated function.
+
+    The mode belongs to the context (thread, asyncio task) and the exact previous one is restored. One instance may be
+    entered several times.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self._kind: type[Node] | None = Node if mode else None
+        self._tokens: list[Token[type[Node] | None]] = []
+
+    def _recreate_cm(self) -> set_grad_enabled:
+        return set_grad_enabled(self._kind is not None)
+
+    def __enter__(self) -> None:
+        kind = recorder() if self._kind is not None and recorder() is not None else self._kind
+        self._tokens.append(_RECORDER.set(kind))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _RECORDER.reset(self._tokens.pop())
+
+
+class no_grad(set_grad_enabled):
+    """Record nothing inside the block or the decorated function: results need no memory for a backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(set_grad_enabled):
+    """Record again, inside a :class:`no_grad` block."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops on tensors that require gradients are being recorded."""
+    return recorder() is not None
+
+
+@contextmanager
+def record_values() -> Iterator[None]:
+    """Keep every intermediate value, and every gradient, of what is computed inside the block: for pictures.
+
+    >>> x = Tensor(2.0, requires_grad=True)
+    >>> with record_values():
+    ...     y = (x * 3.0).tanh()
+    """
+    with recording_with(Recorded):
+        yield
+
+
+# --- making tensors ------------------------------------------------------------------------------------------------------
+
+
+def tensor(data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A tensor holding a copy of ``data``; Python floats get the default dtype, integers int64, booleans bool."""
+    made = wrap(Tensor, _as_data(data, dtype, infer=True))
+    made.requires_grad = requires_grad
+    return made
+
+
+def from_numpy(array: Array) -> Tensor:
+    """A tensor that shares the memory of ``array``: writing into one changes the other.
+
+    Raises:
+        DTypeError: not an ndarray of floats, integers or booleans in native byte order.
+    """
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray) or array.dtype.kind not in _KINDS:
+        raise DTypeError(f"from_numpy shares an ndarray of numbers, got {type(array).__name__}; Tensor(x) copies")
+    if not array.dtype.isnative:
+        raise DTypeError(f"from_numpy cannot share byte-swapped memory ({array.dtype}); Tensor(x) copies")
+    return wrap(Tensor, np.asarray(array))
+
+
+def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+
+
+def _made(array: Array, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
+    made = wrap(Tensor, array.astype(get_default_dtype() if dtype is None else dtype, copy=False))
+    made.requires_grad = requires_grad
+    return made
+
+
+def zeros(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of a shape, given as ints or as one tuple."""
+    return _made(np.zeros(_sizes(shape), dtype or get_default_dtype()), dtype, requires_grad)
+
+
+def ones(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Ones of a shape, given as ints or as one tuple."""
+    return _made(np.ones(_sizes(shape), dtype or get_default_dtype()), dtype, requires_grad)
+
+
+def full(shape: Any, value: float, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of ``shape`` filled with one number."""
+    return _made(np.full(shape, value, dtype or get_default_dtype()), dtype, requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """The identity matrix, or the ``n`` by ``m`` matrix with ones on the diagonal."""
+    return _made(np.eye(n, m), dtype, requires_grad)
+
+
+def arange(
+    start: float, stop: float | None = None, step: float = 1, *, dtype: DTypeLike | None = None
+) -> Tensor:
+    """``start, start + step, …`` below ``stop``; integers give int64 as in torch, floats the default dtype."""
+    array = np.arange(start) if stop is None else np.arange(start, stop, step)
+    return _made(array, dtype or (array.dtype if array.dtype.kind == "i" else None), False)
+
+
+def linspace(
+    start: float, stop: float, steps: int, *, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """``steps`` evenly spaced numbers from ``start`` to ``stop``, both included."""
+    return _made(np.linspace(start, stop, steps), dtype, requires_grad)
+
+
+def generator(rng: np.random.Generator | int | None, seed: int | None) -> np.random.Generator:
+    """The random generator meant by ``rng=`` or ``seed=``; a fresh one where neither is given."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    return np.random.default_rng(seed if rng is None else rng)
+
+
+def rand(
+    *shape: Any,
+    seed: int | None = None,
+    rng: np.random.Generator | None = None,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform numbers in [0, 1); ``seed`` or ``rng`` makes them repeatable."""
+    return _made(generator(rng, seed).random(_sizes(shape)), dtype, requires_grad)
+
+
+def randn(
+    *shape: Any,
+    seed: int | None = None,
+    rng: np.random.Generator | None = None,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal numbers of mean 0 and variance 1; ``seed`` or ``rng`` makes them repeatable."""
+    return _made(np.asarray(generator(rng, seed).standard_normal(_sizes(shape))), dtype, requires_grad)
+
+
+def zeros_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of the shape and dtype of ``x``."""
+    return zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def ones_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Ones of the shape and dtype of ``x``."""
+    return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def full_like(x: Tensor, value: float, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """One number repeated in the shape and dtype of ``x``."""
+    return full(x.shape, value, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def rand_like(x: Tensor, *, seed: int | None = None, rng: np.random.Generator | None = None) -> Tensor:
+    """Uniform numbers in [0, 1) of the shape and dtype of ``x``."""
+    return rand(x.shape, seed=seed, rng=rng, dtype=x.dtype)
+
+
+def randn_like(x: Tensor, *, seed: int | None = None, rng: np.random.Generator | None = None) -> Tensor:
+    """Normal numbers of the shape and dtype of ``x``."""
+    return randn(x.shape, seed=seed, rng=rng, dtype=x.dtype)
