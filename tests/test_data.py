@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from tinygrad_mlp.data import DataLoader, TensorDataset
 from tinygrad_mlp.errors import ArgumentError, ShapeError
+from tinygrad_mlp.tensor import Tensor
 
 X = np.arange(20, dtype=np.float32).reshape(10, 2)
 Y = np.arange(10)
 
 
 class Handle:
-    """Stands in for a tensor: a handle with an array in ``.data`` that indexes to a handle."""
+    """The least that is a tensor to a loader: a handle with an array in ``.data`` that indexes to a handle."""
 
     def __init__(self, data: np.ndarray[Any, Any]) -> None:
         self.data = data
@@ -143,15 +144,17 @@ def test_a_batch_can_be_written_to(shuffle: bool) -> None:
     assert np.array_equal(data, X)
 
 
-def test_tensors_come_out_as_tensors() -> None:
-    """What came as a handle is dealt out as handles, beside arrays."""
-    loader = DataLoader((Handle(X), Y), 4, shuffle=True, seed=0)
+@pytest.mark.parametrize("kind", [Handle, Tensor])
+def test_tensors_come_out_as_tensors(kind: type[Any]) -> None:
+    """What came as a handle on an array is dealt out as such handles, beside arrays."""
+    loader = DataLoader((kind(X), Y), 4, shuffle=True, seed=0)
     for x, y in loader:
-        assert isinstance(x, Handle)
+        assert isinstance(x, kind)
         assert isinstance(y, np.ndarray)
         assert np.array_equal(x.data[:, 0], 2 * y)
-    (batch,) = next(iter(DataLoader(Handle(X), 4)))
-    assert isinstance(batch, Handle)
+    (batch,) = next(iter(DataLoader(kind(X), 4)))
+    assert isinstance(batch, kind)
+    assert batch.data.tolist() == X[:4].tolist()
     assert "(2,) float32" in repr(loader)
 
 

@@ -131,6 +131,8 @@ def test_importing_reads_no_data_and_no_optional_library() -> None:
         "import tinygrad_mlp.datasets\n"
         "assert not [path for path in opened if path.endswith(('.npz', '.gz', '.json'))], opened\n"
         "assert not {'pooch', 'requests', 'scipy', 'sklearn', 'tensorflow', 'torch'} & set(sys.modules)\n"
+        "assert 'gzip' not in sys.modules, 'the image modules were imported before they were named'\n"
+        "assert tinygrad_mlp.datasets.mnist.load_data and tinygrad_mlp.datasets.fashion_mnist.load_data\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
 
@@ -139,6 +141,8 @@ def test_every_public_name_exists() -> None:
     """__all__ is sorted and every name in it is there."""
     assert sorted(datasets.__all__) == datasets.__all__
     assert all(hasattr(datasets, name) for name in datasets.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'load_mars'"):
+        datasets.load_mars  # noqa: B018
 
 
 def test_the_licence_page_names_every_shipped_file() -> None:
