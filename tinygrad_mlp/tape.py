@@ -16,7 +16,6 @@ traced values and every rule is itself recorded, which is how derivatives of any
 from __future__ import annotations
 
 import itertools
-import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ChangedValueError, GradientError, ReleasedGraphError
+from .errors import ChangedValueError, ReleasedGraphError
 
 __all__ = [
     "OPS",
@@ -41,7 +40,8 @@ __all__ = [
     "consumers_first",
     "recorder",
     "recording_with",
-    "same_shape",
+    "scope",
+    "scoped",
     "tick",
     "walk",
     "wrap",
@@ -155,7 +155,7 @@ class Op:
         self.saves = saves
         self.passes_on = passes_on
         self.pull_maker = pull_maker
-        self._plans: dict[Any, Plan] = {}
+        self._plans: dict[tuple[int, int], Plan] = {}
 
     def __repr__(self) -> str:
         return f"<Op {self.name}({', '.join(self.operands)})>"
@@ -164,15 +164,13 @@ class Op:
         """The rule for the operand at ``position``."""
         return self.rules(position) if callable(self.rules) else self.rules[position]
 
-    def plan(self, tracked: tuple[int, ...], arity: int) -> Plan:
-        """The plan for these operands wanting gradients; its ``tracked`` leaves out those no rule leads to."""
-        key = (tracked, arity)
-        try:
-            return self._plans[key]
-        except KeyError:
-            live = tuple(i for i in tracked if self.rule(i) is not None)
-            plan = self._plans[key] = Plan(self, live, arity)
-            return plan
+    def plan(self, mask: int, arity: int) -> Plan:
+        """The plan for ``arity`` operands of which those whose bit is set in ``mask`` want gradients."""
+        plan = self._plans.get((mask, arity))
+        if plan is None:
+            tracked = tuple(i for i in range(arity) if mask >> i & 1 and self.rule(i) is not None)
+            plan = self._plans[mask, arity] = Plan(self, tracked, arity)
+        return plan
 
 
 OPS: dict[str, Op] = {}
@@ -182,31 +180,30 @@ OPS: dict[str, Op] = {}
 class Plan:
     """What one op does on the way back when the operands at ``tracked`` want gradients.
 
-    ``keep`` picks what the rules read out of ``(y, *operands, *params, saved, *shapes)``. ``pull(g, kept, inputs)`` gives one
-    gradient per tracked operand. ``roles`` says which kept value is the output (-1), a tracked operand (its place
-    among ``inputs``) or plain data (None), so that a recorded walk can put the first two back on the tape.
+    ``keep`` picks what the rules read out of ``(y, *operands, saved, *params)``; an operand's own shape need not be
+    kept, its node has it. ``pull(g, kept, inputs)`` gives one gradient per tracked operand. ``roles`` says which kept
+    value is the output (-1), a tracked operand (its place among ``inputs``) or plain data (None), so that a recorded
+    walk can put the first two back on the tape.
     """
 
-    __slots__ = ("fresh", "keep", "needs_shapes", "op", "pull", "roles", "tracked")
+    __slots__ = ("fresh", "keep", "op", "pull", "reads_params", "roles", "tracked")
 
     def __init__(self, op: Op, tracked: tuple[int, ...], arity: int) -> None:
         operands = op.operands if not callable(op.rules) else tuple(f"operand{i}" for i in range(arity))
-        saved = ["saved"] if op.saves else []
-        places = ["y", *operands, *op.params, *saved, *(f"{name}_shape" for name in operands)]
-        rules = [op.rule(i) for i in tracked]
-        reads = [_parameters(rule) for rule in rules if rule is not None]
-        names = list(dict.fromkeys(name for read in reads for name in read))
+        places = ["y", *operands, "saved", *op.params]
+        rules = [rule for rule in map(op.rule, tracked) if rule is not None]
+        reads = [_parameters(rule) for rule in rules]
+        names = [name for name in dict.fromkeys(itertools.chain(*reads)) if not name.endswith("_shape")]
         self.op = op
         self.tracked = tracked
         self.fresh = not op.passes_on
-        self.needs_shapes = any(name.endswith("_shape") for name in names)
         self.keep = _picker([places.index(name) for name in names])
+        self.reads_params = not set(op.params).isdisjoint(names)
         rank = {operands[i]: k for k, i in enumerate(tracked)}
         self.roles = tuple(-1 if name == "y" else rank.get(name) for name in names)
-        adapted = [
-            _adapt(rule, [names.index(name) for name in read]) for rule, read in zip(rules, reads, strict=True) if rule
-        ]
-        self.pull = op.pull_maker(adapted)
+        self.pull = op.pull_maker(
+            [_adapt(rule, read, names, rank) for rule, read in zip(rules, reads, strict=True)]
+        )
 
     def revive(self, kind: type[Traced], node: Node) -> tuple[Any, ...]:
         """The kept values of ``node`` as traced values, so that rules applied to them are recorded."""
@@ -232,18 +229,29 @@ def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...
     return itemgetter(*places)
 
 
-def _adapt(rule: Callable[..., Any], picks: Sequence[int]) -> Callable[[Any, tuple[Any, ...]], Any]:
-    # One closure per number of values read: a call with * costs more than the smallest array operation.
-    match picks:
-        case []:
-            return lambda g, kept: rule(g)
-        case [a]:
-            return lambda g, kept: rule(g, kept[a])
-        case [a, b]:
-            return lambda g, kept: rule(g, kept[a], kept[b])
-        case [a, b, c]:
-            return lambda g, kept: rule(g, kept[a], kept[b], kept[c])
-    return lambda g, kept: rule(g, *[kept[place] for place in picks])
+def _adapt(
+    rule: Callable[..., Any], reads: Sequence[str], names: Sequence[str], rank: dict[str, int]
+) -> Callable[[Any, tuple[Any, ...], tuple[Node, ...]], Any]:
+    # One closure per pattern of what is read: a call with * costs more than the smallest array operation.
+    shapes = [name.removesuffix("_shape") for name in reads if name.endswith("_shape")]
+    own = rank[shapes[0]] if shapes else 0
+    picks = [names.index(name) for name in reads if not name.endswith("_shape")]
+    shape_last = bool(shapes) and reads[-1].endswith("_shape")
+    match len(shapes), picks:
+        case 0, []:
+            return lambda g, kept, inputs: rule(g)
+        case 0, [a]:
+            return lambda g, kept, inputs: rule(g, kept[a])
+        case 0, [a, b]:
+            return lambda g, kept, inputs: rule(g, kept[a], kept[b])
+        case 0, _:
+            return lambda g, kept, inputs: rule(g, *[kept[place] for place in picks])
+        case 1, []:
+            return lambda g, kept, inputs: rule(g, inputs[own].shape)
+        case 1, [a] if shape_last:
+            return lambda g, kept, inputs: rule(g, kept[a], inputs[own].shape)
+    assert len(shapes) == 1 and reads[0].endswith("_shape"), f"a rule reads one shape, first or last: {reads}"
+    return lambda g, kept, inputs: rule(g, inputs[own].shape, *[kept[place] for place in picks])
 
 
 # --- what is recorded ------------------------------------------------------------------------------------------------
@@ -304,6 +312,7 @@ class Recorded(Node):
         self.scope: tuple[str, ...] = scope()
 
     def observe(self, y: Array, operands: Sequence[Any], params: dict[str, Any]) -> None:
+        """Note the value, the operands (with their nodes, where they have one) and the parameters."""
         self.value = y
         self.operands = tuple(
             (operand.node, operand.data) if isinstance(operand, Traced) else (None, operand) for operand in operands
@@ -311,6 +320,7 @@ class Recorded(Node):
         self.params = params
 
     def saw(self, gradient: Any) -> None:
+        """Note the gradient."""
         self.gradient = gradient.data if isinstance(gradient, Traced) else np.array(gradient)
 
 
@@ -368,8 +378,14 @@ def _owner(array: Array) -> Array:
     return array
 
 
-def _check_unchanged(order: Sequence[Node]) -> None:
-    oldest = next((node.tick for node in reversed(order) if node.plan is not None), _last_write)
+def _check_walkable(order: Sequence[Node]) -> None:
+    """Raise before anything is changed if what the rules need was released or overwritten."""
+    oldest = _last_write
+    for node in order:
+        if node.kept is None:
+            raise ReleasedGraphError(_released(node))
+        if node.plan is not None:
+            oldest = node.tick
     if _last_write <= oldest:
         return
     for node in order:
@@ -392,12 +408,15 @@ def consumers_first(roots: Iterable[Node]) -> list[Node]:
     """Every node that ``roots`` depend on, each once, consumers before what they consume."""
     seen = set(roots)
     stack = list(seen)
+    pop = stack.pop
     while stack:
-        for source in stack.pop().inputs:
+        for source in pop().inputs:
             if source not in seen:
                 seen.add(source)
                 stack.append(source)
-    return sorted(seen, key=_by_tick, reverse=True)
+    order = list(seen)
+    order.sort(key=_by_tick, reverse=True)
+    return order
 
 
 def walk(
@@ -425,11 +444,8 @@ def walk(
     wanted = None if targets is None else set(targets)
     if wanted is not None:
         order = _leading_to(wanted, order)
-    for node in order:
-        if node.kept is None:
-            raise ReleasedGraphError(_released(node))
-    _check_unchanged(order)
     needed = None if wanted is None else set(order)
+    _check_walkable(order)
     pending: dict[Node, Any] = {}
     owned: set[Node] = set()
     for root, seed in zip(roots, seeds, strict=True):
@@ -442,29 +458,29 @@ def walk(
             if g is None:
                 continue
             plan = node.plan
-            if plan is None or type(node) is not Node:
+            if type(node) is not Node:
                 node.saw(g)
             if plan is None if wanted is None else node in wanted:
                 found[node] = g if isinstance(g, Traced) else np.asarray(g) if node in owned else np.array(g)
             if plan is None:
                 continue
-            kept = plan.revive(type(g), node) if isinstance(g, Traced) else node.kept
             inputs = node.inputs
-            for source, gradient in zip(inputs, plan.pull(g, kept, inputs), strict=True):
-                if needed is not None and source not in needed:
-                    continue
-                before = pending.get(source)
-                if before is None:
-                    pending[source] = gradient
-                    if plan.fresh:
-                        owned.add(source)
-                elif source in owned and type(before) is np.ndarray:
-                    before += gradient
-                else:
-                    pending[source] = before + gradient
-                    owned.add(source)
+            kept = plan.revive(type(g), node) if isinstance(g, Traced) else node.kept
             if not retain:
                 node.kept = None
+            fresh = plan.fresh
+            for source, gradient in zip(inputs, plan.pull(g, kept, inputs)):  # noqa: B905 - plans guarantee it
+                if source in pending:
+                    before = pending[source]
+                    if source in owned and type(before) is np.ndarray:
+                        before += gradient
+                    else:
+                        pending[source] = before + gradient
+                        owned.add(source)
+                elif needed is None or source in needed:
+                    pending[source] = gradient
+                    if fresh:
+                        owned.add(source)
     return found
 
 

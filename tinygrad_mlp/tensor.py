@@ -359,120 +359,157 @@ class Tensor(Traced):
         return ops.logical_or(self, other)
 
     def exp(self) -> Tensor:
+        """``e ** x``."""
         return ops.exp(self)
 
     def expm1(self) -> Tensor:
+        """``e ** x - 1`` without cancellation near 0."""
         return ops.expm1(self)
 
     def log(self) -> Tensor:
+        """The natural logarithm."""
         return ops.log(self)
 
     def log1p(self) -> Tensor:
+        """``log(1 + x)`` without cancellation near 0."""
         return ops.log1p(self)
 
     def sqrt(self) -> Tensor:
+        """The square root; its derivative ``0.5 / |sqrt(x)|`` is +inf at 0."""
         return ops.sqrt(self)
 
     def square(self) -> Tensor:
+        """``x * x``."""
         return ops.square(self)
 
     def abs(self) -> Tensor:
+        """``|x|``; derivative 0 at the kink."""
         return ops.abs(self)
 
     def sign(self) -> Tensor:
+        """-1, 0 or 1; the derivative is 0 everywhere."""
         return ops.sign(self)
 
     def sin(self) -> Tensor:
+        """The sine of this tensor radians."""
         return ops.sin(self)
 
     def cos(self) -> Tensor:
+        """The cosine of this tensor radians."""
         return ops.cos(self)
 
     def tan(self) -> Tensor:
+        """The tangent of this tensor radians; its derivative is ``1 + tan(x)**2``."""
         return ops.tan(self)
 
     def tanh(self) -> Tensor:
+        """The hyperbolic tangent."""
         return ops.tanh(self)
 
     def sigmoid(self) -> Tensor:
+        """The logistic function ``1 / (1 + exp(-x))``, computed from ``exp(-|x|)`` so that nothing overflows."""
         return ops.sigmoid(self)
 
     def relu(self) -> Tensor:
+        """``max(x, 0)``; derivative 0 at the kink; NaN stays NaN."""
         return ops.relu(self)
 
     def neg(self) -> Tensor:
+        """``-x``."""
         return ops.neg(self)
 
     def add(self, other: Any) -> Tensor:
+        """``a + b``."""
         return ops.add(self, other)
 
     def sub(self, other: Any) -> Tensor:
+        """``a - b``."""
         return ops.sub(self, other)
 
     def mul(self, other: Any) -> Tensor:
+        """``a * b``."""
         return ops.mul(self, other)
 
     def div(self, other: Any) -> Tensor:
+        """``a / b``, true division."""
         return ops.div(self, other)
 
     def pow(self, exponent: Any) -> Tensor:
+        """``base ** exponent``, elementwise."""
         return ops.pow(self, exponent)
 
     def matmul(self, other: Any) -> Tensor:
+        """The matrix product: vectors, matrices, and stacks of matrices whose batch axes broadcast."""
         return ops.matmul(self, other)
 
     def outer(self, other: Any) -> Tensor:
+        """The outer product of two vectors, ``(n,)`` and ``(m,)`` to ``(n, m)``."""
         return ops.outer(self, other)
 
     def maximum(self, other: Any) -> Tensor:
+        """The larger of ``a`` and ``b``, elementwise; NaN wins."""
         return ops.maximum(self, other)
 
     def minimum(self, other: Any) -> Tensor:
+        """The smaller of ``a`` and ``b``, elementwise; NaN wins. Ties as in :func:`maximum`."""
         return ops.minimum(self, other)
 
     def clamp(self, min: Any = None, max: Any = None) -> Tensor:
+        """this tensor limited to ``[min, max]``; either may be None, a number or a tensor. The derivative is 0 at both edges."""
         return ops.clamp(self, min, max)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """this tensor limited to ``[min, max]``; either may be None, a number or a tensor. The derivative is 0 at both edges."""
         return ops.clamp(self, min, max)
 
     def where(self, condition: Any, other: Any) -> Tensor:
+        """``a`` where ``condition`` holds, else ``b``; the gradient goes to the one chosen, the condition has none."""
         return ops.where(condition, self, other)
 
     # --- reductions: axis/keepdims are NumPy's names, dim/keepdim torch's for the same ---
 
     def sum(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        """The sum over ``axis`` (all axes by default)."""
         return ops.sum(self, _one(axis, dim), keepdims or keepdim)
 
     def mean(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        """The arithmetic mean over ``axis`` (all axes by default); NaN, with NumPy's warning, where there is nothing."""
         return ops.mean(self, _one(axis, dim), keepdims or keepdim)
 
     def var(
         self, axis: Any = None, keepdims: Any = False, *, correction: Any = 1, dim: Any = None, keepdim: Any = False
     ) -> Tensor:
+        """The variance, ``sum((x - mean)**2) / (n - correction)``; ``correction=1`` (torch's default) is unbiased."""
         return ops.var(self, _one(axis, dim), correction=correction, keepdims=keepdims or keepdim)
 
     def std(
         self, axis: Any = None, keepdims: Any = False, *, correction: Any = 1, dim: Any = None, keepdim: Any = False
     ) -> Tensor:
+        """The standard deviation, the root of :func:`var`; its gradient is 0 where the input is constant."""
         return ops.std(self, _one(axis, dim), correction=correction, keepdims=keepdims or keepdim)
 
     def amax(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        """The largest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
         return ops.amax(self, _one(axis, dim), keepdims or keepdim)
 
     def amin(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        """The smallest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
         return ops.amin(self, _one(axis, dim), keepdims or keepdim)
 
     def prod(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        """The product over ``axis`` (all axes by default)."""
         return ops.prod(self, _one(axis, dim), keepdims or keepdim)
 
     def logsumexp(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
+        """``log(sum(exp(x)))`` over ``axis``, without overflow."""
         return ops.logsumexp(self, _one(axis, dim), keepdims or keepdim)
 
     def softmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        """Class probabilities ``exp(x) / sum(exp(x))`` along ``axis``."""
         return ops.softmax(self, _one(axis, dim, -1))
 
     def log_softmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        """Logarithms of class probabilities along ``axis``."""
         return ops.log_softmax(self, _one(axis, dim, -1))
 
     def argmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
@@ -492,30 +529,39 @@ class Tensor(Traced):
     # --- shape ---
 
     def reshape(self, *shape: Any) -> Tensor:
+        """this tensor under another shape, given as one tuple or as several ints; one of them may be -1."""
         return ops.reshape(self, *shape)
 
     def view(self, *shape: Any) -> Tensor:
+        """this tensor under another shape, given as one tuple or as several ints; one of them may be -1."""
         return ops.reshape(self, *shape)
 
     def flatten(self, start_dim: Any = 0, end_dim: Any = -1) -> Tensor:
+        """Merge the axes from ``start_dim`` to ``end_dim`` into one; a 0-d input becomes 1-d."""
         return ops.flatten(self, start_dim, end_dim)
 
     def transpose(self, axis0: Any = None, axis1: Any = None) -> Tensor:
+        """Swap two axes; without arguments reverse them all."""
         return ops.transpose(self, axis0, axis1)
 
     def t(self) -> Tensor:
+        """Swap two axes; without arguments reverse them all."""
         return ops.transpose(self)
 
     def permute(self, *axes: Any) -> Tensor:
+        """The axes in the order given, as one tuple or as several ints."""
         return ops.permute(self, *axes)
 
     def squeeze(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        """Drop axes of length 1: all of them, or those named that have it."""
         return ops.squeeze(self, _one(axis, dim))
 
     def unsqueeze(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+        """Insert an axis of length 1 at ``axis``."""
         return ops.unsqueeze(self, _one(axis, dim))
 
     def expand(self, *shape: Any) -> Tensor:
+        """this tensor broadcast to a shape; -1 leaves an axis as it is."""
         return ops.expand(self, *shape)
 
     def __getitem__(self, where: Any) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..samples import Reshaping
 from ..tape import Array
 from .declare import primitive
-from .kernels import broadcast, sum_axes
+from .kernels import broadcast, sum_down
 
 __all__ = ["broadcast_to", "sum_to"]
 
@@ -31,9 +31,7 @@ def broadcast_to(x: Array, *, shape: tuple[int, ...]) -> Array:
 )
 def sum_to(x: Array, *, shape: tuple[int, ...]) -> Array:
     """The sum of ``x`` over the axes along which an array of ``shape`` was broadcast; the adjoint of broadcasting."""
-    extra = x.ndim - len(shape)
-    axes = tuple(i for i, size in enumerate(x.shape) if i < extra or (shape[i - extra] == 1 and size != 1))
-    return sum_axes(x, axes).reshape(shape) if axes else x.reshape(shape)
+    return sum_down(x, shape)
 
 
 def _surviving(shape: tuple[int, ...], kept: tuple[int, ...]) -> list[int]:

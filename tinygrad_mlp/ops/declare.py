@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import DTypeError
-from ..tape import OPS, Array, Node, Op, Traced, recorder, wrap
+from ..tape import OPS, Node, Op, Traced, recorder, wrap
 
 __all__ = ["NUMPY", "OpFunction", "call_general", "declare", "operand", "primitive", "publish", "record", "stands_for"]
 
@@ -107,14 +107,14 @@ def primitive(
     saves: bool = False,
     passes_on: bool = False,
     latex: str | None = None,
-) -> Callable[[_F], _F]:
+) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
     ``vjp`` holds one rule per array operand, or maps a position to its rule where ``forward`` takes ``*operands``.
     ``name`` is what people read in pictures and errors, where that is not the Python name.
     """
 
-    def decorate(forward: _F) -> _F:
+    def decorate(forward: Callable[..., Any]) -> OpFunction:
         op = declare(
             forward,
             vjp,
@@ -126,12 +126,13 @@ def primitive(
             passes_on=passes_on,
             latex=latex,
         )
-        return publish(call_general(op), op, forward)
+        make = call_one if len(op.operands) == 1 and not callable(vjp) else call_general
+        return publish(make(op), op, forward)
 
     return decorate
 
 
-def publish(call: OpFunction, op: Op, forward: _F) -> _F:
+def publish(call: OpFunction, op: Op, forward: Callable[..., Any]) -> OpFunction:
     """Give the op function the name, documentation and signature of the forward function that was declared."""
     call.__name__ = call.__qualname__ = forward.__name__
     call.__doc__ = forward.__doc__
@@ -140,7 +141,7 @@ def publish(call: OpFunction, op: Op, forward: _F) -> _F:
     call.op = op  # type: ignore[attr-defined]
     for function in op.numpy:
         NUMPY[function] = call
-    return call  # type: ignore[return-value]
+    return call
 
 
 def call_general(op: Op) -> OpFunction:
@@ -149,43 +150,80 @@ def call_general(op: Op) -> OpFunction:
     saves = op.saves
 
     def call(*operands: Any, **params: Any) -> Any:
+        kind: type[Traced] | None = None
+        mask = 0
+        bit = 1
+        arrays = []
+        inputs = []
         for value in operands:
             if isinstance(value, Traced):
-                break
-        else:
-            y = forward(*operands, **params)
-            return y[0] if saves else y
-        kind = type(value)
-        arrays = [one.data if isinstance(one, Traced) else one for one in operands]
+                kind = type(value)
+                arrays.append(value.data)
+                node = value.node
+                if node is not None:
+                    mask |= bit
+                    inputs.append(node)
+            else:
+                arrays.append(value)
+            bit += bit
         y = forward(*arrays, **params)
-        return record(op, kind, y, operands, arrays, params)
+        if kind is None:
+            return y[0] if saves else y
+        return record(op, kind, y, operands, arrays, mask, inputs, params)
+
+    return call
+
+
+def call_one(op: Op) -> OpFunction:
+    """The op function of one operand."""
+    forward = op.forward
+    saves = op.saves
+
+    def call(x: Any, **params: Any) -> Any:
+        if isinstance(x, Traced):
+            data = x.data
+            node = x.node
+            y = forward(data, **params)
+            if node is None:
+                return record(op, type(x), y, (x,), (data,), 0, (), params)
+            return record(op, type(x), y, (x,), (data,), 1, (node,), params)
+        y = forward(x, **params)
+        return y[0] if saves else y
 
     return call
 
 
 def record(
-    op: Op, kind: type[Traced], y: Any, operands: Sequence[Any], arrays: Sequence[Any], params: dict[str, Any]
+    op: Op,
+    kind: type[Traced],
+    y: Any,
+    operands: Sequence[Any],
+    arrays: Sequence[Any],
+    mask: int,
+    inputs: Sequence[Node],
+    params: dict[str, Any],
 ) -> Any:
-    """Wrap what ``op.forward`` gave; where an operand wants a gradient, with the node that leads back to it."""
-    saved: tuple[Any, ...] = ()
+    """Wrap what ``op.forward`` gave; where an operand wants a gradient, with the node that leads back to it.
+
+    ``mask`` has the bits of the operands that have a node, ``inputs`` those nodes.
+    """
+    saved = None
     if op.saves:
-        y, extra = y
-        saved = (extra,)
+        y, saved = y
     if type(y) is not np.ndarray:
         y = np.asarray(y)
-    make = recorder()
+    make = recorder() if mask else None
     if make is None:
         return wrap(kind, y)
-    tracked = tuple([i for i, one in enumerate(operands) if isinstance(one, Traced) and one.node is not None])
-    if not tracked:
-        return wrap(kind, y)
-    plan = op.plan(tracked, len(operands))
-    if not plan.tracked:
-        return wrap(kind, y)
-    values = (y, *arrays, *[params[name] for name in op.params], *saved)
-    if plan.needs_shapes:
-        values += tuple([np.shape(array) for array in arrays])
-    node = make(plan, tuple([operands[i].node for i in plan.tracked]), plan.keep(values), y.shape)
+    plan = op.plan(mask, len(arrays))
+    if len(plan.tracked) != len(inputs):  # some operand has no rule: no gradient goes there
+        inputs = [operands[i].node for i in plan.tracked]
+        if not inputs:
+            return wrap(kind, y)
+    values = (y, *arrays, saved)
+    if plan.reads_params:
+        values += tuple([params[name] for name in op.params])
+    node = make(plan, tuple(inputs), plan.keep(values), y.shape)
     if make is not Node:
         node.observe(y, operands, params)
     return wrap(kind, y, node)
@@ -194,5 +232,5 @@ def record(
 def _pull(rules: list[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
     if len(rules) == 1:
         rule = rules[0]
-        return lambda g, kept, inputs: (rule(g, kept),)
-    return lambda g, kept, inputs: tuple([rule(g, kept) for rule in rules])
+        return lambda g, kept, inputs: (rule(g, kept, inputs),)
+    return lambda g, kept, inputs: tuple([rule(g, kept, inputs) for rule in rules])

@@ -6,7 +6,7 @@ The walk's gradients of an elementwise op have the shape of its output; :func:`_
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,6 @@ from .broadcast import sum_to
 from .declare import OpFunction, declare, operand, primitive, publish, record
 
 __all__ = ["cast", "elementwise"]
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @primitive(
@@ -44,13 +42,13 @@ def elementwise(
     latex: str | None = None,
     passes_on: bool = False,
     floats: bool = True,
-) -> Callable[[_F], _F]:
+) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an elementwise op; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
     ``floats``: the op answers in floats only, so integer and boolean tensors become the default dtype first.
     """
 
-    def decorate(forward: _F) -> _F:
+    def decorate(forward: Callable[..., Any]) -> OpFunction:
         op = declare(
             forward,
             vjp,
@@ -80,7 +78,7 @@ def _pull(rules: list[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
         only = rules[0]
 
         def pull_one(g: Any, kept: tuple[Any, ...], inputs: tuple[Node, ...]) -> tuple[Any, ...]:
-            gradient = only(g, kept)
+            gradient = only(g, kept, inputs)
             shape = inputs[0].shape
             return (gradient if gradient.shape == shape else sum_to(gradient, shape=shape),)
 
@@ -90,23 +88,23 @@ def _pull(rules: list[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
 
         def pull_two(g: Any, kept: tuple[Any, ...], inputs: tuple[Node, ...]) -> tuple[Any, ...]:
             a, b = inputs
-            return _fit(first(g, kept), a.shape), _fit(second(g, kept), b.shape)
+            return _fit(first(g, kept, inputs), a.shape), _fit(second(g, kept, inputs), b.shape)
 
         return pull_two
     return lambda g, kept, inputs: tuple(
-        [_fit(rule(g, kept), source.shape) for rule, source in zip(rules, inputs, strict=True)]
+        [_fit(rule(g, kept, inputs), source.shape) for rule, source in zip(rules, inputs, strict=True)]
     )
 
 
 def _call_unary(op: Op, floats: bool) -> OpFunction:
     forward = op.forward
-    plan = op.plan((0,), 1)
+    plan = op.plan(1, 1)
     keep = plan.keep
     differentiable = bool(plan.tracked)
 
     def call(x: Any) -> Any:
         if not isinstance(x, Traced):
-            return forward(x)
+            return forward(x if isinstance(x, (np.ndarray, np.generic)) else np.asarray(x))
         data = x.data
         node = x.node
         if node is None:
@@ -130,7 +128,7 @@ def _call_unary(op: Op, floats: bool) -> OpFunction:
 
 def _call_binary(op: Op, floats: bool) -> OpFunction:
     forward = op.forward
-    plans = [op.plan(tracked, 2) for tracked in ((), (0,), (1,), (0, 1))]
+    plans = [op.plan(mask, 2) for mask in range(4)]
 
     def call(a: Any, b: Any) -> Any:
         if isinstance(a, Traced):
@@ -178,8 +176,10 @@ def _call_binary(op: Op, floats: bool) -> OpFunction:
         else:
             plan = plans[3]
             inputs = (left, right)
-        if len(plan.tracked) != len(inputs):  # a rule is missing: some operand never gets a gradient
-            return record(op, kind, out, (a, b), (x, y), {})
+        if len(plan.tracked) != len(inputs):  # some operand has no rule: no gradient goes there
+            if not plan.tracked:
+                return wrap(kind, out)
+            inputs = (inputs[0 if plan.tracked[0] == 0 else -1],)
         node = make(plan, inputs, plan.keep((out, x, y)), out.shape)
         if make is not Node:
             node.observe(out, (a, b), {})
@@ -192,12 +192,9 @@ def _call_any(op: Op, floats: bool) -> OpFunction:
     forward = op.forward
 
     def call(*operands: Any, **params: Any) -> Any:
-        for value in operands:
-            if isinstance(value, Traced):
-                break
-        else:
+        kind = next((type(value) for value in operands if isinstance(value, Traced)), None)
+        if kind is None:
             return forward(*operands, **params)
-        kind = type(value)
         handles = tuple([one if isinstance(one, Traced) else operand(one) for one in operands])
         arrays = tuple([one.data if isinstance(one, Traced) else one for one in handles])
         handles, arrays = _meet(kind, handles, arrays, floats)
@@ -205,7 +202,9 @@ def _call_any(op: Op, floats: bool) -> OpFunction:
             y = forward(*arrays, **params)
         except ValueError as error:
             raise _misfit(op, arrays, error) from None
-        return record(op, kind, y, handles, arrays, params)
+        nodes = [one.node if isinstance(one, Traced) else None for one in handles]
+        mask = sum(1 << i for i, node in enumerate(nodes) if node is not None)
+        return record(op, kind, y, handles, arrays, mask, [node for node in nodes if node is not None], params)
 
     return call
 

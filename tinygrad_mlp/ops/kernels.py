@@ -9,7 +9,7 @@ import numpy as np
 
 from ..tape import Array
 
-__all__ = ["broadcast", "erfc", "magnitude", "normalise_axes", "normalise_axis", "sum_axes"]
+__all__ = ["broadcast", "erfc", "magnitude", "normalise_axes", "normalise_axis", "sum_axes", "sum_down"]
 
 # Below this many rows, adding them one after the other is as accurate as pairwise summation needs to be.
 _FEW = 32
@@ -47,20 +47,28 @@ def normalise_axes(axis: int | tuple[int, ...] | list[int] | None, ndim: int) ->
     return (normalise_axis(int(axis), ndim),)
 
 
-def sum_axes(x: Array, axes: tuple[int, ...]) -> Array:
-    """Sum over ``axes``, keeping them with length 1, with an error that grows with log n.
+def sum_axes(x: Array, axes: tuple[int, ...], keepdims: bool = True) -> Array:
+    """Sum over ``axes``, with an error that grows with log n.
 
     NumPy adds pairwise only along the fastest axis; along others it adds row after row, and the error grows with n.
     Long slow axes are therefore folded in half until few rows are left. |error| <= (log2 n + 2) eps sum |x|.
     Source: Higham, "The accuracy of floating point summation", SIAM J. Sci. Comput. 14 (1993).
     """
-    shape = x.shape
-    last = len(shape) - 1
+    last = x.ndim - 1
     for axis in axes:
-        if axis != last and shape[axis] > _FEW and x.dtype.kind in "fc":
+        if axis != last and x.shape[axis] > _FEW and x.dtype.kind in "fc":
             x = _fold(x, axis)
-    result: Array = np.add.reduce(x, axis=axes, keepdims=True)
+    result: Array = np.add.reduce(x, axes, None, None, keepdims)
     return result
+
+
+def sum_down(x: Any, shape: tuple[int, ...]) -> Array:
+    """Sum over the axes along which an array of ``shape`` was broadcast; always new memory."""
+    extra = x.ndim - len(shape)
+    if x.shape[extra:] == shape:
+        return sum_axes(x, tuple(range(extra)), False) if extra else np.array(x)
+    axes = tuple([i for i, size in enumerate(x.shape) if i < extra or (shape[i - extra] == 1 and size != 1)])
+    return sum_axes(x, axes).reshape(shape)
 
 
 def _fold(x: Array, axis: int) -> Array:

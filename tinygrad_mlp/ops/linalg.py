@@ -231,6 +231,5 @@ def _alone(term: str, value: Any, needed: set[str]) -> tuple[str, Any]:
     axes = tuple([i for i, letter in enumerate(term) if letter not in needed])
     if not axes:
         return term, value
-    value = reduce_sum(value, axes=axes)
-    term = "".join(letter for letter in term if letter in needed)
-    return term, reshaped(value, shape=tuple([size for i, size in enumerate(value.shape) if i not in axes]))
+    value = reduce_sum(value, axes=axes, keepdims=False)
+    return "".join(letter for letter in term if letter in needed), value

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..samples import Domain, Reduction
+from ..samples import Reduction
 from ..tape import Array, Traced
-from .arithmetic import div, mul, sqrt, square, sub, ties, where
+from .arithmetic import add, div, mul, sqrt, square, sub, ties, where
 from .broadcast import broadcast_to
 from .declare import primitive, stands_for
 from .functions import exp
@@ -38,10 +38,11 @@ __all__ = [
 Axis = int | tuple[int, ...] | list[int] | None
 
 
-def _drop(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if keepdims or not axes:
-        return x
-    return reshape(x, tuple([size for i, size in enumerate(x.shape) if i not in axes]))
+def _restored(value: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """``value``, reduced from ``shape`` over ``axes``, with those axes back at length 1 where they were dropped."""
+    if value.ndim == len(shape) or value.ndim == 0:
+        return value
+    return reshape(value, tuple([1 if i in axes else size for i, size in enumerate(shape)]))
 
 
 def _floats(x: Any) -> Any:
@@ -52,22 +53,21 @@ def _floats(x: Any) -> Any:
 
 @primitive(
     name="sum",
-    vjp=(lambda g, x_shape: broadcast_to(g, shape=x_shape),),
-    reference=lambda np, x, *, axes: np.sum(x, axis=axes, keepdims=True),
+    vjp=(lambda g, x_shape, axes: broadcast_to(_restored(g, x_shape, axes), shape=x_shape),),
+    reference=lambda np, x, *, axes, keepdims: np.sum(x, axis=axes, keepdims=keepdims),
     samples=Reduction(),
     passes_on=True,
     latex=r"\sum {0}",
 )
-def reduce_sum(x: Array, *, axes: tuple[int, ...]) -> Array:
+def reduce_sum(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The sum over ``axes``; error at most ``(log2 n + 2) eps`` times the sum of magnitudes."""
-    return sum_axes(x, axes)
+    return sum_axes(x, axes, keepdims)
 
 
 @stands_for(np.sum)
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis`` (all axes by default)."""
-    axes = normalise_axes(axis, x.ndim)
-    return _drop(reduce_sum(x, axes=axes), axes, keepdims)
+    return reduce_sum(x, axes=normalise_axes(axis, x.ndim), keepdims=bool(keepdims))
 
 
 def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
@@ -78,39 +78,36 @@ def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
 
 
 def _mean_rule(g: Any, x_shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
-    return broadcast_to(div(g, float(_count(x_shape, axes))), shape=x_shape)
+    return broadcast_to(_restored(div(g, float(_count(x_shape, axes))), x_shape, axes), shape=x_shape)
 
 
 @primitive(
     name="mean",
     vjp=(_mean_rule,),
-    reference=lambda np, x, *, axes: np.sum(x, axis=axes, keepdims=True) / np.prod([x.shape[i] for i in axes]),
+    reference=lambda np, x, *, axes, keepdims: np.mean(x, axis=axes, keepdims=keepdims),
     samples=Reduction(empty=False),
     passes_on=True,
     latex=r"\operatorname{mean}({0})",
 )
-def reduce_mean(x: Array, *, axes: tuple[int, ...]) -> Array:
+def reduce_mean(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The mean over ``axes``. One op and not sum then divide, because every loss ends in it."""
-    total = sum_axes(x, axes)
-    total /= _count(x.shape, axes)
-    return total
+    return sum_axes(x, axes, keepdims) / _count(x.shape, axes)
 
 
 @stands_for(np.mean)
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The arithmetic mean over ``axis`` (all axes by default); NaN, with NumPy's warning, where there is nothing."""
     x = _floats(x)
-    axes = normalise_axes(axis, x.ndim)
-    return _drop(reduce_mean(x, axes=axes), axes, keepdims)
+    return reduce_mean(x, axes=normalise_axes(axis, x.ndim), keepdims=bool(keepdims))
 
 
 def var(x: Any, axis: Axis = None, *, correction: int = 1, keepdims: bool = False) -> Any:
     """The variance, ``sum((x - mean)**2) / (n - correction)``; ``correction=1`` (torch's default) is unbiased."""
     x = _floats(x)
     axes = normalise_axes(axis, x.ndim)
-    squares = square(sub(x, reduce_mean(x, axes=axes)))
+    squares = square(sub(x, reduce_mean(x, axes=axes, keepdims=True)))
     freedom = _count(x.shape, axes) - correction
-    return _drop(div(reduce_sum(squares, axes=axes), float(max(freedom, 0))), axes, keepdims)
+    return div(reduce_sum(squares, axes=axes, keepdims=bool(keepdims)), float(max(freedom, 0)))
 
 
 def std(x: Any, axis: Axis = None, *, correction: int = 1, keepdims: bool = False) -> Any:
@@ -132,52 +129,45 @@ def _numpy_std(a: Any, axis: Axis = None, *, ddof: int = 0, keepdims: bool = Fal
 
 
 def _share(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    extreme = ties(x, y)
-    like = y.dtype
-    count = sum_axes((extreme.data if isinstance(extreme, Traced) else extreme).astype(like), axes)
-    return where(extreme, div(g, count), 0.0)
-
-
-def _extreme_rule(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    return _share(g, y, x, axes)
+    extreme = ties(x, _restored(y, x.shape, axes))
+    count = sum_axes((extreme.data if isinstance(extreme, Traced) else extreme).astype(y.dtype), axes)
+    return where(extreme, div(_restored(g, x.shape, axes), count), 0.0)
 
 
 @primitive(
     name="amax",
-    vjp=(_extreme_rule,),
-    reference=lambda np, x, *, axes: np.max(x, axis=axes, keepdims=True),
+    vjp=(_share,),
+    reference=lambda np, x, *, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims),
     samples=Reduction(distinct=True, empty=False),
     latex=r"\max {0}",
 )
-def reduce_max(x: Array, *, axes: tuple[int, ...]) -> Array:
+def reduce_max(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The largest value over ``axes``; k equal extremes share the gradient, g/k each."""
-    return np.maximum.reduce(x, axis=axes, keepdims=True)
+    return np.maximum.reduce(x, axis=axes, keepdims=keepdims)
 
 
 @primitive(
     name="amin",
-    vjp=(_extreme_rule,),
-    reference=lambda np, x, *, axes: np.min(x, axis=axes, keepdims=True),
+    vjp=(_share,),
+    reference=lambda np, x, *, axes, keepdims: np.min(x, axis=axes, keepdims=keepdims),
     samples=Reduction(distinct=True, empty=False),
     latex=r"\min {0}",
 )
-def reduce_min(x: Array, *, axes: tuple[int, ...]) -> Array:
+def reduce_min(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The smallest value over ``axes``; k equal extremes share the gradient, g/k each."""
-    return np.minimum.reduce(x, axis=axes, keepdims=True)
+    return np.minimum.reduce(x, axis=axes, keepdims=keepdims)
 
 
 @stands_for(np.max)
 def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The largest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
-    axes = normalise_axes(axis, x.ndim)
-    return _drop(reduce_max(x, axes=axes), axes, keepdims)
+    return reduce_max(x, axes=normalise_axes(axis, x.ndim), keepdims=bool(keepdims))
 
 
 @stands_for(np.min)
 def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The smallest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
-    axes = normalise_axes(axis, x.ndim)
-    return _drop(reduce_min(x, axes=axes), axes, keepdims)
+    return reduce_min(x, axes=normalise_axes(axis, x.ndim), keepdims=bool(keepdims))
 
 
 @stands_for(np.prod)
@@ -190,14 +180,14 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     axes = normalise_axes(axis, x.ndim)
     for one in axes:
         x = _fold_product(x, one)
-    return _drop(x, axes, keepdims)
+    return x if keepdims or not axes else reshape(x, tuple([n for i, n in enumerate(x.shape) if i not in axes]))
 
 
 def _fold_product(x: Any, axis: int) -> Any:
     count = x.shape[axis]
     if count == 0:
         ones = np.ones((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype)
-        return ones if not isinstance(x, Traced) else mul(reduce_sum(x, axes=(axis,)), 0.0) + ones
+        return ones if not isinstance(x, Traced) else add(reduce_sum(x, axes=(axis,), keepdims=True), ones)
     while count > 1:
         half = count // 2
         product = mul(select(x, axis, slice(half)), select(x, axis, slice(half, 2 * half)))
@@ -226,36 +216,37 @@ def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
 
 @primitive(
     name="logsumexp",
-    vjp=(lambda g, y, x: mul(g, exp(_offset(x, y))),),
-    reference=lambda np, x, *, axes: np.log(np.sum(np.exp(x), axis=axes, keepdims=True)),
+    vjp=(lambda g, y, x, axes: _weighted(_restored(g, x.shape, axes), _restored(y, x.shape, axes), x),),
+    reference=lambda np, x, *, axes, keepdims: np.log(np.sum(np.exp(x), axis=axes, keepdims=keepdims)),
     samples=Reduction(empty=False),
     latex=r"\ln \sum e^{{0}}",
 )
-def reduce_logsumexp(x: Array, *, axes: tuple[int, ...]) -> Array:
+def reduce_logsumexp(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """``log(sum(exp(x)))`` as ``top + log1p(sum of the others)``; -inf with gradient 0 where all are -inf."""
     rest_axes = tuple(i for i in range(x.ndim) if i not in axes)
     order = (*rest_axes, *axes)
     kept = tuple(x.shape[i] for i in rest_axes)
     flat = x.transpose(order).reshape(*kept, _count(x.shape, axes))
     _, rest, top = exponentials(flat, -1)
-    return (top + np.log1p(rest)).reshape(tuple(1 if i in axes else size for i, size in enumerate(x.shape)))
+    return (top + np.log1p(rest)).reshape(
+        [1 if i in axes else size for i, size in enumerate(x.shape) if keepdims or i not in axes]
+    )
 
 
-def _offset(x: Any, y: Any) -> Any:
+def _weighted(g: Any, y: Any, x: Any) -> Any:
     # -inf - -inf is NaN; where everything is -inf the weights are 0.
-    return sub(x, where(ties(y, -np.inf), 0.0, y))
+    return mul(g, exp(sub(x, where(ties(y, -np.inf), 0.0, y))))
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """``log(sum(exp(x)))`` over ``axis``, without overflow."""
     x = _floats(x)
-    axes = normalise_axes(axis, x.ndim)
-    return _drop(reduce_logsumexp(x, axes=axes), axes, keepdims)
+    return reduce_logsumexp(x, axes=normalise_axes(axis, x.ndim), keepdims=bool(keepdims))
 
 
 @primitive(
     name="softmax",
-    vjp=(lambda g, y, axis: mul(y, sub(g, reduce_sum(mul(g, y), axes=(axis,)))),),
+    vjp=(lambda g, y, axis: mul(y, sub(g, reduce_sum(mul(g, y), axes=(axis,), keepdims=True))),),
     reference=lambda np, x, *, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
     samples=Reduction(empty=False, single_axis=True),
     latex=r"\operatorname{softmax}({0})",
@@ -275,7 +266,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
 
 @primitive(
     name="log_softmax",
-    vjp=(lambda g, y, axis: sub(g, mul(exp(y), reduce_sum(g, axes=(axis,)))),),
+    vjp=(lambda g, y, axis: sub(g, mul(exp(y), reduce_sum(g, axes=(axis,), keepdims=True))),),
     reference=lambda np, x, *, axis: x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True)),
     samples=Reduction(empty=False, single_axis=True),
     latex=r"\ln \operatorname{softmax}({0})",
