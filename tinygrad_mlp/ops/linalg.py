@@ -135,7 +135,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         )
     dtype = weight.dtype
     if x.dtype is not dtype:
-        x, weight = _same_dtype(x, weight) if x.dtype.kind == "f" else (cast(x, dtype=dtype, source=x.dtype), weight)
+        x, weight = _same_dtype(x, weight) if x.dtype.kind in "fc" else (cast(x, dtype=dtype, source=x.dtype), weight)
     if bias is None:
         return dense_without_bias(x, weight)
     if bias.shape != weight.shape[:1]:
