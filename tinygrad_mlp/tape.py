@@ -180,7 +180,7 @@ OPS: dict[str, Op] = {}
 class Plan:
     """What one op does on the way back when the operands at ``tracked`` want gradients.
 
-    ``keep`` picks what the rules read out of ``(y, *operands, saved, *params)``; an operand's own shape need not be
+    ``keep`` picks what the rules read out of ``(y, *operands, saved, *params)`` (None: they read nothing); an operand's own shape need not be
     kept, its node has it. ``pull(g, kept, inputs)`` gives one gradient per tracked operand. ``roles`` says which kept
     value is the output (-1), a tracked operand (its place among ``inputs``) or plain data (None), so that a recorded
     walk can put the first two back on the tape.
@@ -220,9 +220,9 @@ def _parameters(rule: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(code.co_varnames[1 : code.co_argcount])
 
 
-def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]] | None:
     if not places:
-        return lambda values: ()
+        return None
     if len(places) == 1:
         # itemgetter of one index gives the bare item; of a slice, a tuple.
         return itemgetter(slice(places[0], places[0] + 1))
@@ -452,6 +452,7 @@ def walk(
         if needed is None or root in needed:
             pending[root] = pending[root] + seed if root in pending else seed
     found: dict[Node, Any] = {}
+    recorded = any([isinstance(seed, Traced) for seed in seeds])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for node in order:
             g = pending.pop(node, None)
@@ -465,7 +466,7 @@ def walk(
             if plan is None:
                 continue
             inputs = node.inputs
-            kept = plan.revive(type(g), node) if isinstance(g, Traced) else node.kept
+            kept = plan.revive(type(g), node) if recorded and isinstance(g, Traced) else node.kept
             if not retain:
                 node.kept = None
             fresh = plan.fresh

@@ -48,7 +48,7 @@ _POSITIVE = Domain(0.05, 5.0)
 
 @elementwise(
     vjp=(lambda g: g, lambda g: g),
-    numpy=np.add,
+    ufunc=np.add,
     reference=lambda mp, a, b: a + b,
     samples=_TWO,
     scalar="({0} + {1})",
@@ -56,14 +56,13 @@ _POSITIVE = Domain(0.05, 5.0)
     passes_on=True,
     floats=False,
 )
-def add(a: Array, b: Array, *, out: Array | None = None) -> Array:
+def add(a: Array, b: Array) -> Any:
     """``a + b``."""
-    return np.add(a, b, out=out)
 
 
 @elementwise(
     vjp=(lambda g: g, lambda g: neg(g)),
-    numpy=np.subtract,
+    ufunc=np.subtract,
     reference=lambda mp, a, b: a - b,
     samples=_TWO,
     scalar="({0} - {1})",
@@ -71,37 +70,34 @@ def add(a: Array, b: Array, *, out: Array | None = None) -> Array:
     passes_on=True,
     floats=False,
 )
-def sub(a: Array, b: Array, *, out: Array | None = None) -> Array:
+def sub(a: Array, b: Array) -> Any:
     """``a - b``."""
-    return np.subtract(a, b, out=out)
 
 
 @elementwise(
     vjp=(lambda g, b: mul(g, b), lambda g, a: mul(g, a)),
-    numpy=np.multiply,
+    ufunc=np.multiply,
     reference=lambda mp, a, b: a * b,
     samples=_TWO,
     scalar="({0} * {1})",
     latex=r"{0} \cdot {1}",
     floats=False,
 )
-def mul(a: Array, b: Array, *, out: Array | None = None) -> Array:
+def mul(a: Array, b: Array) -> Any:
     """``a * b``."""
-    return np.multiply(a, b, out=out)
 
 
 @elementwise(
     vjp=(lambda g: neg(g),),
-    numpy=np.negative,
+    ufunc=np.negative,
     reference=lambda mp, x: -x,
     samples=Elementwise(),
     scalar="(-{0})",
     latex="-{0}",
     floats=False,
 )
-def neg(x: Array, *, out: Array | None = None) -> Array:
+def neg(x: Array) -> Any:
     """``-x``."""
-    return np.negative(x, out=out)
 
 
 # --- products in which an exact zero wins ------------------------------------------------------------------------------
@@ -149,15 +145,14 @@ def zdiv(z: Array, d: Array, *, out: Array | None = None) -> Array:
 
 @elementwise(
     vjp=(lambda g, b: zdiv(g, b), lambda g, y, b: neg(zdiv(zmul(g, y), b))),
-    numpy=np.true_divide,
+    ufunc=np.true_divide,
     reference=lambda mp, a, b: a / b,
     samples=Elementwise((Domain(), Domain(avoid=(0.0,), margin=0.2))),
     scalar="({0} / {1})",
     latex=r"\frac{{{0}}}{{{1}}}",
 )
-def div(a: Array, b: Array, *, out: Array | None = None) -> Array:
+def div(a: Array, b: Array) -> Any:
     """``a / b``, true division."""
-    return np.true_divide(a, b, out=out)
 
 
 # --- powers ------------------------------------------------------------------------------------------------------------
@@ -179,28 +174,26 @@ def square(x: Array, *, out: Array | None = None) -> Array:
 
 @elementwise(
     vjp=(lambda g, y: zmul(g, zdiv(0.5, abs(y))),),
-    numpy=np.sqrt,
+    ufunc=np.sqrt,
     reference=lambda mp, x: mp.sqrt(x),
     samples=Elementwise((_POSITIVE,)),
     scalar="sqrt({0})",
     latex=r"\sqrt{{{0}}}",
 )
-def sqrt(x: Array, *, out: Array | None = None) -> Array:
+def sqrt(x: Array) -> Any:
     """The square root; its derivative ``0.5 / |sqrt(x)|`` is +inf at 0."""
-    return np.sqrt(x, out=out)
 
 
 @elementwise(
     vjp=(lambda g, x: zdiv(g, x),),
-    numpy=np.log,
+    ufunc=np.log,
     reference=lambda mp, x: mp.log(x),
     samples=Elementwise((_POSITIVE,)),
     scalar="log({0})",
     latex=r"\ln {0}",
 )
-def log(x: Array, *, out: Array | None = None) -> Array:
+def log(x: Array) -> Any:
     """The natural logarithm."""
-    return np.log(x, out=out)
 
 
 @elementwise(
@@ -314,16 +307,15 @@ def _no_slope(g: Any) -> Any:
 
 @elementwise(
     vjp=(_no_slope,),
-    numpy=np.sign,
+    ufunc=np.sign,
     reference=lambda mp, x: mp.sign(x),
     samples=Elementwise((Domain(avoid=(0.0,)),)),
     scalar="(({0} > 0) - ({0} < 0))",
     latex=r"\operatorname{{sign}}({0})",
     floats=False,
 )
-def sign(x: Array, *, out: Array | None = None) -> Array:
+def sign(x: Array) -> Any:
     """-1, 0 or 1; the derivative is 0 everywhere."""
-    return np.sign(x, out=out)
 
 
 @elementwise(

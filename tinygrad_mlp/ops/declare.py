@@ -62,6 +62,7 @@ def declare(
     forward: Callable[..., Any],
     rules: tuple[Callable[..., Any] | None, ...] | Callable[[int], Callable[..., Any]],
     *,
+    kernel: Callable[..., Any] | None = None,
     name: str | None = None,
     numpy: tuple[Callable[..., Any], ...] | Callable[..., Any] = (),
     reference: Callable[..., Any] | None = None,
@@ -73,12 +74,15 @@ def declare(
     passes_on: bool = False,
     pull_maker: Callable[..., Callable[..., tuple[Any, ...]]] | None = None,
 ) -> Op:
-    """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields."""
+    """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields.
+
+    ``kernel`` computes in the place of ``forward``, which then only names the operands.
+    """
     code = forward.__code__
     params = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     op = Op(
         name or forward.__name__,
-        forward,
+        kernel or forward,
         rules,
         operands=code.co_varnames[: code.co_argcount],
         params=tuple(name for name in params if name != "out"),
@@ -223,7 +227,7 @@ def record(
     values = (y, *arrays, saved)
     if plan.reads_params:
         values += tuple([params[name] for name in op.params])
-    node = make(plan, tuple(inputs), plan.keep(values), y.shape)
+    node = make(plan, tuple(inputs), () if plan.keep is None else plan.keep(values), y.shape)
     if make is not Node:
         node.observe(y, operands, params)
     return wrap(kind, y, node)

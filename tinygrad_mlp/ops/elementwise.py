@@ -35,6 +35,7 @@ def elementwise(
     *,
     vjp: tuple[Callable[..., Any] | None, ...],
     name: str | None = None,
+    ufunc: np.ufunc | None = None,
     numpy: tuple[Callable[..., Any], ...] | Callable[..., Any] = (),
     reference: Callable[..., Any] | None = None,
     samples: object,
@@ -45,13 +46,17 @@ def elementwise(
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an elementwise op; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
+    ``ufunc``: the op is exactly this NumPy function, and the decorated one has no body of its own.
     ``floats``: the op answers in floats only, so integer and boolean tensors become the default dtype first.
     """
+    if ufunc is not None:
+        numpy = (ufunc, *(numpy if isinstance(numpy, tuple) else (numpy,)))
 
     def decorate(forward: Callable[..., Any]) -> OpFunction:
         op = declare(
             forward,
             vjp,
+            kernel=ufunc,
             name=name,
             numpy=numpy,
             reference=reference,
@@ -88,12 +93,21 @@ def _pull(rules: list[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
 
         def pull_two(g: Any, kept: tuple[Any, ...], inputs: tuple[Node, ...]) -> tuple[Any, ...]:
             a, b = inputs
-            return _fit(first(g, kept, inputs), a.shape), _fit(second(g, kept, inputs), b.shape)
+            left = first(g, kept, inputs)
+            right = second(g, kept, inputs)
+            if left.shape != a.shape:
+                left = sum_to(left, shape=a.shape)
+            if right.shape != b.shape:
+                right = sum_to(right, shape=b.shape)
+            return left, right
 
         return pull_two
     return lambda g, kept, inputs: tuple(
         [_fit(rule(g, kept, inputs), source.shape) for rule, source in zip(rules, inputs, strict=True)]
     )
+
+
+_new = object.__new__
 
 
 def _call_unary(op: Op, floats: bool) -> OpFunction:
@@ -106,31 +120,34 @@ def _call_unary(op: Op, floats: bool) -> OpFunction:
         if not isinstance(x, Traced):
             return forward(x if isinstance(x, (np.ndarray, np.generic)) else np.asarray(x))
         data = x.data
-        node = x.node
-        if node is None:
-            if floats and data.dtype.kind not in "fc":
-                data = data.astype(float_dtype_of(data.dtype))
-            y = forward(data)
-            return wrap(type(x), y if type(y) is np.ndarray else np.asarray(y))
+        source = x.node
+        if source is None and floats and data.dtype.kind not in "fc":
+            data = data.astype(float_dtype_of(data.dtype))
         y = forward(data)
         if type(y) is not np.ndarray:
             y = np.asarray(y)
-        make = recorder()
-        if make is None or not differentiable:
-            return wrap(type(x), y)
-        node = make(plan, (node,), keep((y, data)), y.shape)
-        if make is not Node:
-            node.observe(y, (x,), {})
-        return wrap(type(x), y, node)
+        handle = _new(type(x))
+        handle.data = y
+        handle.node = None
+        if source is not None and differentiable:
+            make = recorder()
+            if make is not None:
+                node = make(plan, (source,), () if keep is None else keep((y, data)), y.shape)
+                if make is not Node:
+                    node.observe(y, (x,), {})
+                handle.node = node
+        return handle
 
     return call
 
 
 def _call_binary(op: Op, floats: bool) -> OpFunction:
     forward = op.forward
-    plans = [op.plan(mask, 2) for mask in range(4)]
+    only_left, only_right, both = op.plan(1, 2), op.plan(2, 2), op.plan(3, 2)
+    one_sided = None in op.rules if isinstance(op.rules, tuple) else False
 
     def call(a: Any, b: Any) -> Any:
+        left = right = None
         if isinstance(a, Traced):
             kind = type(a)
             x = a.data
@@ -138,23 +155,22 @@ def _call_binary(op: Op, floats: bool) -> OpFunction:
             if isinstance(b, Traced):
                 y = b.data
                 right = b.node
+                settled = x.dtype is y.dtype and (left is not None or right is not None)
+            elif left is not None and type(b) is float:
+                y = b
+                settled = True
             else:
-                y = b if type(b) is float else operand(b)
-                right = None
+                y = operand(b)
+                settled = False
         elif isinstance(b, Traced):
             kind = type(b)
             x = a if type(a) is float else operand(a)
             y = b.data
-            left = None
             right = b.node
+            settled = right is not None and type(x) is float
         else:
             return forward(a, b)
-        # A tracked operand is a float for certain; only a second array can bring another dtype.
-        if (
-            (left is None and right is None)
-            if type(x) is not np.ndarray or type(y) is not np.ndarray
-            else (x.dtype is not y.dtype or (left is None and right is None))
-        ):
+        if not settled:
             (a, b), (x, y) = _meet(kind, (a, b), (x, y), floats)
             left = a.node if isinstance(a, Traced) else None
             right = b.node if isinstance(b, Traced) else None
@@ -164,26 +180,33 @@ def _call_binary(op: Op, floats: bool) -> OpFunction:
             raise _misfit(op, (x, y), error) from None
         if type(out) is not np.ndarray:
             out = np.asarray(out)
+        handle = _new(kind)
+        handle.data = out
+        handle.node = None
         make = recorder()
-        if make is None or (left is None and right is None):
-            return wrap(kind, out)
-        if right is None:
-            plan = plans[1]
-            inputs: tuple[Any, ...] = (left,)
-        elif left is None:
-            plan = plans[2]
-            inputs = (right,)
+        if make is None:
+            return handle
+        if left is None:
+            if right is None:
+                return handle
+            plan = only_right
+            inputs: tuple[Any, ...] = (right,)
+        elif right is None:
+            plan = only_left
+            inputs = (left,)
         else:
-            plan = plans[3]
+            plan = both
             inputs = (left, right)
-        if len(plan.tracked) != len(inputs):  # some operand has no rule: no gradient goes there
+        if one_sided and len(plan.tracked) != len(inputs):  # some operand has no rule: no gradient goes there
             if not plan.tracked:
-                return wrap(kind, out)
+                return handle
             inputs = (inputs[0 if plan.tracked[0] == 0 else -1],)
-        node = make(plan, inputs, plan.keep((out, x, y)), out.shape)
+        keep = plan.keep
+        node = make(plan, inputs, () if keep is None else keep((out, x, y)), out.shape)
         if make is not Node:
             node.observe(out, (a, b), {})
-        return wrap(kind, out, node)
+        handle.node = node
+        return handle
 
     return call
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..samples import Domain, Elementwise
@@ -15,93 +17,86 @@ __all__ = ["cos", "exp", "expm1", "log1p", "sin", "tan", "tanh", "tanh_slope"]
 
 @elementwise(
     vjp=(lambda g, y: zmul(g, y),),
-    numpy=np.exp,
+    ufunc=np.exp,
     reference=lambda mp, x: mp.exp(x),
     samples=Elementwise(),
     scalar="exp({0})",
     latex="e^{{{0}}}",
 )
-def exp(x: Array, *, out: Array | None = None) -> Array:
+def exp(x: Array) -> Any:
     """``e ** x``."""
-    return np.exp(x, out=out)
 
 
 @elementwise(
     vjp=(lambda g, x: zmul(g, exp(x)),),
-    numpy=np.expm1,
+    ufunc=np.expm1,
     reference=lambda mp, x: mp.expm1(x),
     samples=Elementwise(),
     scalar="expm1({0})",
     latex="e^{{{0}}} - 1",
 )
-def expm1(x: Array, *, out: Array | None = None) -> Array:
+def expm1(x: Array) -> Any:
     """``e ** x - 1`` without cancellation near 0."""
-    return np.expm1(x, out=out)
 
 
 @elementwise(
     vjp=(lambda g, x: zdiv(g, add(x, 1.0)),),
-    numpy=np.log1p,
+    ufunc=np.log1p,
     reference=lambda mp, x: mp.log1p(x) if hasattr(mp, "log1p") else mp.log(1 + x),
     samples=Elementwise((Domain(-0.9, 5.0),)),
     scalar="log1p({0})",
     latex=r"\ln(1 + {0})",
 )
-def log1p(x: Array, *, out: Array | None = None) -> Array:
+def log1p(x: Array) -> Any:
     """``log(1 + x)`` without cancellation near 0."""
-    return np.log1p(x, out=out)
 
 
 @elementwise(
     vjp=(lambda g, x: mul(g, cos(x)),),
-    numpy=np.sin,
+    ufunc=np.sin,
     reference=lambda mp, x: mp.sin(x),
     samples=Elementwise(),
     scalar="sin({0})",
     latex=r"\sin {0}",
 )
-def sin(x: Array, *, out: Array | None = None) -> Array:
+def sin(x: Array) -> Any:
     """The sine of ``x`` radians."""
-    return np.sin(x, out=out)
 
 
 @elementwise(
     vjp=(lambda g, x: neg(mul(g, sin(x))),),
-    numpy=np.cos,
+    ufunc=np.cos,
     reference=lambda mp, x: mp.cos(x),
     samples=Elementwise(),
     scalar="cos({0})",
     latex=r"\cos {0}",
 )
-def cos(x: Array, *, out: Array | None = None) -> Array:
+def cos(x: Array) -> Any:
     """The cosine of ``x`` radians."""
-    return np.cos(x, out=out)
 
 
 @elementwise(
     vjp=(lambda g, y: zmul(g, add(square(y), 1.0)),),
-    numpy=np.tan,
+    ufunc=np.tan,
     reference=lambda mp, x: mp.tan(x),
     samples=Elementwise((Domain(-1.4, 1.4),)),
     scalar="tan({0})",
     latex=r"\tan {0}",
 )
-def tan(x: Array, *, out: Array | None = None) -> Array:
+def tan(x: Array) -> Any:
     """The tangent of ``x`` radians; its derivative is ``1 + tan(x)**2``."""
-    return np.tan(x, out=out)
 
 
 @elementwise(
     vjp=(lambda g, x: mul(g, tanh_slope(x)),),
-    numpy=np.tanh,
+    ufunc=np.tanh,
     reference=lambda mp, x: mp.tanh(x),
     samples=Elementwise(),
     scalar="tanh({0})",
     latex=r"\tanh {0}",
 )
-def tanh(x: Array, *, out: Array | None = None) -> Array:
+def tanh(x: Array) -> Any:
     """The hyperbolic tangent."""
-    return np.tanh(x, out=out)
 
 
 @elementwise(
