@@ -35,7 +35,7 @@ def grad(
         GradientError: an output or input records nothing, or an input is unused and ``allow_unused`` is False.
 
     >>> x = Tensor(3.0, requires_grad=True)
-    >>> (first,) = grad(x ** 3, x, create_graph=True)
+    >>> (first,) = grad(x**3, x, create_graph=True)
     >>> grad(first, x)[0].item()
     18.0
     """
@@ -62,8 +62,8 @@ def grad(
         with recording_with(recorder() or Node):
             found = walk(nodes[: len(roots)], starts, targets=targets, retain=retain_graph is not False)
     else:
-        starts = [one.data if isinstance(one, Traced) else one for one in seeds]
-        found = walk(nodes[: len(roots)], starts, targets=targets, retain=bool(retain_graph))
+        plain = [one.data if isinstance(one, Traced) else one for one in seeds]
+        found = walk(nodes[: len(roots)], plain, targets=targets, retain=bool(retain_graph))
     gradients = [found.get(node) for node in targets]
     for i, (one, gradient) in enumerate(zip(wanted, gradients, strict=True)):
         if gradient is None and not allow_unused:

@@ -25,5 +25,5 @@ def need(module: str, *, extra: str, purpose: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"{module.partition('.')[0]} is needed to {purpose}: pip install \"tinygrad-mlp[{extra}]\""
+            f'{module.partition(".")[0]} is needed to {purpose}: pip install "tinygrad-mlp[{extra}]"'
         ) from error

@@ -79,7 +79,7 @@ def wrap(kind: type[_Handle], data: Array, node: Node | None = None) -> _Handle:
     return handle
 
 
-# --- what is declared ------------------------------------------------------------------------------------------------
+# --- what is declared -----------------------------------------------------------------------------
 
 
 class Op:
@@ -180,10 +180,10 @@ OPS: dict[str, Op] = {}
 class Plan:
     """What one op does on the way back when the operands at ``tracked`` want gradients.
 
-    ``keep`` picks what the rules read out of ``(y, *operands, saved, *params)`` (None: they read nothing); an operand's own shape need not be
-    kept, its node has it. ``pull(g, kept, inputs)`` gives one gradient per tracked operand. ``roles`` says which kept
-    value is the output (-1), a tracked operand (its place among ``inputs``) or plain data (None), so that a recorded
-    walk can put the first two back on the tape.
+    ``keep`` picks what the rules read out of ``(y, *operands, saved, *params)`` (None: they read nothing); an operand's
+    own shape need not be kept, its node has it. ``pull(g, kept, inputs)`` gives one gradient per tracked operand.
+    ``roles`` says which kept value is the output (-1), a tracked operand (its place among ``inputs``) or plain data
+    (None), so that a recorded walk can put the first two back on the tape.
     """
 
     __slots__ = ("fresh", "keep", "op", "pull", "reads_params", "roles", "tracked")
@@ -201,9 +201,7 @@ class Plan:
         self.reads_params = not set(op.params).isdisjoint(names)
         rank = {operands[i]: k for k, i in enumerate(tracked)}
         self.roles = tuple(-1 if name == "y" else rank.get(name) for name in names)
-        self.pull = op.pull_maker(
-            [_adapt(rule, read, names, rank) for rule, read in zip(rules, reads, strict=True)]
-        )
+        self.pull = op.pull_maker([_adapt(rule, read, names, rank) for rule, read in zip(rules, reads, strict=True)])
 
     def revive(self, kind: type[Traced], node: Node) -> tuple[Any, ...]:
         """The kept values of ``node`` as traced values, so that rules applied to them are recorded."""
@@ -216,7 +214,7 @@ class Plan:
 
 
 def _parameters(rule: Callable[..., Any]) -> tuple[str, ...]:
-    code = rule.__code__  # type: ignore[attr-defined]
+    code = rule.__code__
     return tuple(code.co_varnames[1 : code.co_argcount])
 
 
@@ -229,7 +227,7 @@ def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...
     return itemgetter(*places)
 
 
-def _adapt(
+def _adapt(  # noqa: PLR0911 - one return per pattern
     rule: Callable[..., Any], reads: Sequence[str], names: Sequence[str], rank: dict[str, int]
 ) -> Callable[[Any, tuple[Any, ...], tuple[Node, ...]], Any]:
     # One closure per pattern of what is read: a call with * costs more than the smallest array operation.
@@ -250,11 +248,11 @@ def _adapt(
             return lambda g, kept, inputs: rule(g, inputs[own].shape)
         case 1, [a] if shape_last:
             return lambda g, kept, inputs: rule(g, kept[a], inputs[own].shape)
-    assert len(shapes) == 1 and reads[0].endswith("_shape"), f"a rule reads one shape, first or last: {reads}"
+    assert reads[0].endswith("_shape"), f"a rule reads one shape, first or last: {reads}"
     return lambda g, kept, inputs: rule(g, inputs[own].shape, *[kept[place] for place in picks])
 
 
-# --- what is recorded ------------------------------------------------------------------------------------------------
+# --- what is recorded -----------------------------------------------------------------------------
 
 
 class Node:
@@ -352,7 +350,7 @@ def scoped(name: str) -> Iterator[None]:
         _SCOPE.reset(token)
 
 
-# --- writes ----------------------------------------------------------------------------------------------------------
+# --- writes ---------------------------------------------------------------------------------------
 
 # Which arrays the library has written into, and when. One dictionary entry per written array and one comparison per
 # backward pass replace a version counter on every tensor and every kept value.
@@ -399,7 +397,7 @@ def _check_walkable(order: Sequence[Node]) -> None:
                 )
 
 
-# --- the walk --------------------------------------------------------------------------------------------------------
+# --- the walk -------------------------------------------------------------------------------------
 
 _by_tick = attrgetter("tick")
 
@@ -452,7 +450,7 @@ def walk(
         if needed is None or root in needed:
             pending[root] = pending[root] + seed if root in pending else seed
     found: dict[Node, Any] = {}
-    recorded = any([isinstance(seed, Traced) for seed in seeds])
+    recorded = any(isinstance(seed, Traced) for seed in seeds)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for node in order:
             g = pending.pop(node, None)

@@ -125,12 +125,12 @@ class Tensor(Traced):
         return self.data.dtype
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Tensor:  # noqa: N802 - NumPy's and torch's name
         """All axes in reverse order."""
         return ops.transpose(self)
 
     @property
-    def mT(self) -> Tensor:
+    def mT(self) -> Tensor:  # noqa: N802 - NumPy's and torch's name
         """The last two axes swapped: each matrix of a stack transposed."""
         return ops.transpose(self, -2, -1)
 
@@ -182,11 +182,11 @@ class Tensor(Traced):
 
     # --- taking it out ---
 
-    def item(self) -> float | int | bool:
+    def item(self) -> Any:
         """The one element as a Python number."""
         if self.data.size != 1:
             raise ShapeError(f"item() needs exactly one element, this tensor has shape {self.shape}")
-        return self.data.item()  # type: ignore[no-any-return]
+        return self.data.item()
 
     def numpy(self) -> Array:
         """The array itself, shared.
@@ -237,7 +237,7 @@ class Tensor(Traced):
     # --- derivatives ---
 
     def backward(
-        self, gradient: Tensor | ArrayLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
+        self, gradient: Tensor | ArrayLike | None = None, retain_graph: Any = None, create_graph: Any = False
     ) -> None:
         """Add the gradient of this tensor to ``.grad`` of every leaf that it was computed from.
 
@@ -316,16 +316,16 @@ class Tensor(Traced):
     def __abs__(self) -> Tensor:
         return ops.abs(self)
 
-    def __iadd__(self, other: Any) -> Tensor:
+    def __iadd__(self, other: Any) -> Tensor:  # noqa: PYI034 - on the tape a new tensor
         return _in_place(self, other, np.add, ops.add)
 
-    def __isub__(self, other: Any) -> Tensor:
+    def __isub__(self, other: Any) -> Tensor:  # noqa: PYI034 - on the tape a new tensor
         return _in_place(self, other, np.subtract, ops.sub)
 
-    def __imul__(self, other: Any) -> Tensor:
+    def __imul__(self, other: Any) -> Tensor:  # noqa: PYI034 - on the tape a new tensor
         return _in_place(self, other, np.multiply, ops.mul)
 
-    def __itruediv__(self, other: Any) -> Tensor:
+    def __itruediv__(self, other: Any) -> Tensor:  # noqa: PYI034 - on the tape a new tensor
         return _in_place(self, other, np.true_divide, ops.div)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
@@ -455,11 +455,11 @@ class Tensor(Traced):
         return ops.minimum(self, other)
 
     def clamp(self, min: Any = None, max: Any = None) -> Tensor:
-        """this tensor limited to ``[min, max]``; either may be None, a number or a tensor. The derivative is 0 at both edges."""
+        """Limited to ``[min, max]``, numbers, tensors or None; the derivative is 0 at both edges."""
         return ops.clamp(self, min, max)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
-        """this tensor limited to ``[min, max]``; either may be None, a number or a tensor. The derivative is 0 at both edges."""
+        """Limited to ``[min, max]``, numbers, tensors or None; the derivative is 0 at both edges."""
         return ops.clamp(self, min, max)
 
     def where(self, condition: Any, other: Any) -> Tensor:
@@ -473,7 +473,7 @@ class Tensor(Traced):
         return ops.sum(self, _one(axis, dim), keepdims or keepdim)
 
     def mean(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
-        """The arithmetic mean over ``axis`` (all axes by default); NaN, with NumPy's warning, where there is nothing."""
+        """The arithmetic mean over ``axis`` (all axes by default)."""
         return ops.mean(self, _one(axis, dim), keepdims or keepdim)
 
     def var(
@@ -521,19 +521,21 @@ class Tensor(Traced):
         return wrap(Tensor, np.asarray(self.data.argmin(_one(axis, dim))))
 
     def any(self) -> Tensor:
+        """Whether some element is not zero."""
         return wrap(Tensor, np.asarray(self.data.any()))
 
     def all(self) -> Tensor:
+        """Whether every element is not zero."""
         return wrap(Tensor, np.asarray(self.data.all()))
 
     # --- shape ---
 
     def reshape(self, *shape: Any) -> Tensor:
-        """this tensor under another shape, given as one tuple or as several ints; one of them may be -1."""
+        """This tensor under another shape, given as one tuple or as several ints; one of them may be -1."""
         return ops.reshape(self, *shape)
 
     def view(self, *shape: Any) -> Tensor:
-        """this tensor under another shape, given as one tuple or as several ints; one of them may be -1."""
+        """This tensor under another shape, given as one tuple or as several ints; one of them may be -1."""
         return ops.reshape(self, *shape)
 
     def flatten(self, start_dim: Any = 0, end_dim: Any = -1) -> Tensor:
@@ -561,7 +563,7 @@ class Tensor(Traced):
         return ops.unsqueeze(self, _one(axis, dim))
 
     def expand(self, *shape: Any) -> Tensor:
-        """this tensor broadcast to a shape; -1 leaves an axis as it is."""
+        """This tensor broadcast to a shape; -1 leaves an axis as it is."""
         return ops.expand(self, *shape)
 
     def __getitem__(self, where: Any) -> Tensor:
@@ -716,7 +718,7 @@ def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callabl
     recording = recorder() is not None
     other_recorded = isinstance(other, Traced) and other.node is not None
     if recording and (other_recorded or not target.is_leaf):
-        return op(target, other)  # type: ignore[no-any-return]
+        return op(target, other)
     name = f"x {ufunc.__name__}= value"
     _check_writable(target, name)
     ufunc(target.data, other.data if isinstance(other, Traced) else other, out=target.data)
@@ -740,10 +742,10 @@ def _no_such(name: str) -> NoReturn:
     )
 
 
-# --- modes ---------------------------------------------------------------------------------------------------------------
+# --- modes ----------------------------------------------------------------------------------------
 
 
-class set_grad_enabled(ContextDecorator):
+class set_grad_enabled(ContextDecorator):  # noqa: N801 - torch's name, used like a function
     """Record gradients, or not, inside a ``with`` block or a decorated function.
 
     The mode belongs to the context (thread, asyncio task) and the exact previous one is restored. One instance may be
@@ -767,14 +769,14 @@ class set_grad_enabled(ContextDecorator):
         _RECORDER.reset(self._tokens.pop())
 
 
-class no_grad(set_grad_enabled):
+class no_grad(set_grad_enabled):  # noqa: N801 - torch's name, used like a function
     """Record nothing inside the block or the decorated function: results need no memory for a backward pass."""
 
     def __init__(self) -> None:
         super().__init__(False)
 
 
-class enable_grad(set_grad_enabled):
+class enable_grad(set_grad_enabled):  # noqa: N801 - torch's name, used like a function
     """Record again, inside a :class:`no_grad` block."""
 
     def __init__(self) -> None:
@@ -798,7 +800,7 @@ def record_values() -> Iterator[None]:
         yield
 
 
-# --- making tensors ------------------------------------------------------------------------------------------------------
+# --- making tensors -------------------------------------------------------------------------------
 
 
 def tensor(data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -808,7 +810,7 @@ def tensor(data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, requires
     return made
 
 
-def from_numpy(array: Array) -> Tensor:
+def from_numpy(array: Any) -> Tensor:
     """A tensor that shares the memory of ``array``: writing into one changes the other.
 
     Raises:
@@ -833,17 +835,17 @@ def _made(array: Array, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
 
 def zeros(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Zeros of a shape, given as ints or as one tuple."""
-    return _made(np.zeros(_sizes(shape), dtype or get_default_dtype()), dtype, requires_grad)
+    return _made(np.zeros(_sizes(shape)), dtype, requires_grad)
 
 
 def ones(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Ones of a shape, given as ints or as one tuple."""
-    return _made(np.ones(_sizes(shape), dtype or get_default_dtype()), dtype, requires_grad)
+    return _made(np.ones(_sizes(shape)), dtype, requires_grad)
 
 
 def full(shape: Any, value: float, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ``shape`` filled with one number."""
-    return _made(np.full(shape, value, dtype or get_default_dtype()), dtype, requires_grad)
+    return _made(np.full(shape, value), dtype, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -851,12 +853,10 @@ def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None, require
     return _made(np.eye(n, m), dtype, requires_grad)
 
 
-def arange(
-    start: float, stop: float | None = None, step: float = 1, *, dtype: DTypeLike | None = None
-) -> Tensor:
+def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: DTypeLike | None = None) -> Tensor:
     """``start, start + step, …`` below ``stop``; integers give int64 as in torch, floats the default dtype."""
     array = np.arange(start) if stop is None else np.arange(start, stop, step)
-    return _made(array, dtype or (array.dtype if array.dtype.kind == "i" else None), False)
+    return _made(array, array.dtype if dtype is None and array.dtype.kind == "i" else dtype, False)
 
 
 def linspace(
@@ -897,17 +897,17 @@ def randn(
 
 def zeros_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape and dtype of ``x``."""
-    return zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return zeros(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def ones_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape and dtype of ``x``."""
-    return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return ones(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def full_like(x: Tensor, value: float, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """One number repeated in the shape and dtype of ``x``."""
-    return full(x.shape, value, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return full(x.shape, value, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def rand_like(x: Tensor, *, seed: int | None = None, rng: np.random.Generator | None = None) -> Tensor:

@@ -189,6 +189,11 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     return mul(mul(x, 0.5), add(tanh(inner), 1.0))
 
 
+def _array_like(x: Any, other: Any) -> Any:
+    # A constant without axes arrives as a bare number, which has no dtype to compute in.
+    return x if isinstance(x, (np.ndarray, np.generic)) else other.dtype.type(x)
+
+
 @elementwise(
     vjp=(lambda g, x, target: mul(g, bce_gradient(x, target)), lambda g, x: neg(mul(g, x))),
     reference=lambda mp, x, target: mp.log(1 + mp.exp(-x)) * target + mp.log(1 + mp.exp(x)) * (1 - target),
@@ -197,6 +202,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
 )
 def bce_with_logits(x: Array, target: Array) -> Array:
     """The binary cross-entropy of a logit: ``max(x, 0) - x t + log1p(exp(-|x|))``."""
+    x = _array_like(x, target)
     return np.maximum(x, x.dtype.type(0)) - x * target + np.log1p(np.exp(-magnitude(x)))
 
 
@@ -208,6 +214,7 @@ def bce_with_logits(x: Array, target: Array) -> Array:
 )
 def bce_gradient(x: Array, target: Array) -> Array:
     """The derivative of :func:`bce_with_logits` by the logit: ``(1 - t) s(x) - t s(-x)``, never ``s(x) - t``."""
+    x = _array_like(x, target)
     e = np.exp(-magnitude(x))
     positive = x.real >= 0
     one = e.dtype.type(1)

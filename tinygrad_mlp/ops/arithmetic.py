@@ -100,7 +100,7 @@ def neg(x: Array) -> Any:
     """``-x``."""
 
 
-# --- products in which an exact zero wins ------------------------------------------------------------------------------
+# --- products in which an exact zero wins ---------------------------------------------------------
 
 
 def _repair(q: Any, g: Any) -> Any:
@@ -108,7 +108,7 @@ def _repair(q: Any, g: Any) -> Any:
     flat = np.ravel(q, order="K")
     with np.errstate(over="ignore", invalid="ignore"):
         spoilt = flat.dot(flat)
-    if spoilt == spoilt:
+    if not np.isnan(spoilt):
         return q
     q = np.asarray(q)
     np.copyto(q, 0, where=np.isnan(q) & (np.asarray(g) == 0))
@@ -128,7 +128,7 @@ def zmul(z: Array, d: Array, *, out: Array | None = None) -> Array:
     Rules of ops whose derivative can be infinite multiply with this, so that a branch that was not taken (incoming
     gradient 0) cannot turn the whole gradient into NaN.
     """
-    return _repair(np.multiply(z, d, out=out), z)  # type: ignore[no-any-return]
+    return _repair(np.multiply(z, d, out=out), z)
 
 
 @elementwise(
@@ -140,7 +140,7 @@ def zmul(z: Array, d: Array, *, out: Array | None = None) -> Array:
 )
 def zdiv(z: Array, d: Array, *, out: Array | None = None) -> Array:
     """``z / d``, but 0 wherever ``z`` is exactly 0, even if ``d`` is 0."""
-    return _repair(np.true_divide(z, d, out=out), z)  # type: ignore[no-any-return]
+    return _repair(np.true_divide(z, d, out=out), z)
 
 
 @elementwise(
@@ -155,7 +155,7 @@ def div(a: Array, b: Array) -> Any:
     """``a / b``, true division."""
 
 
-# --- powers ------------------------------------------------------------------------------------------------------------
+# --- powers ---------------------------------------------------------------------------------------
 
 
 @elementwise(
@@ -271,7 +271,7 @@ def pow_by_base(base: Array, exponent: Array) -> Array:
     latex=r"{0}^{{{1}}} \ln {0}",
 )
 def pow_by_exponent(base: Array, exponent: Array) -> Array:
-    """The derivative of ``base ** exponent`` by ``exponent``; 0 at base 0 with exponent >= 0, NaN for negative bases."""
+    """The derivative of ``base ** exponent`` by ``exponent``; 0 at base 0 for exponent >= 0, NaN for base < 0."""
     base, exponent = np.broadcast_arrays(base, exponent)
     with np.errstate(all="ignore"):
         value = np.power(base, exponent)
@@ -298,7 +298,7 @@ def pow(base: Any, exponent: Any) -> Any:
     return power(base, exponent)
 
 
-# --- choosing ----------------------------------------------------------------------------------------------------------
+# --- choosing -------------------------------------------------------------------------------------
 
 
 def _no_slope(g: Any) -> Any:
@@ -375,7 +375,7 @@ def gate(z: Array, open: Array) -> Array:
 
 @elementwise(
     vjp=(lambda g, x, bound: gate(g, sub(x, bound)), None),
-    reference=lambda mp, x, bound: x if x > bound else bound,
+    reference=lambda mp, x, bound: max(bound, x),
     samples=Elementwise((Domain(), Domain()), apart=0.05),
     scalar="fmax({0}, {1})",
     latex=r"\max({0}, {1})",
@@ -388,7 +388,7 @@ def at_least(x: Array, bound: Array, *, out: Array | None = None) -> Array:
 
 @elementwise(
     vjp=(lambda g, x, bound: gate(g, sub(bound, x)), None),
-    reference=lambda mp, x, bound: x if x < bound else bound,
+    reference=lambda mp, x, bound: min(bound, x),
     samples=Elementwise((Domain(), Domain()), apart=0.05),
     scalar="fmin({0}, {1})",
     latex=r"\min({0}, {1})",
@@ -407,7 +407,7 @@ def _share(g: Any, difference: Any) -> Any:
 @elementwise(
     name="maximum",
     vjp=(lambda g, a, b: _share(g, sub(a, b)), lambda g, a, b: _share(g, sub(b, a))),
-    reference=lambda mp, a, b: a if a > b else b,
+    reference=lambda mp, a, b: max(b, a),
     samples=Elementwise((Domain(), Domain()), apart=0.05),
     scalar="fmax({0}, {1})",
     latex=r"\max({0}, {1})",
@@ -421,7 +421,7 @@ def larger(a: Array, b: Array, *, out: Array | None = None) -> Array:
 @elementwise(
     name="minimum",
     vjp=(lambda g, a, b: _share(g, sub(b, a)), lambda g, a, b: _share(g, sub(a, b))),
-    reference=lambda mp, a, b: a if a < b else b,
+    reference=lambda mp, a, b: min(b, a),
     samples=Elementwise((Domain(), Domain()), apart=0.05),
     scalar="fmin({0}, {1})",
     latex=r"\min({0}, {1})",

@@ -18,10 +18,10 @@ _PAIR = Elementwise((Domain(), Domain()))
 
 def _question(name: str, function: Callable[..., Any], arity: int, scalar: str) -> Callable[..., Any]:
     def one(x: Array) -> Array:
-        return function(x)  # type: ignore[no-any-return]
+        return function(x)
 
     def two(a: Array, b: Array) -> Array:
-        return function(a, b)  # type: ignore[no-any-return]
+        return function(a, b)
 
     forward = one if arity == 1 else two
     forward.__name__ = name

@@ -13,7 +13,7 @@ import numpy as np
 from ..dtypes import common_dtype, float_dtype_of
 from ..errors import ShapeError
 from ..samples import Reshaping
-from ..tape import Array, Node, Op, Traced, recorder, wrap
+from ..tape import Array, Node, Op, Traced, recorder
 from .broadcast import sum_to
 from .declare import OpFunction, declare, operand, primitive, publish, record
 
@@ -141,39 +141,44 @@ def _call_unary(op: Op, floats: bool) -> OpFunction:
     return call
 
 
+_NUMBERS = (float, int)
+
+
 def _call_binary(op: Op, floats: bool) -> OpFunction:
+    """The op function of two operands: tensors of one dtype, or a tensor and a number, go straight through."""
     forward = op.forward
-    only_left, only_right, both = op.plan(1, 2), op.plan(2, 2), op.plan(3, 2)
-    one_sided = None in op.rules if isinstance(op.rules, tuple) else False
+    plans = [op.plan(mask, 2) for mask in range(4)]
+    complete = isinstance(op.rules, tuple) and None not in op.rules
+    at_length = _call_any(op, floats)
 
     def call(a: Any, b: Any) -> Any:
-        left = right = None
+        left: Node | None
+        right: Node | None
         if isinstance(a, Traced):
             kind = type(a)
-            x = a.data
+            x: Any = a.data
             left = a.node
             if isinstance(b, Traced):
-                y = b.data
+                y: Any = b.data
                 right = b.node
-                settled = x.dtype is y.dtype and (left is not None or right is not None)
-            elif left is not None and type(b) is float:
-                y = b
-                settled = True
+                straight = x.dtype is y.dtype
             else:
-                y = operand(b)
-                settled = False
+                y = b
+                right = None
+                straight = type(b) in _NUMBERS
         elif isinstance(b, Traced):
             kind = type(b)
-            x = a if type(a) is float else operand(a)
+            x = a
+            left = None
             y = b.data
             right = b.node
-            settled = right is not None and type(x) is float
+            straight = type(a) in _NUMBERS
         else:
             return forward(a, b)
-        if not settled:
-            (a, b), (x, y) = _meet(kind, (a, b), (x, y), floats)
-            left = a.node if isinstance(a, Traced) else None
-            right = b.node if isinstance(b, Traced) else None
+        # Where neither is tracked, integers may have to become floats first; tracked tensors are floats.
+        mask = (left is not None) + 2 * (right is not None)
+        if not (straight and mask and complete):
+            return at_length(a, b)
         try:
             out = forward(x, y)
         except ValueError as error:
@@ -184,28 +189,14 @@ def _call_binary(op: Op, floats: bool) -> OpFunction:
         handle.data = out
         handle.node = None
         make = recorder()
-        if make is None:
-            return handle
-        if left is None:
-            if right is None:
-                return handle
-            plan = only_right
-            inputs: tuple[Any, ...] = (right,)
-        elif right is None:
-            plan = only_left
-            inputs = (left,)
-        else:
-            plan = both
-            inputs = (left, right)
-        if one_sided and len(plan.tracked) != len(inputs):  # some operand has no rule: no gradient goes there
-            if not plan.tracked:
-                return handle
-            inputs = (inputs[0 if plan.tracked[0] == 0 else -1],)
-        keep = plan.keep
-        node = make(plan, inputs, () if keep is None else keep((out, x, y)), out.shape)
-        if make is not Node:
-            node.observe(out, (a, b), {})
-        handle.node = node
+        if make is not None:
+            plan = plans[mask]
+            inputs: tuple[Any, ...] = (left, right) if mask == 3 else (left or right,)
+            keep = plan.keep
+            node = make(plan, inputs, () if keep is None else keep((out, x, y)), out.shape)
+            if make is not Node:
+                node.observe(out, (a, b), {})
+            handle.node = node
         return handle
 
     return call

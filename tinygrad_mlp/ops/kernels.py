@@ -58,8 +58,7 @@ def sum_axes(x: Array, axes: tuple[int, ...], keepdims: bool = True) -> Array:
     for axis in axes:
         if axis != last and x.shape[axis] > _FEW and x.dtype.kind in "fc":
             x = _fold(x, axis)
-    result: Array = np.add.reduce(x, axes, None, None, keepdims)
-    return result
+    return np.add.reduce(x, axes, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 def sum_down(x: Any, shape: tuple[int, ...]) -> Array:
@@ -72,7 +71,7 @@ def sum_down(x: Any, shape: tuple[int, ...]) -> Array:
 
 
 def _fold(x: Array, axis: int) -> Array:
-    before = (slice(None),) * axis
+    before: tuple[Any, ...] = (slice(None),) * axis
     rows = x.shape[axis]
     while rows > _FEW:
         half = rows // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def matmul(a: Any, b: Any) -> Any:
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ShapeError(
             f"matmul: {tuple(a.shape)} @ {tuple(b.shape)}: the last axis of the first ({a.shape[-1]}) must be as long "
-            f"as the {'second to last' if b.ndim > 1 else 'only'} axis of the second ({b.shape[-2 if b.ndim > 1 else 0]})"
+            f"as the {'second to last' if b.ndim > 1 else 'only'} axis of the second ({b.shape[-2:][0]})"
         )
     row, column = a.ndim == 1, b.ndim == 1
     y = product(unsqueeze(a, 0) if row else a, unsqueeze(b, 1) if column else b)
@@ -97,7 +98,7 @@ def dense(x: Array, weight: Array, bias: Array) -> Array:
 
 @primitive(
     vjp=(lambda g, x: dense_without_bias(x, g), lambda g, z: matmul(z, g)),
-    reference=lambda np, z, x: np.einsum("no,ni->oi", z.reshape(-1, z.shape[-1]), x.reshape(-1, x.shape[-1])),
+    reference=lambda np, z, x: np.tensordot(z, x, (range(z.ndim - 1), range(x.ndim - 1))),
     samples=Layer(),
     latex=r"{0}^\top {1}",
 )
@@ -105,8 +106,8 @@ def linear_weight(z: Array, x: Array) -> Array:
     """The gradient of a dense layer's weight: ``z.T @ x`` summed over all batch axes, ``(out, in)``."""
     if x.ndim == 2:
         return np.matmul(z.T, x)
-    # Sizes written out: -1 cannot be inferred where a batch axis is empty.
-    rows = x.size // x.shape[-1] if x.shape[-1] else 0
+    # Sizes written out: -1 cannot be inferred where an axis is empty.
+    rows = math.prod(x.shape[:-1])
     return np.matmul(z.reshape(rows, z.shape[-1]).T, x.reshape(rows, x.shape[-1]))
 
 
@@ -151,7 +152,7 @@ def outer(a: Any, b: Any) -> Any:
     return mul(unsqueeze(a, 1), b)
 
 
-# --- Einstein sums -----------------------------------------------------------------------------------------------------
+# --- Einstein sums --------------------------------------------------------------------------------
 
 
 def _turned(equation: str, wanted: int) -> str:
@@ -172,7 +173,7 @@ def _turned(equation: str, wanted: int) -> str:
     latex=r"\sum {0}\,{1}",
 )
 def contract(a: Array, b: Array, *, equation: str) -> Array:
-    """A sum of products of two operands; every letter stands once in an operand and again in the other or the result."""
+    """A sum of products; every letter stands once in an operand and again in the other or in the result."""
     return np.einsum(equation, a, b, optimize=True)
 
 
@@ -202,7 +203,9 @@ def einsum(equation: str, *operands: Any) -> Any:
             raise ShapeError(f"einsum: {term!r} names {len(term)} axes of an operand of shape {tuple(value.shape)}")
         for letter, size in zip(term, value.shape, strict=True):
             if sizes.setdefault(letter, size) != size:
-                raise ShapeError(f"einsum: axis {letter!r} is {sizes[letter]} long in one operand and {size} in another")
+                raise ShapeError(
+                    f"einsum: axis {letter!r} is {sizes[letter]} long in one operand and {size} in another"
+                )
     pairs = [_diagonal(term, value) for term, value in zip(terms, values, strict=True)]
     term, result = pairs[0]
     for place, (other, value) in enumerate(pairs[1:], start=2):

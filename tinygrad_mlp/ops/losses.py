@@ -12,7 +12,7 @@ from ..tape import Array, Traced
 from .activations import bce_with_logits, softplus
 from .arithmetic import add, mul, neg, square, sub, zmul
 from .declare import operand, primitive
-from .reductions import exponentials, log_softmax_along, mean, softmax_along, sum
+from .reductions import log_softmax_along, mean, softmax_along, sum
 from .shape import reshaped, transpose, unsqueeze
 
 __all__ = [
@@ -25,17 +25,18 @@ __all__ = [
 ]
 
 
-
 @primitive(
     name="cross_entropy",
-    vjp=(lambda g, logits, targets, saved: mul(unsqueeze(g, -1), class_gradient(logits, targets=targets, saved=saved)),),
+    vjp=(
+        lambda g, logits, targets, saved: mul(unsqueeze(g, -1), class_gradient(logits, targets=targets, saved=saved)),
+    ),
     reference=lambda np, logits, *, targets: np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(targets)), targets],
     samples=Classes("ids"),
     saves=True,
     latex=r"-\ln \operatorname{softmax}({0})_t",
 )
 def class_loss(logits: Array, *, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    """``-log softmax(logits)[target]`` for each row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
+    """``-log softmax(logits)[target]`` per row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
 
     The row's largest logit is left out of the sum of exponentials (it is exactly 1), so that neither the loss nor its
     gradient cancels: ``log1p(rest)``, not ``log(1 + rest)``.
@@ -52,8 +53,9 @@ def class_loss(logits: Array, *, targets: Array) -> tuple[Array, tuple[Array, Ar
 @primitive(
     name="cross_entropy_gradient",
     vjp=(lambda g, logits: _softmax_jacobian(g, logits),),
-    reference=lambda np, logits, *, targets, saved: np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    - np.eye(logits.shape[-1])[targets],
+    reference=lambda np, logits, *, targets, saved: (
+        np.exp(logits) / np.exp(logits).sum(-1, keepdims=True) - np.eye(logits.shape[-1])[targets]
+    ),
     samples=Classes("ids"),
     latex=r"(\operatorname{softmax}({0}) - 1_t)",
 )
@@ -119,7 +121,7 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
     if ids.dtype.kind in "fc":
         if ids.shape != tuple(logits.shape):
             raise ShapeError(
-                f"cross_entropy: probability targets have the shape of the logits {tuple(logits.shape)}, got {ids.shape}"
+                f"cross_entropy: probability targets have the logits' shape {tuple(logits.shape)}, got {ids.shape}"
                 + ("; class ids are integers: target.astype(int)" if ids.ndim < logits.ndim else "")
             )
         if logits.ndim > 2:
@@ -136,7 +138,7 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
         elif ids.shape == tuple(logits.shape):
             hint = "; one-hot targets are floats: target.astype('float32'), or ids: target.argmax(1)"
         raise ShapeError(f"cross_entropy: expected class ids of shape {expected}, got {ids.shape}{hint}")
-    if ids.size and not (0 <= ids.min() and ids.max() < classes):
+    if ids.size and not (ids.min() >= 0 and ids.max() < classes):
         raise ArgumentError(
             f"cross_entropy: class ids run from {ids.min()} to {ids.max()}, but the logits have {classes} classes "
             f"(0 to {classes - 1})"

@@ -143,7 +143,7 @@ def _share(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
 )
 def reduce_max(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The largest value over ``axes``; k equal extremes share the gradient, g/k each."""
-    return np.maximum.reduce(x, axis=axes, keepdims=keepdims)
+    return np.maximum.reduce(x, axes, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 @primitive(
@@ -155,7 +155,7 @@ def reduce_max(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
 )
 def reduce_min(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The smallest value over ``axes``; k equal extremes share the gradient, g/k each."""
-    return np.minimum.reduce(x, axis=axes, keepdims=keepdims)
+    return np.minimum.reduce(x, axes, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 @stands_for(np.max)
@@ -197,7 +197,7 @@ def _fold_product(x: Any, axis: int) -> Any:
     return x
 
 
-# --- exponential sums --------------------------------------------------------------------------------------------------
+# --- exponential sums -----------------------------------------------------------------------------
 
 
 def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:

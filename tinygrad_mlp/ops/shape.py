@@ -155,7 +155,7 @@ def transpose(x: Any, axis0: int | None = None, axis1: int | None = None) -> Any
     return permuted(x, axes=tuple(order))
 
 
-# --- picking -----------------------------------------------------------------------------------------------------------
+# --- picking --------------------------------------------------------------------------------------
 
 
 def _is_basic(index: Any) -> bool:
@@ -231,7 +231,7 @@ def select(x: Any, axis: int, which: int | slice) -> Any:
     return index(x, index=(*([slice(None)] * axis), which))
 
 
-# --- joining -----------------------------------------------------------------------------------------------------------
+# --- joining --------------------------------------------------------------------------------------
 
 
 def _cat_rule(position: int) -> Any:
