@@ -1,0 +1,40 @@
+"""Modules, layers, losses, initialisers: torch's names, arguments and defaults."""
+
+from __future__ import annotations
+
+from . import functional, init
+from .activations import ACTIVATIONS, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from .containers import MLP, ModuleList, Sequential
+from .layers import Dropout, Flatten, Identity, Linear
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from .module import IncompatibleKeys, Module, Parameter
+from .summary import Summary
+
+__all__ = [
+    "ACTIVATIONS",
+    "GELU",
+    "MLP",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "IncompatibleKeys",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "MSELoss",
+    "Module",
+    "ModuleList",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Summary",
+    "Tanh",
+    "functional",
+    "init",
+]

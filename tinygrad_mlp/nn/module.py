@@ -1,0 +1,557 @@
+"""Module: a tree of layers that knows its parameters, buffers and mode.
+
+A parameter is any leaf tensor that wants gradients (or was made by :func:`Parameter`) and is assigned to an attribute;
+a layer is any Module assigned to one. Attributes are ordinary instance attributes, so reading ``self.weight`` in
+``forward`` costs what Python's cheapest attribute costs; the registries beside them only remember the order.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ..errors import ArgumentError, DTypeError, StateError
+from ..tape import Array, Leaf, Recorded, recorder, recording_with, scoped, wrap, wrote
+from ..tensor import Tensor
+from .summary import Row, Summary
+
+__all__ = ["IncompatibleKeys", "Module", "Parameter", "clear_gradient"]
+
+
+def Parameter(  # noqa: N802 - torch's name; a class there, but our Tensor is final
+    data: ArrayLike | Tensor, requires_grad: bool = True, dtype: DTypeLike | None = None
+) -> Tensor:
+    """A tensor that a Module takes for one of its parameters; the data is copied.
+
+    Args:
+        data: numbers, an array or a tensor of floats; Python numbers become the default dtype.
+        requires_grad: False makes it frozen: still a parameter, saved and loaded with the module, but not trained.
+        dtype: convert to this dtype.
+
+    Raises:
+        DTypeError: the data is not floats.
+    """
+    made = Tensor(data, requires_grad=True, dtype=dtype)
+    made.requires_grad = requires_grad
+    return made
+
+
+def _is_parameter(value: Tensor) -> bool:
+    # A tensor keeps its leaf aside while it is frozen; that is how a frozen parameter differs from plain data.
+    return isinstance(value.node, Leaf) or (value.node is None and getattr(value, "_parked", None) is not None)
+
+
+def clear_gradient(parameter: Tensor, set_to_none: bool = True) -> None:
+    """Forget the gradient of ``parameter``, or overwrite it with zeros in place."""
+    if parameter.grad is None:
+        return
+    before = parameter.grad
+    if set_to_none:
+        parameter.grad = None
+    elif before.node is None and before.data.flags.writeable:
+        before.data.fill(0)
+        wrote(before.data, "zero_grad(set_to_none=False)")
+    else:
+        parameter.grad = wrap(Tensor, np.zeros_like(before.data))
+
+
+class IncompatibleKeys(NamedTuple):
+    """What ``load_state_dict(strict=False)`` passed over."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+# Only read while pictures or summaries are made: which module is running, and where to note the outputs' shapes.
+_RUNNING: ContextVar[Module | None] = ContextVar("running_module", default=None)
+_SHAPES: ContextVar[dict[Module, tuple[int, ...]] | None] = ContextVar("output_shapes", default=None)
+
+
+class Module:
+    """Base of every layer, model and loss: write ``__init__`` and ``forward``, call the instance.
+
+    Attributes:
+        training: True in training mode, the start; Dropout and the like behave differently in evaluation.
+
+    >>> from tinygrad_mlp import nn
+    >>> class Scaled(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.layer = nn.Linear(2, 3, seed=0)
+    ...         self.scale = nn.Parameter(2.0)
+    ...
+    ...     def forward(self, x):
+    ...         return self.layer(x) * self.scale
+    >>> [name for name, _ in Scaled().named_parameters()]
+    ['scale', 'layer.weight', 'layer.bias']
+    """
+
+    training: bool
+    _parameters: dict[str, Tensor | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+    _transient: set[str]
+
+    def __init__(self) -> None:
+        self.training = True
+        self._parameters = {}
+        self._buffers = {}
+        self._modules = {}
+        self._transient = set()
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """What the module computes; written by each subclass, called by calling the module."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no forward(self, x); write one that returns the module's output"
+        )
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Run :meth:`forward`. An exception on the way gets a note that names the layer by its path."""
+        if recorder() is Recorded:
+            return self._call_recorded(inputs, options)
+        try:
+            return self.forward(*inputs, **options)
+        except Exception as error:
+            self._note_place(error)
+            raise
+
+    def _call_recorded(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        outer = _RUNNING.get()
+        if outer is None:
+            for name, parameter in self.named_parameters():
+                if isinstance(parameter.node, Leaf):
+                    parameter.node.name = name
+        token = _RUNNING.set(self)
+        try:
+            with scoped(_name_within(outer, self)):
+                output = self.forward(*inputs, **options)
+        except Exception as error:
+            self._note_place(error)
+            raise
+        finally:
+            _RUNNING.reset(token)
+        shapes = _SHAPES.get()
+        if shapes is not None and isinstance(output, Tensor):
+            shapes[self] = output.shape
+        return output
+
+    def _note_place(self, error: Exception) -> None:
+        """Say in a note of ``error`` where it was raised, as a path from the outermost module down to the layer."""
+        trail: list[Module] = getattr(error, "modules", None) or []
+        trail.append(self)
+        outermost_first = trail[::-1]
+        names = [type(self).__name__]
+        names += [_name_within(outer, inner) for outer, inner in itertools.pairwise(outermost_first)]
+        innermost = trail[0]
+        head = f"{type(innermost).__name__}({innermost.extra_repr()})"
+        note = f"in layer {'.'.join(names)}: {head}" if len(names) > 1 else f"in {head}"
+        if len(trail) > 1:
+            error.__notes__.remove(error.module_note)  # type: ignore[attr-defined]
+        error.modules, error.module_note = trail, note  # type: ignore[attr-defined]
+        error.add_note(note)
+
+    # --- attributes ---
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Module):
+            self._register(name, value, "_modules")
+        elif isinstance(value, Tensor):
+            self._set_tensor(name, value)
+        else:
+            self._set_plain(name, value)
+        self.__dict__[name] = value
+
+    def _set_tensor(self, name: str, value: Tensor) -> None:
+        if name in self.__dict__.get("_buffers", ()):
+            self._buffers[name] = value
+        elif _is_parameter(value):
+            self._register(name, value, "_parameters")
+        elif name in self.__dict__.get("_parameters", ()):
+            raise ArgumentError(
+                f"{type(self).__name__}.{name} is a parameter, the new value wants no gradients; say "
+                f"module.{name} = nn.Parameter(value)"
+            )
+        else:
+            self._set_plain(name, value)
+
+    def _set_plain(self, name: str, value: Any) -> None:
+        for registry in ("_parameters", "_modules", "_buffers"):
+            if name in self.__dict__.get(registry, ()):
+                if value is not None:
+                    what = {"_parameters": "parameter", "_modules": "layer", "_buffers": "buffer"}[registry]
+                    raise ArgumentError(
+                        f"{type(self).__name__}.{name} is a {what}, got {type(value).__name__}; del module.{name} first"
+                    )
+                self.__dict__[registry][name] = None
+        if isinstance(value, (list, tuple, dict)) and name not in _OWN:
+            members = value.values() if isinstance(value, dict) else value
+            if any(isinstance(one, Module) or (isinstance(one, Tensor) and _is_parameter(one)) for one in members):
+                raise ArgumentError(
+                    f"{type(self).__name__}.{name}: layers in a {type(value).__name__} would stay untrained; say "
+                    f"self.{name} = nn.ModuleList([...]), and give single parameters an attribute each"
+                )
+
+    def _register(self, name: str, value: Module | Tensor, registry: str) -> None:
+        if registry not in self.__dict__:
+            raise ArgumentError(
+                f"{type(self).__name__}.{name} is set before the module is; make super().__init__() the first line of "
+                f"{type(self).__name__}.__init__"
+            )
+        if isinstance(value, Module) and any(one is self for one in value.modules()):
+            raise ArgumentError(f"{type(self).__name__}.{name}: a module cannot contain itself")
+        if name not in self.__dict__[registry]:
+            for other in ("_parameters", "_modules", "_buffers"):
+                self.__dict__[other].pop(name, None)
+        self.__dict__[registry][name] = value
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        for registry in ("_parameters", "_modules", "_buffers"):
+            self.__dict__[registry].pop(name, None)
+
+    def register_parameter(self, name: str, parameter: Tensor | None) -> None:
+        """Declare a parameter that may be absent: with None the name keeps its place in the order.
+
+        Raises:
+            ArgumentError: the name is taken or not a name, or the tensor is not a parameter.
+        """
+        self._check_name(name)
+        if parameter is not None and not _is_parameter(parameter):
+            raise ArgumentError(f"{name}: this tensor wants no gradients; say nn.Parameter(value)")
+        self._parameters[name] = parameter
+        self.__dict__[name] = parameter
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Declare a tensor that belongs to the module's state but is not trained, such as a running mean.
+
+        Args:
+            name: the attribute. tensor: its value; None keeps the place. persistent: part of ``state_dict``.
+
+        Raises:
+            ArgumentError: the name is taken or not a name, or the value is not a plain tensor.
+        """
+        self._check_name(name)
+        given: Any = tensor
+        if given is not None and (not isinstance(given, Tensor) or given.requires_grad):
+            raise ArgumentError(
+                f"buffer {name!r} is a Tensor without gradients, got {type(tensor).__name__}; say Tensor(x)"
+            )
+        self._buffers[name] = tensor
+        if not persistent:
+            self._transient.add(name)
+        self.__dict__[name] = tensor
+
+    def add_module(self, name: str, module: Module) -> None:
+        """Attach a layer under a name that need not be a Python identifier.
+
+        Raises:
+            ArgumentError: the name is taken or holds a dot, or ``module`` is not a Module.
+        """
+        self._check_name(name)
+        given: Any = module
+        if not isinstance(given, Module):
+            raise ArgumentError(f"layer {name!r} is a Module, got {_described(given)}")
+        setattr(self, name, given)
+
+    def _check_name(self, name: str) -> None:
+        if not name or "." in name or hasattr(self, name):
+            raise ArgumentError(f"{type(self).__name__}: {name!r} is taken, empty or holds a dot; choose another name")
+
+    # --- walking the tree ---
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """Every module below this one with its path, this one (``""``) first; each once, in definition order."""
+        seen: set[Module] = set()
+        stack: list[tuple[str, Module]] = [("", self)]
+        while stack:
+            path, module = stack.pop()
+            if module in seen:
+                continue
+            seen.add(module)
+            yield path, module
+            stack.extend(
+                [
+                    (f"{path}.{name}" if path else name, child)
+                    for name, child in reversed(module._modules.items())
+                    if child is not None
+                ]
+            )
+
+    def modules(self) -> Iterator[Module]:
+        """Every module below this one, this one first; each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The layers directly below this one with their names; each once."""
+        seen: set[Module] = set()
+        for name, child in self._modules.items():
+            if child is not None and child not in seen:
+                seen.add(child)
+                yield name, child
+
+    def children(self) -> Iterator[Module]:
+        """The layers directly below this one; each once."""
+        return (child for _, child in self.named_children())
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Every parameter with its path: a module's own before those of its layers, each tensor once."""
+        return self._distinct("_parameters")
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Every parameter, in the order of :meth:`named_parameters`; a tied one comes once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Every buffer with its path, each tensor once."""
+        return self._distinct("_buffers")
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Every buffer, each once."""
+        return (buffer for _, buffer in self.named_buffers())
+
+    def _distinct(self, registry: str) -> Iterator[tuple[str, Tensor]]:
+        seen: set[int] = set()
+        for path, module in self.named_modules():
+            for name, tensor in module.__dict__[registry].items():
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield f"{path}.{name}" if path else name, tensor
+
+    # --- mode ---
+
+    def train(self, mode: bool = True) -> Self:
+        """Put this module and all below it into training mode, or with False into evaluation mode."""
+        for module in self.modules():
+            module.__dict__["training"] = bool(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Put this module and all below it into evaluation mode."""
+        return self.train(False)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or overwrite them with zeros in place."""
+        for parameter in self.parameters():
+            clear_gradient(parameter, set_to_none)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze (False) or thaw all parameters; frozen ones stay parameters."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def apply(self, function: Callable[[Module], object]) -> Self:
+        """Call ``function`` on every module below this one, layers before what holds them, then on this one."""
+        for module in reversed(list(self.modules())):
+            function(module)
+        return self
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Convert all parameters and float buffers in place; their gradients are dropped. Make optimizers afterwards.
+
+        Raises:
+            DTypeError: ``dtype`` is not a float dtype.
+        """
+        wanted = np.dtype(dtype)
+        if wanted.kind != "f":
+            raise DTypeError(f"parameters are floats, got dtype {wanted}; say module.astype('float32')")
+        for parameter in self.parameters():
+            trained = parameter.requires_grad
+            parameter.requires_grad = True
+            parameter.data = parameter.data.astype(wanted)
+            parameter.node = Leaf(parameter.data)
+            parameter.requires_grad = trained
+        for buffer in self.buffers():
+            if buffer.dtype.kind == "f":
+                buffer.data = buffer.data.astype(wanted)
+        return self
+
+    def float(self) -> Self:
+        """Convert to float32, see :meth:`astype`."""
+        return self.astype(np.float32)
+
+    def double(self) -> Self:
+        """Convert to float64, see :meth:`astype`."""
+        return self.astype(np.float64)
+
+    # --- state ---
+
+    def _named_state(self) -> dict[str, Tensor]:
+        """Every name of every parameter and persistent buffer: a tied one has several."""
+        state: dict[str, Tensor] = {}
+        stack: list[tuple[str, Module]] = [("", self)]
+        while stack:
+            path, module = stack.pop()
+            own = {**module._parameters, **{k: v for k, v in module._buffers.items() if k not in module._transient}}
+            state.update({path + name: tensor for name, tensor in own.items() if tensor is not None})
+            children = [(f"{path}{name}.", child) for name, child in module._modules.items() if child is not None]
+            stack.extend(reversed(children))
+        return state
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """A copy of all parameters and persistent buffers by path, in definition order.
+
+        Unlike in torch the tensors are copies: training on does not change a state that was taken earlier. A tied
+        parameter stands under each of its names with one and the same copy.
+        """
+        copies: dict[int, Tensor] = {}
+        state: dict[str, Tensor] = {}
+        for name, tensor in self._named_state().items():
+            if id(tensor) not in copies:
+                copies[id(tensor)] = wrap(Tensor, tensor.data.copy())
+            state[name] = copies[id(tensor)]
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Overwrite all parameters and buffers, in place, with the values of ``state``: all of them or none.
+
+        Args:
+            state: tensors or arrays by path, as :meth:`state_dict` gives them. Of a tied parameter one name suffices.
+            strict: False passes over missing and unexpected names. Shapes and dtypes must fit either way.
+
+        Returns:
+            The names passed over.
+
+        Raises:
+            StateError: the state does not fit; the message lists every difference, and the module is unchanged.
+        """
+        targets = self._named_state()
+        present = {id(tensor) for name, tensor in targets.items() if name in state}
+        missing = [name for name, tensor in targets.items() if id(tensor) not in present]
+        unexpected = [name for name in state if name not in targets]
+        faults: list[str] = []
+        values: dict[int, tuple[str, Tensor, Array]] = {}
+        for name, tensor in targets.items():
+            if name not in state:
+                continue
+            value, fault = _fitting(state[name], tensor)
+            if fault is None:
+                first, _, before = values.setdefault(id(tensor), (name, tensor, value))
+                if not np.array_equal(before, value, equal_nan=True):
+                    fault = f"is tied to {first!r}, but their values differ"
+            if fault is not None:
+                faults.append(f"{name!r}: {fault}")
+        if strict:
+            faults += [f"{name!r}: missing" for name in missing] + [f"{name!r}: unexpected" for name in unexpected]
+        if faults:
+            raise StateError(
+                f"the state does not fit {type(self).__name__} ({len(faults)} differences, nothing was loaded):\n  "
+                + "\n  ".join(faults)
+                + (
+                    "\nstrict=False passes over missing and unexpected names."
+                    if strict and (missing or unexpected)
+                    else ""
+                )
+            )
+        for _, tensor, value in values.values():
+            np.copyto(tensor.data, value)
+            wrote(tensor.data, "load_state_dict")
+        return IncompatibleKeys(missing, unexpected)
+
+    # --- looking at it ---
+
+    def extra_repr(self) -> str:
+        """The arguments shown in ``repr``; a subclass may say its own."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        own = [] if extra else [(k, v) for k, v in self._parameters.items() if v is not None]
+        lines = [f"({name}): parameter {tensor.shape} {tensor.dtype}" for name, tensor in own]
+        lines += [f"({name}): {child!r}" for name, child in self._modules.items() if child is not None]
+        if not lines:
+            return f"{type(self).__name__}({extra})"
+        body = "\n".join(lines).replace("\n", "\n  ")
+        return f"{type(self).__name__}({extra}\n  {body}\n)"
+
+    def summary(self, input_shape: Iterable[int | None] | None = None) -> Summary:
+        """The table of layers, output shapes and parameter counts; print it.
+
+        Args:
+            input_shape: the shape of one input without the batch axis, for instance ``(784,)``. By default the
+                ``in_features`` of the first layer that has them. Where the shapes cannot be found they show as ``?``.
+
+        The shapes come from running the module on zeros, in evaluation mode and outside the tape.
+        """
+        shapes: dict[Module, tuple[int, ...]] = {}
+        if input_shape is not None:
+            shapes = self._output_shapes(tuple([size for size in input_shape if size is not None]))
+        else:
+            features = next((one.in_features for one in self.modules() if hasattr(one, "in_features")), None)
+            if features is not None:
+                # A guess, which the user's forward may answer with any error; then the shapes are unknown.
+                with suppress(Exception):
+                    shapes = self._output_shapes((features,))
+        counted: set[int] = set()
+        rows: list[Row] = []
+        for path, module in self.named_modules():
+            own = [one for one in module._parameters.values() if one is not None and id(one) not in counted]
+            counted.update(map(id, own))
+            if own or not any(module.children()):
+                known = shapes.get(module)
+                shown = (None, *known[1:]) if known and known[0] == _BATCH else known
+                rows.append(
+                    Row(path or "(self)", type(module).__name__, shown, sum({id(p): p.size for p in own}.values()))
+                )
+        sizes = [(one.size, one.requires_grad) for one in self.parameters()]
+        return Summary(
+            type(self).__name__,
+            tuple(rows),
+            sum(size for size, trained in sizes if trained),
+            sum(size for size, trained in sizes if not trained),
+        )
+
+    def _output_shapes(self, input_shape: tuple[int, ...]) -> dict[Module, tuple[int, ...]]:
+        dtype = next((one.dtype for one in self.parameters()), np.dtype(np.float32))
+        modes = [(module, module.training) for module in self.modules()]
+        shapes: dict[Module, tuple[int, ...]] = {}
+        token = _SHAPES.set(shapes)
+        self.eval()
+        try:
+            with recording_with(Recorded):
+                self(wrap(Tensor, np.zeros((_BATCH, *input_shape), dtype)))
+        finally:
+            _SHAPES.reset(token)
+            for module, mode in modes:
+                module.__dict__["training"] = mode
+        return shapes
+
+
+_OWN = frozenset({"_parameters", "_buffers", "_modules"})
+# A batch length that is unlikely to be the length of another axis.
+_BATCH = 3
+
+
+def _name_within(outer: Module | None, inner: Module) -> str:
+    if outer is not None:
+        for name, module in outer.named_modules():
+            if module is inner and name:
+                return name
+    return type(inner).__name__
+
+
+def _described(value: object) -> str:
+    return (
+        f"the class {value.__name__}; make an instance: {value.__name__}()" if isinstance(value, type) else repr(value)
+    )
+
+
+def _fitting(given: Any, target: Tensor) -> tuple[Array, str | None]:
+    """A copy of the given value, and what keeps it from being written into ``target``."""
+    try:
+        value = np.array(given.data if isinstance(given, Tensor) else given)
+    except ValueError:
+        return target.data, f"expected an array, got {type(given).__name__}"
+    if value.shape != target.shape:
+        return value, f"expected shape {target.shape}, got {value.shape}"
+    if value.dtype != target.dtype:
+        return value, f"expected dtype {target.dtype}, got {value.dtype}; say value.astype('{target.dtype}')"
+    if not target.data.flags.writeable:
+        return value, "the module's own array is read-only"
+    return value, None

@@ -1,0 +1,172 @@
+"""Adam and AdamW: steps scaled by running means of the gradient and of its square."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..tape import Array
+from ..tensor import Tensor
+from .optimizer import Optimizer, State, Update, number
+
+__all__ = ["Adam", "AdamW"]
+
+
+class _Adam(Optimizer):
+    """What Adam and AdamW have in common; they differ in where the weight decay enters."""
+
+    _arrays = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    _counted = True
+    _decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Mapping[str, Any]],
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+        amsgrad: bool,
+        maximize: bool,
+    ) -> None:
+        options = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+        }
+        super().__init__(params, options)
+
+    def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
+        owner = type(self).__name__
+        for name in ("lr", "eps", "weight_decay"):
+            options[name] = number(owner, name, options[name])
+        betas = options["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ArgumentError(f"{owner}: betas are two numbers, got {betas!r}; say betas=(0.9, 0.999)")
+        options["betas"] = tuple([number(owner, f"betas[{i}]", beta, below=1.0) for i, beta in enumerate(betas)])
+        options["amsgrad"], options["maximize"] = bool(options["amsgrad"]), bool(options["maximize"])
+        return options
+
+    def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        return self._arrays if options["amsgrad"] else self._arrays[:2]
+
+    def _update(self, options: dict[str, Any], dtype: np.dtype[Any]) -> Update:
+        add, divide, multiply, subtract, sqrt = np.add, np.divide, np.multiply, np.subtract, np.sqrt
+        lr, eps, decay = options["lr"], options["eps"], options["weight_decay"]
+        beta1, beta2 = options["betas"]
+        amsgrad, maximize = options["amsgrad"], options["maximize"]
+        shrink = np.array(1.0 - lr * decay if self._decoupled else decay, dtype)
+        shrinks, penalised = bool(decay) and self._decoupled, bool(decay) and not self._decoupled
+        new1, old2, new2 = np.array(1.0 - beta1, dtype), np.array(beta2, dtype), np.array(1.0 - beta2, dtype)
+        # Set for the step count of the parameter at hand; most often it is that of the one before.
+        rate, floor = np.zeros((), dtype), np.zeros((), dtype)
+        corrected_for = 0
+
+        def update(data: Array, gradient: Array, state: State, scratch: Array, second: Array) -> None:
+            nonlocal corrected_for
+            if not state:
+                state.update(step=0, exp_avg=np.zeros_like(data), exp_avg_sq=np.zeros_like(data))
+            if amsgrad and "max_exp_avg_sq" not in state:
+                state["max_exp_avg_sq"] = np.zeros_like(data)
+            step = state["step"] = state["step"] + 1
+            if step != corrected_for:
+                corrected_for = step
+                root = math.sqrt(1.0 - beta2**step)
+                rate[()] = lr * root / (1.0 - beta1**step)
+                floor[()] = eps * root
+            if maximize:
+                gradient = np.negative(gradient, second)
+            if shrinks:
+                multiply(data, shrink, data)
+            elif penalised:
+                multiply(data, shrink, scratch)
+                gradient = add(gradient, scratch, second)
+            mean, square = state["exp_avg"], state["exp_avg_sq"]
+            subtract(gradient, mean, scratch)
+            multiply(scratch, new1, scratch)
+            add(mean, scratch, mean)
+            multiply(square, old2, square)
+            multiply(gradient, new2, scratch)
+            multiply(scratch, gradient, scratch)
+            add(square, scratch, square)
+            if amsgrad:
+                square = np.maximum(state["max_exp_avg_sq"], square, state["max_exp_avg_sq"])
+            # Numerator and denominator both times the root of the second correction: one array operation less.
+            sqrt(square, scratch)
+            add(scratch, floor, scratch)
+            divide(mean, scratch, scratch)
+            multiply(scratch, rate, scratch)
+            subtract(data, scratch, data)
+
+        return update
+
+
+class Adam(_Adam):
+    """Adam: the step is the running mean of the gradient over the root of the running mean of its square.
+
+    In step ``t``, from the gradient ``g`` (``-g`` with ``maximize``), elementwise::
+
+        g = g + weight_decay * p
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        p = p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
+
+    With ``amsgrad`` the largest ``v`` so far takes the place of ``v`` in the last line. Torch's formula and defaults;
+    equal to it step by step. :class:`AdamW` decays the weights themselves, which is usually wanted.
+
+    Args:
+        params: parameters or groups of them, see :class:`Optimizer`.
+        lr: the step size. betas: how much of the running means is kept. eps: added to the denominator.
+        weight_decay: the factor of the L2 penalty's gradient. amsgrad: never let the denominator shrink.
+        maximize: climb instead of descend.
+
+    Raises:
+        ArgumentError: a negative or non-finite option, a beta outside [0, 1).
+
+    Source: Kingma & Ba, ICLR 2015, algorithm 1; Reddi, Kale, Kumar, ICLR 2018 (amsgrad).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Mapping[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize)
+
+
+class AdamW(_Adam):
+    """Adam with decoupled weight decay: ``p *= 1 - lr * weight_decay`` before Adam's step without a penalty.
+
+    The decay then does not pass through the running means, so all weights shrink at the same rate. Formula otherwise,
+    arguments and errors: :class:`Adam`; the default ``weight_decay`` is 0.01, as in torch.
+
+    Source: Loshchilov & Hutter, ICLR 2019, algorithm 2.
+    """
+
+    _decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Mapping[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize)
