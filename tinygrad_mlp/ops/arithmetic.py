@@ -362,7 +362,7 @@ def where(condition: Array, a: Array, b: Array) -> Array:
 
 
 @elementwise(
-    vjp=(lambda g, y: gate(g, y), None),
+    vjp=(lambda g, open: gate(g, open), None),
     reference=lambda mp, z, y: z if y > 0 else 0 * z,
     samples=Elementwise((Domain(), Domain(avoid=(0.0,)))),
     scalar="({1} > 0 ? {0} : 0)",
