@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import Token
@@ -257,6 +260,11 @@ class Tensor(Traced):
             )
         seed = seed_for(self, gradient)
         if create_graph:
+            warnings.warn(
+                "backward(create_graph=True) ties each leaf to its own gradient's graph in a cycle that only the garbage "
+                "collector frees; autograd.grad(..., create_graph=True) does not",
+                stacklevel=2,
+            )
             start = seed if isinstance(seed, Traced) else wrap(Tensor, seed)
             with recording_with(recorder() or Node):
                 found = walk((self.node,), (start,), retain=retain_graph is not False)
@@ -621,7 +629,12 @@ class Tensor(Traced):
             raise GradientError(
                 "NumPy would take this tensor's array off the record; say x.detach().numpy() for the values"
             )
-        return np.array(self.data, dtype=dtype, copy=True if copy else None) if copy is not False else self.data
+        array = self.data if dtype is None else self.data.astype(dtype, copy=False)
+        if copy is False and array is not self.data:
+            raise ValueError(
+                f"an array of dtype {array.dtype} cannot share memory with this tensor of {self.data.dtype}"
+            )
+        return array.copy() if copy and array is self.data else array
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options:
@@ -631,10 +644,10 @@ class Tensor(Traced):
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         given = {name: value for name, value in kwargs.items() if value is not np._NoValue}
         try:
-            return _ours(func, f"numpy.{func.__name__}")(*args, **given)
+            return _ours(func, f"{func.__module__}.{func.__name__}")(*args, **given)
         except TypeError as error:
             if "keyword argument" in str(error):
-                _no_such(f"numpy.{func.__name__} with {[*given]}")
+                _no_such(f"{func.__module__}.{func.__name__} with {[*given]}")
             raise
 
     # --- how it looks ---
@@ -702,6 +715,7 @@ def _accumulate(leaf: Node, new: Any) -> None:
         leaf.gradient = made
     elif before.node is None and made.node is None and before.data.flags.writeable:
         before.data += made.data
+        wrote(before.data, "an accumulating backward()")
     else:
         leaf.gradient = before + made
 
@@ -755,6 +769,36 @@ class set_grad_enabled(ContextDecorator):  # noqa: N801 - torch's name, used lik
     def __init__(self, mode: bool) -> None:
         self._kind: type[Node] | None = Node if mode else None
         self._tokens: list[Token[type[Node] | None]] = []
+
+    def __call__(self, function: Any) -> Any:
+        """Decorate a function, or a generator function, whose body then runs in this mode."""
+        if not inspect.isgeneratorfunction(function):
+            return super().__call__(function)
+
+        @functools.wraps(function)
+        def stepping(*args: Any, **kwargs: Any) -> Any:
+            # A generator runs between its steps in its caller's mode, so the mode is entered anew for each.
+            steps = function(*args, **kwargs)
+            try:
+                with self._recreate_cm():
+                    value = next(steps)
+                while True:
+                    try:
+                        sent = yield value
+                    except GeneratorExit:
+                        with self._recreate_cm():
+                            steps.close()
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - whatever the caller throws goes inside
+                        with self._recreate_cm():
+                            value = steps.throw(error)
+                    else:
+                        with self._recreate_cm():
+                            value = steps.send(sent)
+            except StopIteration as end:
+                return end.value
+
+        return stepping
 
     def _recreate_cm(self) -> set_grad_enabled:
         return set_grad_enabled(self._kind is not None)

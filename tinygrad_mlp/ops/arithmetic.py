@@ -362,15 +362,15 @@ def where(condition: Array, a: Array, b: Array) -> Array:
 
 
 @elementwise(
-    vjp=(lambda g, open: gate(g, open), None),
+    vjp=(lambda g, switch: gate(g, switch), None),
     reference=lambda mp, z, y: z if y > 0 else 0 * z,
     samples=Elementwise((Domain(), Domain(avoid=(0.0,)))),
     scalar="({1} > 0 ? {0} : 0)",
     latex=r"{0} \, [{1} > 0]",
 )
-def gate(z: Array, open: Array) -> Array:
-    """``z`` where ``open > 0``, else exactly 0 (also where ``z`` is infinite): the gradient of relu."""
-    return np.where(open > 0, z, z.dtype.type(0))
+def gate(z: Array, switch: Array) -> Array:
+    """``z`` where ``switch > 0``, else exactly 0 (also where ``z`` is infinite): the gradient of relu."""
+    return np.where(switch > 0, z, z.dtype.type(0))
 
 
 @elementwise(

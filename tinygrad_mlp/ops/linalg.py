@@ -21,6 +21,10 @@ from .shape import getitem, permuted, reshaped, unsqueeze
 __all__ = ["contract", "dense", "dense_without_bias", "einsum", "linear", "linear_weight", "matmul", "outer", "product"]
 
 
+def _back_to(gradient: Any, shape: tuple[int, ...]) -> Any:
+    return gradient if gradient.shape == shape else sum_to(gradient, shape=shape)
+
+
 def _swap_last(x: Any) -> Any:
     order = list(range(x.ndim))
     order[-2:] = order[:-3:-1]
@@ -30,8 +34,8 @@ def _swap_last(x: Any) -> Any:
 @primitive(
     name="matmul",
     vjp=(
-        lambda g, b, a_shape: sum_to(product(g, _swap_last(b)), shape=a_shape),
-        lambda g, a, b_shape: sum_to(product(_swap_last(a), g), shape=b_shape),
+        lambda g, b, a_shape: _back_to(product(g, _swap_last(b)), a_shape),
+        lambda g, a, b_shape: _back_to(product(_swap_last(a), g), b_shape),
     ),
     reference=lambda np, a, b: (a[..., :, :, None] * b[..., None, :, :]).sum(-2),
     samples=Product(),
