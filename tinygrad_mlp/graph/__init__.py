@@ -1,3 +1,18 @@
-from typing import Any
-Graph = Any
-def graph_of(x, **options): ...
+"""Pictures of computation graphs: plain data first, then Graphviz text, SVG, PNG, PDF, or a list for the terminal.
+
+>>> from tinygrad_mlp import Tensor
+>>> x = Tensor(3.0, requires_grad=True)
+>>> graph = (x * x).graph(names={"x": x})
+>>> graph
+Graph(2 nodes: 1 op, 1 parameter; 2 edges)
+>>> graph.nodes[0].gradient_status
+<Status.NOT_YET: 'not computed yet'>
+"""
+
+from __future__ import annotations
+
+from .build import graph_of
+from .graph import Graph
+from .plain import GraphEdge, GraphNode, Status
+
+__all__ = ["Graph", "GraphEdge", "GraphNode", "Status", "graph_of"]

@@ -1,0 +1,307 @@
+"""From the tape to a :class:`Graph`: iterative, and linear in the number of recorded steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError, GradientError
+from ..tape import Array, Leaf, Node, Recorded, Traced
+from .graph import Graph
+from .plain import GraphEdge, GraphNode, Kind, Status
+
+__all__ = ["HasParameters", "Names", "graph_of"]
+
+# Position, name, the node it came from (None: no gradient wanted) and, where there is no node, the data.
+_Operand = tuple[int, str, Node | None, Any]
+
+_DRAW_RECORDED = "compute inside `with record_values():` to see them"
+
+
+@runtime_checkable
+class HasParameters(Protocol):
+    """A module, or anything else that can list its parameters by name."""
+
+    def named_parameters(self) -> Iterable[tuple[str, Any]]:
+        """Pairs of dotted path and tensor."""
+        ...
+
+
+Names = Mapping[str, Any] | HasParameters | Sequence[Mapping[str, Any] | HasParameters]
+
+
+def graph_of(root: Traced | Sequence[Traced], *, names: Names | None = None, max_nodes: int = 200) -> Graph:
+    """The graph of everything that ``root`` was computed from, as plain data that can be drawn.
+
+    Args:
+        root: the result, or several of them.
+        names: a module (anything with ``named_parameters()``), a mapping from name to tensor or array, or a list of
+            these. Tensors are recognised by identity; results of ops can be named too. A dotted name such as
+            ``"layers.0.weight"`` puts the parameter, and the op that reads it, into the module ``layers.0``.
+        max_nodes: drawings of more nodes fold modules into one box each, and say so. The data stays complete.
+
+    Steps that ran inside ``record_values()`` know their value, their constants and, after ``backward()``, their
+    gradient. Of other steps the values that the backward pass still needs are known, and nothing else: that is what
+    the statuses ``"not kept"`` and ``"not computed yet"`` tell apart from a real 0.
+
+    Raises:
+        GradientError: a root was computed from nothing that requires gradients, so nothing was recorded.
+        DTypeError: a root is not a tensor.
+        ArgumentError: no roots, or ``max_nodes`` below 1.
+    """
+    roots = (root,) if isinstance(root, Traced) else tuple(root)
+    _check(roots, max_nodes)
+    return _Builder(roots, _Naming(names)).graph(max_nodes)
+
+
+def _check(roots: Sequence[Any], max_nodes: int) -> None:
+    if max_nodes < 1:
+        raise ArgumentError(f"max_nodes: expected at least 1, got {max_nodes}")
+    if not roots:
+        raise ArgumentError("graph_of needs at least one tensor, got an empty sequence; say graph_of(loss)")
+    for one in roots:
+        if not isinstance(one, Traced):
+            raise DTypeError(f"graph_of draws what tensors were computed from, got {type(one).__name__}")
+        if one.node is None:
+            raise GradientError(
+                f"nothing is recorded behind this tensor of shape {one.data.shape}, so there is no graph to draw. Make "
+                "a leaf with requires_grad=True, and check for detach() and no_grad() on the way"
+            )
+
+
+class _Naming:
+    """Who is called what: tensors by their node, data without a node by their array."""
+
+    def __init__(self, names: Names | None) -> None:
+        self.of_node: dict[Node, str] = {}
+        self.of_array: dict[int, str] = {}
+        # Held on to, so that no id is given to another array while names are being looked up.
+        self._arrays: list[Any] = []
+        for name, value in _pairs(names):
+            node = value.node if isinstance(value, Traced) else None
+            array = value.data if isinstance(value, Traced) else value
+            if node is not None:
+                self.of_node.setdefault(node, str(name))
+            else:
+                self._arrays.append(array)
+                self.of_array.setdefault(id(array), str(name))
+
+    def node(self, node: Node) -> str | None:
+        """The name the user gives now, or else the one the leaf was given when it was made."""
+        return self.of_node.get(node) or (node.name if isinstance(node, Leaf) else None)
+
+
+def _pairs(names: Any) -> Iterator[tuple[str, Any]]:
+    if names is None:
+        return
+    if isinstance(names, Mapping):
+        yield from names.items()
+    elif isinstance(names, HasParameters):
+        yield from names.named_parameters()
+    elif isinstance(names, Sequence) and not isinstance(names, str):
+        for one in names:
+            yield from _pairs_of_one(one)
+    else:
+        yield from _pairs_of_one(names)
+
+
+def _pairs_of_one(names: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(names, (Mapping, HasParameters)):
+        raise DTypeError(
+            "names: expected a module, a mapping such as {'x': x, 'loss': loss}, or a list of these, got "
+            f"{type(names).__name__}"
+        )
+    yield from _pairs(names)
+
+
+def module_of(name: str | None) -> tuple[str, ...]:
+    """The module path in a dotted parameter name; a name with an empty part is no path."""
+    parts = name.split(".") if name else []
+    return tuple(parts[:-1]) if all(parts) else ()
+
+
+class _Builder:
+    """Nodes of one graph on their way from the tape to plain data."""
+
+    def __init__(self, roots: Sequence[Traced], naming: _Naming) -> None:
+        self.roots = roots
+        self.naming = naming
+        self.reads = _reads(root.node for root in roots if root.node is not None)
+        self.order = list(self.reads)
+        self.module = _modules(self.reads, naming)
+        self.values = _kept_values(self.order)
+        self.values.update((root.node, root.data) for root in roots if root.node is not None)
+        self.walked = any(isinstance(node, Leaf) and node.gradient is not None for node in self.order)
+        self.nodes: list[GraphNode] = []
+        self.edges: list[GraphEdge] = []
+        self.place: dict[Node, int] = {}
+        self.constant_place: dict[int, int] = {}
+
+    def graph(self, max_nodes: int) -> Graph:
+        for node in self.order:
+            operands = self.reads[node]
+            sources = [
+                self.place[source] if source is not None else self._constant(data, self.module[node])
+                for _, _, source, data in operands
+            ]
+            here = len(self.nodes)
+            self.place[node] = here
+            self.nodes.append(self._leaf(node) if isinstance(node, Leaf) else self._op(node))
+            reached = set(node.plan.tracked) if node.plan is not None else set()
+            self.edges += [
+                GraphEdge(source, here, name, position, position in reached)
+                for (position, name, _, _), source in zip(operands, sources, strict=True)
+            ]
+        outputs = tuple(dict.fromkeys(self.place[root.node] for root in self.roots if root.node is not None))
+        return Graph(tuple(self.nodes), tuple(self.edges), outputs, self._notes(), max_nodes)
+
+    def _leaf(self, node: Leaf) -> GraphNode:
+        name = self.naming.node(node)
+        gradient = node.gradient.data if isinstance(node.gradient, Traced) else node.gradient
+        return GraphNode(
+            id=len(self.nodes),
+            kind="parameter" if name else "input",
+            name=name,
+            module=self.module[node],
+            shape=node.shape,
+            dtype=str(node.array.dtype),
+            # Optimizers write into parameters and gradients in place; a picture stays as it was taken.
+            value=_frozen(np.array(node.array)),
+            value_status=Status.KNOWN,
+            gradient=None if gradient is None else _frozen(np.array(gradient)),
+            gradient_status=Status.NOT_YET if gradient is None else Status.KNOWN,
+        )
+
+    def _op(self, node: Node) -> GraphNode:
+        assert node.plan is not None
+        value = node.value if isinstance(node, Recorded) else self.values.get(node)
+        gradient = node.gradient if isinstance(node, Recorded) else None
+        if gradient is not None:
+            status = Status.KNOWN
+        elif isinstance(node, Recorded) or not (self.walked or node.kept is None):
+            status = Status.NOT_YET
+        else:
+            status = Status.NOT_KEPT
+        return GraphNode(
+            id=len(self.nodes),
+            kind="op",
+            op=node.plan.op.name,
+            name=self.naming.node(node),
+            module=self.module[node],
+            shape=node.shape,
+            dtype=None if value is None else str(value.dtype),
+            value=None if value is None else _frozen(value),
+            value_status=Status.NOT_KEPT if value is None else Status.KNOWN,
+            gradient=None if gradient is None else _frozen(gradient),
+            gradient_status=status,
+            params=MappingProxyType(dict(node.params)) if isinstance(node, Recorded) else MappingProxyType({}),
+        )
+
+    def _constant(self, data: Any, module: tuple[str, ...]) -> int:
+        shared = isinstance(data, np.ndarray)
+        if shared and id(data) in self.constant_place:
+            return self.constant_place[id(data)]
+        name = self.naming.of_array.get(id(data))
+        array = np.array(data)
+        kind: Kind = "input" if name else "constant"
+        here = len(self.nodes)
+        self.nodes.append(
+            GraphNode(
+                id=here,
+                kind=kind,
+                name=name,
+                # A number written in a layer's code is part of the layer; an array came from somewhere else.
+                module=module if name is None and array.ndim == 0 else module_of(name),
+                shape=array.shape,
+                dtype=str(array.dtype) if shared else None,
+                value=_frozen(array),
+                value_status=Status.KNOWN,
+                gradient_status=Status.NOT_WANTED,
+            )
+        )
+        if shared:
+            self.constant_place[id(data)] = here
+        return here
+
+    def _notes(self) -> tuple[str, ...]:
+        ops = [node for node in self.nodes if node.kind == "op"]
+        values = any(node.value_status is Status.NOT_KEPT for node in ops)
+        gradients = any(node.gradient_status is Status.NOT_KEPT for node in ops)
+        if not values and not gradients:
+            return ()
+        what = " and ".join(["values"] * values + ["gradients"] * gradients)
+        return (f"Some {what} were not kept: {_DRAW_RECORDED}.",)
+
+
+def _frozen(array: Array) -> Array:
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def _operands(node: Node) -> list[_Operand]:
+    """What the node read; of plain nodes only the operands that want a gradient are known."""
+    if node.plan is None:
+        return []
+    names = node.plan.op.operands
+    if isinstance(node, Recorded):
+        found = [(position, source, data) for position, (source, data) in enumerate(node.operands)]
+    else:
+        found = [(position, source, None) for position, source in zip(node.plan.tracked, node.inputs, strict=True)]
+    return [
+        (position, names[position] if position < len(names) else str(position), source, data)
+        for position, source, data in found
+    ]
+
+
+def _reads(roots: Iterable[Node]) -> dict[Node, list[_Operand]]:
+    """What every node read, sources first."""
+    # Not tape.consumers_first: that follows gradients only, a picture also shows masks and indices that carry none.
+    found: dict[Node, list[_Operand]] = {}
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found[node] = _operands(node)
+            stack += [source for _, _, source, _ in found[node] if source is not None]
+    return {node: found[node] for node in sorted(found, key=lambda node: node.tick)}
+
+
+def _kept_values(order: Iterable[Node]) -> dict[Node, Array]:
+    """What plain nodes still hold for the backward pass: their own output, or that of a node they read."""
+    values: dict[Node, Array] = {}
+    for node in order:
+        if node.plan is None or node.kept is None:
+            continue
+        for value, role in zip(node.kept, node.plan.roles, strict=True):
+            if role is None:
+                continue
+            owner = node if role < 0 else node.inputs[role]
+            if isinstance(value, np.ndarray) and value.shape == owner.shape:
+                values.setdefault(owner, value)
+    return values
+
+
+def _modules(reads: Mapping[Node, list[_Operand]], naming: _Naming) -> dict[Node, tuple[str, ...]]:
+    """The module of each node: where it was recorded, else that of the only parameters it reads."""
+    module = {node: _scope(node) or module_of(naming.node(node)) for node in reads}
+    for node, operands in reads.items():
+        leaves = [source for _, _, source, _ in operands if isinstance(source, Leaf)]
+        paths = {module[leaf] for leaf in leaves} - {()}
+        if not module[node] and len(paths) == 1:
+            module[node] = paths.pop()
+        for leaf in leaves:
+            # Scopes may start higher up than the names do, for instance at the class of the model.
+            path = module_of(naming.node(leaf))
+            if path and module[node][-len(path) :] == path:
+                module[leaf] = module[node]
+    return module
+
+
+def _scope(node: Node) -> tuple[str, ...]:
+    if not isinstance(node, Recorded):
+        return ()
+    return tuple(part for name in node.scope for part in (name.split(".") if module_of(f"{name}.x") else (name,)))

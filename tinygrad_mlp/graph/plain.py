@@ -1,0 +1,102 @@
+"""What a picture of a computation is made of: plain, frozen data that holds no tape and can be drawn at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+
+from ..tape import Array
+
+__all__ = ["GraphData", "GraphEdge", "GraphNode", "Kind", "Status"]
+
+Kind = Literal["op", "parameter", "input", "constant", "module"]
+
+
+class Status(StrEnum):
+    """Why a value or a gradient is there, or is not."""
+
+    KNOWN = "known"
+    NOT_YET = "not computed yet"
+    NOT_KEPT = "not kept"
+    NOT_WANTED = "not wanted"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GraphNode:
+    """One box of the picture.
+
+    Attributes:
+        id: the place in ``Graph.nodes``; sources come before what is computed from them, in the order of the tape.
+        kind: ``op``; ``parameter``, a named leaf, which wants a gradient; ``input``, a leaf without a name, or named
+            data; ``constant``, a number or array that wants no gradient; ``module``, several nodes folded into one.
+        op: the name of the op, None for everything else.
+        name: the name the user gave it, with the whole module path (``"layers.0.weight"``), or None.
+        module: the path of the module that it belongs to, ``()`` outside all modules.
+        shape: None for a module that does not end in one node.
+        dtype: the dtype's name; None where no value is known, and for bare Python numbers, which adopt one.
+        value, gradient: read-only arrays, or None where the status is not ``known``.
+        params: the op's parameters that are not operands, where they were recorded.
+        contains: for modules, what is folded into it and how often: ``(("linear", 2), ("relu", 1), …)``.
+    """
+
+    id: int
+    kind: Kind
+    op: str | None = None
+    name: str | None = None
+    module: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    value: Array | None = None
+    value_status: Status = Status.NOT_KEPT
+    gradient: Array | None = None
+    gradient_status: Status = Status.NOT_YET
+    params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    contains: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def nbytes(self) -> int | None:
+        """The size of the value in bytes; None where the dtype is not known."""
+        if self.dtype is None or self.shape is None:
+            return None
+        size = np.dtype(self.dtype).itemsize
+        for length in self.shape:
+            size *= length
+        return size
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEdge:
+    """``source`` is read by ``target`` as ``operand``, its operand number ``position``.
+
+    ``f(x, x)`` has two edges. ``carries_gradient`` is False where nothing flows back: constants, masks, indices.
+    """
+
+    source: int
+    target: int
+    operand: str
+    position: int
+    carries_gradient: bool = True
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GraphData:
+    """The nodes and edges of a picture, without the ways to draw it.
+
+    Attributes:
+        nodes: sources first.
+        edges: grouped by target, in the order of the operands.
+        outputs: the ids of what was asked for.
+        notes: sentences for the reader, for instance that values were not kept and how to keep them.
+        max_nodes: drawings with more nodes than this are folded.
+    """
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]
+    outputs: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+    max_nodes: int = 200

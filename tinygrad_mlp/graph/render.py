@@ -1,0 +1,91 @@
+"""From Graphviz text to a file: the one place that knows about renderers, each imported only when it is used."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import ArgumentError, MissingExtraError, did_you_mean
+from ..extras import need
+
+__all__ = ["RENDERERS", "draw", "rendered", "svg_of"]
+
+_FORMATS = ("svg", "png", "pdf")
+_PURPOSE = "draw computation graphs"
+
+
+def draw(path: str | os.PathLike[str], format: str | None, *, dot: Callable[[], str], text: Callable[[], str]) -> None:
+    """Write a graph to ``path``, in ``format`` or the one its name ends in; only what is needed is computed."""
+    target = Path(path)
+    kind = (format or target.suffix[1:]).lower()
+    if kind in {"dot", "gv"}:
+        target.write_text(dot(), encoding="utf-8")
+    elif kind == "txt":
+        target.write_text(text() + "\n", encoding="utf-8")
+    elif kind in _FORMATS:
+        target.write_bytes(rendered(dot(), kind))
+    else:
+        raise ArgumentError(did_you_mean("picture format", kind, [*_FORMATS, "dot", "txt"]))
+
+
+def svg_of(dot: str) -> str:
+    """The ``<svg>`` element alone, without the XML declaration, so that it can stand inside a page."""
+    svg = rendered(dot, "svg").decode("utf-8")
+    return svg[svg.index("<svg") :]
+
+
+def rendered(dot: str, format: str) -> bytes:
+    """The picture from the first renderer that is installed and knows the format.
+
+    Raises:
+        MissingExtraError: there is none; the message holds the command that installs one.
+    """
+    for renderer in RENDERERS:
+        picture = renderer(dot, format)
+        if picture is not None:
+            return picture
+    raise MissingExtraError(
+        f'a renderer is needed to draw {format} pictures: pip install "tinygrad-mlp[graph]". Without one, '
+        "graph.to_text() prints the graph and graph.to_dot() gives Graphviz text for any viewer"
+    )
+
+
+def _by_pygraphviz(dot: str, format: str) -> bytes | None:
+    try:
+        pygraphviz = need("pygraphviz", extra="graph", purpose=_PURPOSE)
+    except MissingExtraError:
+        return None
+    picture: bytes = pygraphviz.AGraph(string=dot).draw(format=format, prog="dot")
+    return picture
+
+
+def _by_graphviz_pure(dot: str, format: str) -> bytes | None:
+    if format == "pdf":
+        return None
+    # An environment that was not activated has its programs beside the interpreter, not on PATH.
+    program = shutil.which("graphviz-pure") or shutil.which("graphviz-pure", path=sysconfig.get_path("scripts"))
+    if program is None:
+        return None
+    done = subprocess.run(  # noqa: S603 - a program found by name, with fixed arguments; the graph goes to its input
+        [program, f"-T{format}"], input=dot.encode(), capture_output=True, check=True
+    )
+    return done.stdout
+
+
+def _by_dot(dot: str, format: str) -> bytes | None:
+    if shutil.which("dot") is None:
+        return None
+    try:
+        graphviz = need("graphviz", extra="graph", purpose=_PURPOSE)
+    except MissingExtraError:
+        return None
+    picture: bytes = graphviz.Source(dot).pipe(format=format)
+    return picture
+
+
+RENDERERS: tuple[Callable[[str, str], bytes | None], ...] = (_by_pygraphviz, _by_graphviz_pure, _by_dot)
+"""In the order in which they are tried: bundled with its own libraries, one static binary, the system's own."""

@@ -1,0 +1,48 @@
+"""The picture as a list for terminals: one line per node, so that its length is linear in the graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .labels import describe, printable, shape_text, title
+from .plain import GraphData, GraphNode, Status
+
+__all__ = ["text_of"]
+
+_WIDEST = 46
+
+
+def text_of(data: GraphData) -> str:
+    """A table: number, what it is with its operands by number, shape and dtype, value, gradient, module."""
+    reads: dict[int, list[str]] = {}
+    for edge in data.edges:
+        operand = f"{edge.operand}=%{edge.source}" if edge.operand and not edge.operand.isdigit() else f"%{edge.source}"
+        reads.setdefault(edge.target, []).append(operand)
+    header = ("", "", "shape, dtype", "value", "gradient", "module")
+    rows = [header, *(_row(node, reads.get(node.id, []), node.id in data.outputs) for node in data.nodes)]
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    counts = Counter(node.kind for node in data.nodes)
+    kinds = ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in counts.items())
+    return "\n".join([f"{len(data.nodes)} nodes ({kinds}), {len(data.edges)} edges", *lines, *data.notes])
+
+
+def _row(node: GraphNode, reads: list[str], output: bool) -> tuple[str, ...]:
+    name = title(node)
+    if node.kind == "op":
+        what = f"{name}({', '.join(reads)})"
+    elif node.kind == "module":
+        inside = ", ".join(f"{count} {op}" for op, count in node.contains)
+        what = f"module {name} ({inside}) reads {', '.join(dict.fromkeys(reads)) or 'nothing'}"
+    elif node.kind in (name, "constant"):
+        what = name
+    else:
+        what = f"{node.kind} {name}"
+    return (
+        f"{'→' if output else ' '} %{node.id}",
+        what,
+        shape_text(node),
+        ", ".join(describe(node.value, node.value_status)),
+        "-" if node.gradient_status is Status.NOT_WANTED else ", ".join(describe(node.gradient, node.gradient_status)),
+        printable(".".join(node.module)),
+    )
