@@ -214,7 +214,8 @@ def test_unknown_values_say_how_to_keep_them() -> None:
 def test_a_picture_stays_as_it_was_taken() -> None:
     """A later update in place of a parameter changes neither the value nor the gradient in an earlier graph."""
     x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
-    y = x.square().sum()
+    with record_values():
+        y = x.reshape(2, 1).square().sum()
     y.backward()
     graph = y.graph()
     assert x.grad is not None
@@ -222,6 +223,7 @@ def test_a_picture_stays_as_it_was_taken() -> None:
     x.grad.data[:] = 9.0
     np.testing.assert_array_equal(graph.nodes[0].value, [1.0, 2.0])
     np.testing.assert_array_equal(graph.nodes[0].gradient, [2.0, 4.0])
+    np.testing.assert_array_equal(graph.nodes[1].value, [[1.0], [2.0]])
     with pytest.raises(ValueError, match="read-only"):
         graph.nodes[0].value[:] = 0.0  # type: ignore[index]
 

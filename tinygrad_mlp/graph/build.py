@@ -193,7 +193,8 @@ class _Builder:
             module=self.module[node],
             shape=node.shape,
             dtype=None if value is None else str(value.dtype),
-            value=None if value is None else _frozen(value),
+            # The library writes into no result of an op, but a reshaped parameter is a view of what it does write into.
+            value=None if value is None else _frozen(value if value.flags.owndata else value.copy()),
             value_status=Status.NOT_KEPT if value is None else Status.KNOWN,
             gradient=None if gradient is None else _frozen(gradient),
             gradient_status=status,
