@@ -261,8 +261,8 @@ class Tensor(Traced):
         seed = seed_for(self, gradient)
         if create_graph:
             warnings.warn(
-                "backward(create_graph=True) ties each leaf to its own gradient's graph in a cycle that only the garbage "
-                "collector frees; autograd.grad(..., create_graph=True) does not",
+                "backward(create_graph=True) ties each leaf to its own gradient's graph in a cycle that only the "
+                "garbage collector frees; autograd.grad(..., create_graph=True) does not",
                 stacklevel=2,
             )
             start = seed if isinstance(seed, Traced) else wrap(Tensor, seed)

@@ -165,14 +165,14 @@ def _call_binary(op: Op, floats: bool) -> OpFunction:
             else:
                 y = b
                 right = None
-                straight = type(b) in _NUMBERS
+                straight = type(b) in _NUMBERS or (type(b) is np.ndarray and b.dtype is x.dtype)
         elif isinstance(b, Traced):
             kind = type(b)
             x = a
             left = None
             y = b.data
             right = b.node
-            straight = type(a) in _NUMBERS
+            straight = type(a) in _NUMBERS or (type(a) is np.ndarray and a.dtype is y.dtype)
         else:
             return forward(a, b)
         # Where neither is tracked, integers may have to become floats first; tracked tensors are floats.

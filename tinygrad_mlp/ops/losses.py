@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..samples import Classes
+from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
 from .activations import bce_with_logits, softplus
-from .arithmetic import add, mul, neg, square, sub, zmul
+from .arithmetic import add, mul, neg, sub, zmul
 from .declare import operand, primitive
+from .elementwise import elementwise
 from .reductions import log_softmax_along, mean, softmax_along, sum
 from .shape import reshaped, transpose, unsqueeze
 
@@ -22,6 +23,7 @@ __all__ = [
     "cross_entropy",
     "mse_loss",
     "soft_class_loss",
+    "squared_error",
 ]
 
 
@@ -180,6 +182,19 @@ def binary_cross_entropy_with_logits(
     return _reduce(losses if weight is None else mul(losses, weight), reduction)
 
 
+@elementwise(
+    vjp=(lambda g, a, b: mul(g, mul(sub(a, b), 2.0)), lambda g, a, b: mul(g, mul(sub(b, a), 2.0))),
+    reference=lambda mp, a, b: (a - b) ** 2,
+    samples=Elementwise((Domain(), Domain())),
+    scalar="(({0} - {1}) * ({0} - {1}))",
+    latex=r"\left({0} - {1}\right)^2",
+)
+def squared_error(a: Array, b: Array) -> Array:
+    """``(a - b)**2``, one op because the smallest nets spend a tenth of their time on its parts."""
+    difference = a - b
+    return difference * difference
+
+
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """The squared error ``(input - target)**2``, averaged over all elements by default.
 
@@ -189,7 +204,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """
     target = target if isinstance(target, Traced) else np.asarray(operand(target))
     _equal_shapes("mse_loss", "input", input, target)
-    return _reduce(square(sub(input, target)), reduction)
+    return _reduce(squared_error(input, target), reduction)
 
 
 def _equal_shapes(what: str, first: str, a: Any, b: Any) -> None:
