@@ -43,7 +43,7 @@ clean: ## remove environments, caches and builds
 
 $(VENV)/.demo: pyproject.toml $(VENV)/.made
 	@echo "Installing the demo's libraries into $(VENV) ..."
-	@$(PIP) --editable '.[cli,plot]'
+	@$(PIP) --editable '.[cli,plot,graph]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.made
