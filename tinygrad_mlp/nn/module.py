@@ -545,7 +545,7 @@ def _described(value: object) -> str:
 def _fitting(given: Any, target: Tensor) -> tuple[Array, str | None]:
     """A copy of the given value, and what keeps it from being written into ``target``."""
     try:
-        value = np.array(given.data if isinstance(given, Tensor) else given)
+        value = np.asarray(given.data if isinstance(given, Tensor) else given).copy()
     except ValueError:
         return target.data, f"expected an array, got {type(given).__name__}"
     if value.shape != target.shape:

@@ -97,7 +97,7 @@ class _Adam(Optimizer):
             multiply(scratch, gradient, scratch)
             add(square, scratch, square)
             if amsgrad:
-                square = np.maximum(state["max_exp_avg_sq"], square, state["max_exp_avg_sq"])
+                square = np.maximum(state["max_exp_avg_sq"], square, out=state["max_exp_avg_sq"])
             # Numerator and denominator both times the root of the second correction: one array operation less.
             sqrt(square, scratch)
             add(scratch, floor, scratch)
