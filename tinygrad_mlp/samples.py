@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Domain:
     """The values one operand may take: ``low <= value <= high``, never within ``margin`` of a point in ``avoid``.
 
@@ -36,12 +36,12 @@ class Domain:
     margin: float = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sample:
     """Base of the kinds; ``analytic`` says whether the reference accepts complex numbers (for the complex step)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Elementwise(Sample):
     """Operands of mutually broadcastable shapes, one :class:`Domain` each.
 
@@ -54,7 +54,7 @@ class Elementwise(Sample):
     params: tuple[tuple[tuple[str, object], ...], ...] = ((),)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reduction(Sample):
     """One array and ``axes``, a sorted tuple; ``distinct`` asks for values without ties, ``empty`` allows no elements."""
 
@@ -65,43 +65,43 @@ class Reduction(Sample):
     params: tuple[tuple[tuple[str, object], ...], ...] = ((),)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reshaping(Sample):
     """One array and a new arrangement of it: ``how`` is ``reshape``, ``permute``, ``broadcast``, ``sum_to`` or ``cast``."""
 
     how: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Indexing(Sample):
     """One array and an index: basic, integer arrays with repeats, boolean, or ``adjoint`` (the scatter of it)."""
 
     adjoint: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Joining(Sample):
     """Several arrays that agree in every axis but one; params ``axis``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Product(Sample):
     """Two matrices or stacks of matrices, ``(…, n, k)`` and ``(…, k, m)``; batch axes broadcast."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layer(Sample):
     """Input ``(batch…, features_in)``, weight ``(features_out, features_in)`` and bias ``(features_out,)``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Einsum(Sample):
     """Operands and a subscript string in the explicit form ``ij,jk->ik``."""
 
     equations: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Classes(Sample):
     """Logits ``(batch…, classes)`` and targets: class ids (``targets="ids"``) or probabilities of the same shape."""
 

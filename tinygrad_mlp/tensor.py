@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import graph as graphs
 from . import ops
 from .dtypes import get_default_dtype
 from .errors import DTypeError, GradientError, ShapeError
@@ -275,7 +274,10 @@ class Tensor(Traced):
 
     def graph(self, **options: Any) -> Graph:
         """The graph of everything this tensor was computed from; see :func:`tinygrad_mlp.graph.graph_of`."""
-        return graphs.graph_of(self, **options)
+        # Pictures are imported when the first one is drawn: they would take a third of the package's import time.
+        from .graph import graph_of  # noqa: PLC0415
+
+        return graph_of(self, **options)
 
     # --- arithmetic ---
 
