@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import float_dtype_of
 from ..samples import Domain, Elementwise
 from ..tape import Array, Traced
-from .declare import stands_for
+from .declare import operand, stands_for
 from .elementwise import elementwise
 from .kernels import magnitude
 
@@ -214,11 +215,12 @@ def power_by(x: Array, *, exponent: float) -> Array:
 
 def _power_slope(x: Any, exponent: float) -> Any:
     if exponent == 0:
-        return mul(x, 0.0)
+        return np.zeros(x.shape, x.dtype)
     if exponent >= 0.5 or exponent == int(exponent):
         return mul(power_by(x, exponent=exponent - 1), float(exponent))
     # Here exponent - 1 would be rounded, and a large log x would magnify the rounding.
-    return where(ties(x, 0.0), float(exponent) * np.inf, div(mul(power_by(x, exponent=exponent), float(exponent)), x))
+    slope = div(mul(power_by(x, exponent=exponent), float(exponent)), x)
+    return where(ties(x, 0.0), float(exponent) * np.inf, where(ties(x, np.inf), 0.0, slope))
 
 
 @elementwise(
@@ -239,6 +241,12 @@ def power(base: Array, exponent: Array, *, out: Array | None = None) -> Array:
     return np.power(base, exponent, out=out)
 
 
+def _one_dtype_and_shape(base: Any, exponent: Any) -> list[Array]:
+    # A constant without axes arrives as a bare number; made an array as it is, it would turn float32 into float64.
+    dtype = np.result_type(base, exponent)
+    return list(np.broadcast_arrays(np.asarray(base, dtype), np.asarray(exponent, dtype)))
+
+
 @elementwise(
     vjp=(
         lambda g, base, exponent: zmul(g, zmul(exponent, pow_by_base(base, sub(exponent, 1.0)))),
@@ -252,7 +260,7 @@ def power(base: Array, exponent: Array, *, out: Array | None = None) -> Array:
 )
 def pow_by_base(base: Array, exponent: Array) -> Array:
     """The derivative of ``base ** exponent`` by ``base``; 0 where ``exponent`` is 0, whatever the base."""
-    base, exponent = np.broadcast_arrays(base, exponent)
+    base, exponent = _one_dtype_and_shape(base, exponent)
     with np.errstate(all="ignore"):
         lowered = np.power(base, exponent - 1)
         # Below 0.5, exponent - 1 is rounded: divide the value instead, where the division is defined.
@@ -275,7 +283,7 @@ def pow_by_base(base: Array, exponent: Array) -> Array:
 )
 def pow_by_exponent(base: Array, exponent: Array) -> Array:
     """The derivative of ``base ** exponent`` by ``exponent``; 0 at base 0 for exponent >= 0, NaN for base < 0."""
-    base, exponent = np.broadcast_arrays(base, exponent)
+    base, exponent = _one_dtype_and_shape(base, exponent)
     with np.errstate(all="ignore"):
         value = np.power(base, exponent)
         slope = value * np.log(base)
@@ -291,13 +299,17 @@ def pow(base: Any, exponent: Any) -> Any:
     At singular points the limits are taken: 0 ** 0 is 1 with derivative 0 by the base; the derivative by the exponent
     is 0 at base 0 and NaN for negative bases. Source of the table: IEEE 754 pow, and continuity where IEEE is silent.
     """
-    kind = type(exponent)
-    if (kind is int or kind is float) and isinstance(base, Traced):
-        if exponent == 2:
+    if isinstance(base, Traced) and not isinstance(exponent, Traced):
+        exponent = operand(exponent)
+        kind = type(exponent)
+        if kind is np.ndarray:
+            exponent = exponent.astype(float_dtype_of(base.data.dtype)) if exponent.dtype.kind == "b" else exponent
+        elif exponent == 2:
             return square(base)
-        if base.data.dtype.kind not in "fc" and (kind is float or exponent < 0):
-            return power(mul(base, 1.0), exponent)
-        return power_by(base, exponent=exponent)
+        elif math.isfinite(exponent):
+            if base.data.dtype.kind not in "fc" and (kind not in (int, bool) or exponent < 0):
+                base = mul(base, 1.0)
+            return power_by(base, exponent=int(exponent) if kind in (int, bool) else float(exponent))
     return power(base, exponent)
 
 
