@@ -12,6 +12,9 @@ tensor([2., 4., 6.])
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
+
 from . import autograd, errors
 from .dtypes import get_default_dtype, set_default_dtype
 from .ops import (
@@ -87,6 +90,20 @@ from .tensor import (
 )
 
 __version__ = "0.1.0"
+
+# Imported when first named, so that `import tinygrad_mlp` costs little more than `import numpy`.
+_ROOMS = frozenset({"data", "datasets", "graph", "nn", "optim", "testing", "train", "viz"})
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})
+
 
 __all__ = [
     "Tensor",

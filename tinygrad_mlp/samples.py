@@ -56,7 +56,7 @@ class Elementwise(Sample):
 
 @dataclass(frozen=True)
 class Reduction(Sample):
-    """One array and ``axes``, a sorted tuple; ``distinct`` asks for values without ties, ``empty`` allows no elements."""
+    """One array and ``axes``, a sorted tuple; ``distinct``: no ties; ``empty``: there may be no elements."""
 
     domain: Domain = Domain()
     distinct: bool = False
@@ -67,7 +67,7 @@ class Reduction(Sample):
 
 @dataclass(frozen=True)
 class Reshaping(Sample):
-    """One array and a new arrangement of it: ``how`` is ``reshape``, ``permute``, ``broadcast``, ``sum_to`` or ``cast``."""
+    """One array and a new form of it: ``how`` is ``reshape``, ``permute``, ``broadcast``, ``sum_to`` or ``cast``."""
 
     how: str
 
