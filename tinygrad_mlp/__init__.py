@@ -13,7 +13,7 @@ tensor([2., 4., 6.])
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+import types
 
 from . import autograd, errors
 from .dtypes import get_default_dtype, set_default_dtype
@@ -95,7 +95,7 @@ __version__ = "0.1.0"
 _ROOMS = frozenset({"data", "datasets", "graph", "nn", "optim", "testing", "train", "viz"})
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> types.ModuleType:
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
