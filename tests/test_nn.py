@@ -131,7 +131,7 @@ def test_a_state_goes_into_another_instance(case: tuple[Make, tuple[int, ...]]) 
     before = values(first)
     assert second.load_state_dict(state) == nn.IncompatibleKeys([], [])
     assert second(x).data.tobytes() == first(x).data.tobytes()
-    for parameter in second.parameters():
+    for parameter in (*first.parameters(), *second.parameters()):
         init.zeros_(parameter)
     assert same({name: one.data for name, one in state.items()}, before)
     assert all(one.node is None for one in state.values())
@@ -312,6 +312,8 @@ def test_parameters_come_in_definition_order_and_once() -> None:
 def test_what_counts_as_a_parameter() -> None:
     """Leaves that want gradients, frozen or not; never plain data, never results."""
     module = nn.Module()
+    with pytest.raises(ArgumentError, match=r"nn\.Parameter"):
+        module.register_parameter("constant", Tensor([1.0]))
     module.trained = Tensor([1.0], requires_grad=True)
     module.frozen = nn.Parameter([1.0], requires_grad=False)
     module.constant = Tensor([1.0])
@@ -355,6 +357,10 @@ def test_attributes_replace_and_remove_what_is_registered() -> None:
     assert not layer.state_dict()
     layer.weight = 3
     assert layer.weight == 3
+    module = nn.Sequential(nn.Linear(1, 1, seed=0))
+    setattr(module, "0", nn.Parameter([1.0]))
+    assert list(module.state_dict()) == ["0"]
+    assert not list(module.children())
 
 
 def test_buffers_are_state_but_not_parameters() -> None:
@@ -589,7 +595,12 @@ def test_a_shape_error_names_layer_axes_and_remedy() -> None:
         model(zeros(3, 5))
     assert caught.value.__notes__ == ["in layer Sequential.1.1: Linear(in_features=6, out_features=2, bias=True)"]
     layer = model[1][1]
-    for x, remedy in ((zeros(4, 2, 3), "Flatten"), (zeros(6, 4), r"x\.T"), (zeros(()), "without axes")):
+    for x, remedy in (
+        (zeros(4, 2, 3), "Flatten"),
+        (zeros(6, 4), r"x\.T"),
+        (zeros(()), "without axes"),
+        (zeros(5), "features,"),
+    ):
         with pytest.raises(ShapeError, match=remedy) as caught:
             layer(x)
         assert caught.value.__notes__ == ["in Linear(in_features=6, out_features=2, bias=True)"]
@@ -654,6 +665,7 @@ def test_dropout_drops_in_training_only_and_keeps_the_expectation() -> None:
     y.backward(incoming)
     assert x.grad is not None
     assert np.array_equal(x.grad.data, incoming * y.data)
+    assert np.array_equal(y.data == 0, np.random.default_rng(0).random(n, np.float32) < p)
     again = nn.Dropout(p, seed=0)
     assert np.array_equal(again(x).data, y.data)
     assert not np.array_equal(again(x).data, y.data)
@@ -794,6 +806,14 @@ def test_the_summary_has_kerass_numbers() -> None:
     assert nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).summary((None, 28, 28)).rows[0].output_shape == (None, 784)
 
 
+def test_a_summary_draws_no_random_numbers() -> None:
+    """Asking for the table in the middle of training does not change what training does."""
+    asked, left_alone = (nn.MLP(3, 50, 2, dropout=0.5, seed=0) for _ in range(2))
+    asked.summary()
+    x = randn(4, 3, seed=0)
+    assert np.array_equal(asked(x).data, left_alone(x).data)
+
+
 def test_unknown_shapes_show_as_question_marks() -> None:
     """Where nothing says what goes in, or the guess fails, the table says ?; a shape given must fit."""
     lines = [line.split() for line in str(nn.Sequential(nn.ReLU()).summary()).splitlines()]
@@ -825,6 +845,7 @@ def test_the_repr_shows_the_tree_with_sizes() -> None:
         "  (1): Dropout(p=0.2)\n"
         ")"
     )
+    assert repr(nn.MSELoss("sum")) == "MSELoss(reduction='sum')"
 
 
 # --- initialisers ----------------------------------------------------------------------------------------------------

@@ -461,10 +461,20 @@ def test_a_state_is_a_copy_on_the_way_out_and_on_the_way_in() -> None:
     model, optimizer = trained_adam(0)
     state = optimizer.state_dict()
     before = json.dumps(plain(state))
+    train(model, optimizer, 2)
+    assert json.dumps(plain(state)) == before
     optimizer.load_state_dict(state)
     train(model, optimizer, 2)
     assert json.dumps(plain(state)) == before
     assert json.dumps(plain(optimizer.state_dict())) != before
+
+
+def test_a_state_from_before_the_first_step_starts_anew() -> None:
+    """What the rule remembered is gone after loading a state that remembers nothing."""
+    _, optimizer = trained_adam(0)
+    assert optimizer.state
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": {}})
+    assert not optimizer.state
 
 
 def test_torchs_own_state_loads() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,9 @@ class Optimizer:
         self.defaults = self._checked(dict(defaults))
         self.param_groups: list[dict[str, Any]] = []
         self._slots: list[list[_Slot]] = []
-        self._rules: list[tuple[list[Any], dict[np.dtype[Any], Update]]] = []
+        self._rules: list[tuple[tuple[Any, ...], dict[np.dtype[Any], Update]]] = []
+        self._options = itemgetter(*self.defaults)
+        self._what = f"{type(self).__name__}.step"
         given = _listed(params, type(self).__name__)
         groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
         for group in groups:
@@ -120,7 +123,7 @@ class Optimizer:
         options = self._checked({**self.defaults, **{name: group[name] for name in self.defaults if name in group}})
         self.param_groups.append({"params": tensors, **options})
         self._slots.append([(one, {}, np.empty_like(one.data), np.empty_like(one.data)) for one in tensors])
-        self._rules.append(([], {}))
+        self._rules.append(((), {}))
 
     @property
     def state(self) -> dict[Tensor, State]:
@@ -150,7 +153,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        name = type(self).__name__ + ".step"
+        what = self._what
         for place, group in enumerate(self.param_groups):
             rules = self._rules_of(place, group)
             for parameter, state, scratch, second in self._slots[place]:
@@ -160,11 +163,11 @@ class Optimizer:
                 data = parameter.data
                 update = rules.get(data.dtype) or self._new_rule(rules, group, data.dtype)
                 update(data, node.gradient.data, state, scratch, second)
-                wrote(data, name)
+                wrote(data, what)
         return loss
 
     def _rules_of(self, place: int, group: dict[str, Any]) -> dict[np.dtype[Any], Update]:
-        options = [group[name] for name in self.defaults]
+        options = self._options(group)
         before, rules = self._rules[place]
         if options != before:
             rules = {}
@@ -299,7 +302,7 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         # Rules are made again on demand: they hold scalars that two copies must not share.
-        return {**self.__dict__, "_rules": [([], {}) for _ in self.param_groups]}
+        return {**self.__dict__, "_rules": [((), {}) for _ in self.param_groups]}
 
     def __repr__(self) -> str:
         groups = []
