@@ -1,0 +1,88 @@
+"""All benchmarks of tinygrad_mlp, one table each.
+
+    make bench                                    all of them, with PyTorch installed
+    python benchmarks/run.py --only steps op      some of them
+    python benchmarks/run.py --json figures.json  the figures as data too
+
+What is compared runs in turns in one process with the same number of threads. Read the ratios: the absolute times
+belong to one machine and one moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from pathlib import Path
+
+# Run as a script, only this folder is on the path; the project's own folder need not be installed.
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
+
+from harness import Settings, environment, has, limit_threads
+
+# name: (module, what it measures)
+BENCHMARKS = {
+    "steps": ("steps", "training steps against PyTorch eager and hand-written NumPy"),
+    "op": ("binary_op", "a binary op on 4 elements, recorded and walked back"),
+    "memory": ("memory", "peak memory of the batch-256 step"),
+    "deep": ("deep", "chains of up to a million ops, recursion limit 200, small stack"),
+    "leaks": ("leaks", "10,000 training steps without the garbage collector"),
+    "startup": ("startup", "import time over NumPy's, installed size"),
+    "fashion": ("fashion", "an epoch of Fashion-MNIST against scikit-learn"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what was asked for; returns the exit status, which does not depend on the figures."""
+    args = _parser().parse_args(arguments)
+    settings = Settings(threads=args.threads)
+    if args.quick:
+        settings = Settings(quick=True, rounds=2, block=0.0005, threads=args.threads)
+    begin = time.perf_counter()
+    if has("torch"):
+        importlib.import_module("torch")
+    with limit_threads(settings.threads):
+        facts = environment(settings)
+    for name, value in facts.items():
+        print(f"{name + ':':<11}{value}")
+    if args.quick:
+        print("--quick: this shows that everything runs; the figures mean nothing.")
+    tables = []
+    for name in args.only or BENCHMARKS:
+        table = importlib.import_module(BENCHMARKS[name][0]).measure(settings)
+        print(f"\n{table}", flush=True)
+        tables.append(table.as_json())
+    seconds = time.perf_counter() - begin
+    print(f"\n{seconds:.0f} s in all")
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps({"environment": facts, "tables": tables, "seconds": seconds}, indent=1) + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    names = "\n".join(f"  {name:<9} {what}" for name, (_, what) in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        description=__doc__,
+        epilog=f"benchmarks:\n{names}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", metavar="NAME", nargs="+", choices=BENCHMARKS, help="run only these benchmarks")
+    parser.add_argument("--quick", action="store_true", help="only show that everything runs, in a few seconds")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write all figures to FILE")
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=int,
+        default=1,
+        help="of NumPy's BLAS and of PyTorch (default: 1; with more, the idle pool of one contender keeps a core "
+        "busy while the next one is timed, and the figures scatter widely)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
