@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import ops
 from .dtypes import get_default_dtype
-from .errors import DTypeError, GradientError, ShapeError
+from .errors import ArgumentError, DTypeError, GradientError, ShapeError
 from .tape import _RECORDER, Array, Leaf, Node, Recorded, Traced, recorder, recording_with, walk, wrap, wrote
 
 if TYPE_CHECKING:
@@ -612,17 +612,18 @@ class Tensor(Traced):
     # --- copies: the values, never the graph ---
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
-        copy = wrap(Tensor, self.data.copy())
+        copy = _rebuild(self.data.copy(), *self._standing(copy=True))
         memo[id(self)] = copy
-        if isinstance(self.node, Leaf):
-            copy.requires_grad = True
-            if self.grad is not None:
-                copy.grad = wrap(Tensor, self.grad.data.copy())
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.data, *self._standing(copy=False))
+
+    def _standing(self, *, copy: Any) -> tuple[Any, ...]:
+        """Whether it is a leaf, whether it is frozen now, and its gradient's array: what copies take over."""
+        is_leaf = isinstance(self.node, Leaf) or getattr(self, "_parked", None) is not None
         grad = None if self.grad is None else self.grad.data
-        return _rebuild, (self.data, isinstance(self.node, Leaf), grad)
+        return is_leaf, self.node is None, grad.copy() if copy and grad is not None else grad
 
     # --- NumPy on either side ---
 
@@ -671,11 +672,12 @@ class Tensor(Traced):
         return format(self.item(), spec) if self.data.ndim == 0 and spec else format(repr(self), spec)
 
 
-def _rebuild(data: Array, is_leaf: bool, grad: Array | None) -> Tensor:
+def _rebuild(data: Array, is_leaf: bool, is_frozen: bool, grad: Array | None) -> Tensor:
     made = wrap(Tensor, data)
     if is_leaf:
         made.requires_grad = True
         made.grad = None if grad is None else wrap(Tensor, grad)
+        made.requires_grad = not is_frozen
     return made
 
 
@@ -913,7 +915,13 @@ def linspace(
 
 
 def generator(rng: np.random.Generator | int | None, seed: int | None) -> np.random.Generator:
-    """The random generator meant by ``rng=`` or ``seed=``; a fresh one where neither is given."""
+    """The random generator meant by ``rng=`` or ``seed=``; a fresh one where neither is given.
+
+    Raises:
+        ArgumentError: both are given.
+    """
+    if rng is not None and seed is not None:
+        raise ArgumentError("give either seed= or rng=, not both: a generator has been seeded already")
     if isinstance(rng, np.random.Generator):
         return rng
     return np.random.default_rng(seed if rng is None else rng)
