@@ -119,8 +119,13 @@ def _repair(product: Any, z: Any) -> Any:
     return product
 
 
+def _either_zero_wins(g: Any, z: Any) -> Any:
+    # Where z is 0 the product is 0 whatever the other factor, so it does not depend on it, however steep g may be.
+    return where(ties(z, 0.0), 0.0, zmul(g, z))
+
+
 @elementwise(
-    vjp=(lambda g, d: zmul(g, d), lambda g, z: zmul(g, z)),
+    vjp=(lambda g, d: zmul(g, d), lambda g, z: _either_zero_wins(g, z)),
     reference=lambda mp, z, d: z * d,
     samples=_TWO,
     scalar="({0} == 0 ? 0 : {0} * {1})",
@@ -136,7 +141,7 @@ def zmul(z: Array, d: Array, *, out: Array | None = None) -> Array:
 
 
 @elementwise(
-    vjp=(lambda g, d: zdiv(g, d), lambda g, y, d: neg(zdiv(zmul(g, y), d))),
+    vjp=(lambda g, d: zdiv(g, d), lambda g, y, d: neg(zdiv(_either_zero_wins(g, y), d))),
     reference=lambda mp, z, d: z / d,
     samples=Elementwise((Domain(), Domain(avoid=(0.0,), margin=0.2))),
     scalar="({0} == 0 ? 0 : {0} / {1})",
@@ -267,7 +272,8 @@ def pow_by_base(base: Array, exponent: Array) -> Array:
         divided = np.power(base, exponent) / base
         usable = (exponent < 0.5) & np.isfinite(divided) & (base != 0)
         slope = exponent * np.where(usable, divided, lowered)
-    return np.where(exponent == 0, np.zeros((), slope.dtype), slope)
+    vanishing = (exponent == 0) | (np.isinf(exponent) & (lowered == 0))
+    return np.where(vanishing, np.zeros((), slope.dtype), slope)
 
 
 @elementwise(
@@ -334,7 +340,7 @@ def sign(x: Array) -> Any:
 
 
 @elementwise(
-    vjp=(lambda g, x: mul(g, sign(x)),),
+    vjp=(lambda g, x: zmul(g, sign(x)),),
     numpy=(np.absolute, np.fabs),
     reference=lambda mp, x: x if x >= 0 else -x,
     samples=Elementwise((Domain(avoid=(0.0,)),)),

@@ -84,7 +84,10 @@ def _softmax_jacobian(g: Any, logits: Any) -> Any:
 
 def soft_class_loss(logits: Any, targets: Any) -> Any:
     """``-sum(targets * log softmax(logits))`` for each row, the targets being probabilities of the same shape."""
-    return neg(sum(zmul(targets, log_softmax_along(logits, axis=logits.ndim - 1)), -1))
+    logs = log_softmax_along(logits, axis=logits.ndim - 1)
+    with np.errstate(over="ignore"):  # zmul squares its result to find NaN; the product itself is in range
+        products = zmul(targets, logs)
+    return neg(sum(products, -1))
 
 
 def _reduce(losses: Any, reduction: str) -> Any:
@@ -126,10 +129,11 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
                 f"cross_entropy: probability targets have the logits' shape {tuple(logits.shape)}, got {ids.shape}"
                 + ("; class ids are integers: target.astype(int)" if ids.ndim < logits.ndim else "")
             )
-        if logits.ndim > 2:
-            logits, target = transpose(logits, 1, -1), transpose(target, 1, -1)
         target = target if isinstance(target, Traced) else ids.astype(logits.dtype, copy=False)
-        return _reduce(soft_class_loss(logits, target), reduction)
+        if logits.ndim <= 2:
+            return _reduce(soft_class_loss(logits, target), reduction)
+        losses = soft_class_loss(transpose(logits, 1, -1), transpose(target, 1, -1))
+        return _reduce(transpose(losses, 1, -1) if losses.ndim > 2 else losses, reduction)
     expected = (*logits.shape[:axis], *logits.shape[axis + 1 :])
     if ids.dtype.kind not in "iu":
         raise DTypeError(f"cross_entropy: class ids are integers, got dtype {ids.dtype}; say target.astype(int)")
