@@ -1,0 +1,140 @@
+"""The commands and their options; their docstrings are what ``--help`` shows."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import tinygrad_mlp
+
+__all__ = ["make_app"]
+
+_EPILOGUE = """Examples:
+
+  tinygrad-mlp demo
+      prove the gradients, train on 1,797 real digits, write a report: about ten seconds
+
+  tinygrad-mlp train moons
+      any data set trains with settings that work for it
+
+  tinygrad-mlp train fashion-mnist --hidden 300 100 --optimizer sgd --lr 0.01 --epochs 30 --validation 5000
+      the same, said explicitly
+
+  tinygrad-mlp gradcheck
+      every op's gradient rule against an independent derivative
+
+  tinygrad-mlp gradcheck --model 4 8 3 --activation tanh --order 2
+      the second derivatives of a whole network
+
+Each command explains its options: tinygrad-mlp train --help"""
+
+
+def make_app(cyclopts: ModuleType) -> Any:
+    """The cyclopts application, built when a command line is to be read."""
+    app = cyclopts.App(
+        name="tinygrad-mlp",
+        help="Neural networks from first principles: gradients derived, proved and visible.",
+        help_epilogue=_EPILOGUE,
+        help_format="plaintext",
+        version=f"tinygrad-mlp {tinygrad_mlp.__version__}",
+        # --hidden 300 100 reads better than --hidden 300 --hidden 100.
+        default_parameter=cyclopts.Parameter(consume_multiple=True, negative_iterable=()),
+        suppress_keyboard_interrupt=False,
+    )
+    for command in (demo, train, gradcheck):
+        app.command(command)
+    return app
+
+
+# What the commands do is imported by the command that does it: --help and --version answer at once.
+
+
+def demo(*, output: Path = Path("runs/demo"), open: bool = False, seed: int = 0) -> int:
+    """Prove the gradients, train on real handwritten digits, write a report.
+
+    Args:
+        output: Folder for report.html, history.json and weights.npz.
+        open: Show the report in the browser.
+        seed: Of the initial weights, the order of the samples and the dropout; the held-out digits stay the same.
+    """
+    from .demo import run_demo  # noqa: PLC0415 - see above
+
+    return run_demo(output, open_report=open, seed=seed)
+
+
+def train(
+    dataset: str,
+    /,
+    *,
+    hidden: list[int] | None = None,
+    activation: str = "relu",
+    dropout: float = 0.0,
+    optimizer: str | None = None,
+    lr: float | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    validation: float | None = None,
+    seed: int = 0,
+    output: Path | None = None,
+    open: bool = False,
+) -> int:
+    """Train a multilayer perceptron on a data set, by name, and write a report.
+
+    What is not said is chosen to work for the data set. Tables and points are standardised with the mean and scale of
+    the training samples; pixels are divided by the largest possible value. The test samples are always the same ones.
+
+    Args:
+        dataset: Images: digits (bundled), fashion-mnist, mnist. Tables: iris, wine, breast-cancer, diabetes (a number
+            to predict). Points: xor, spiral, moons, circles, gauss, bmi (a number to predict).
+        hidden: Width of each hidden layer, as in --hidden 300 100.
+        activation: relu, leaky_relu, gelu, silu, softplus, tanh, sigmoid, identity.
+        dropout: Probability of dropping a hidden value in training.
+        optimizer: sgd, adam, adamw.
+        lr: Learning rate.
+        epochs: How often to go through the training samples.
+        batch_size: Samples per step.
+        validation: How many training samples to hold out and watch while training: a number, or a share below 1.
+        seed: Of the initial weights, the validation samples and the order; the same seed gives the same bits.
+        output: Folder for report.html, history.json and weights.npz; runs/DATASET by default.
+        open: Show the report in the browser.
+    """
+    from .training import run_training  # noqa: PLC0415 - see above
+
+    code, report = run_training(
+        dataset,
+        hidden=hidden,
+        activation=activation,
+        dropout=dropout,
+        optimizer=optimizer,
+        lr=lr,
+        epochs=epochs,
+        batch_size=batch_size,
+        validation=validation,
+        seed=seed,
+        output=output or Path("runs") / dataset,
+    )
+    if open:
+        webbrowser.open(report.resolve().as_uri())
+    return code
+
+
+def gradcheck(
+    *ops: str, model: list[int] | None = None, activation: str = "tanh", order: int = 1, seed: int = 0
+) -> int:
+    """Compare the engine's gradients with derivatives it had no part in; exit code 1 if one is wrong.
+
+    The complex step, Im f(x + ih)/h with h = 1e-20, where the function is analytic; extrapolated central differences
+    elsewhere. Everything runs in float64, with random incoming gradients.
+
+    Args:
+        ops: Names of ops to check; all by default.
+        model: Check a whole network of these sizes instead, as in --model 4 8 3.
+        activation: Of that network.
+        order: 2 checks the gradient of the gradient as well.
+        seed: Of the inputs and the incoming gradients.
+    """
+    from .gradients import check_model, check_ops  # noqa: PLC0415 - see above
+
+    return check_model(tuple(model), activation, order, seed) if model else check_ops(ops, order, seed)

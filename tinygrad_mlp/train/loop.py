@@ -1,0 +1,327 @@
+"""The training loop, and the two passes without gradients: evaluate and predict."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Self
+
+import numpy as np
+
+from ..data import DataLoader, TensorDataset
+from ..datasets import train_test_split
+from ..errors import ArgumentError
+from ..nn import Module
+from ..tape import Array
+from ..tensor import Tensor, from_numpy, no_grad
+from .choices import classifies, loss_of, optimizer_of
+from .history import History
+from .metrics import Meters
+from .progress import Progress, progress_of
+
+__all__ = ["evaluate", "fit", "predict"]
+
+# Passes without gradients keep nothing, so their batches may be large: fewer calls, the same answer.
+_LARGE_BATCH = 1024
+
+
+def fit(
+    model: Module,
+    x: Any,
+    y: Any = None,
+    *,
+    epochs: int = 1,
+    batch_size: int | None = None,
+    optimizer: Any = "adam",
+    lr: float | None = None,
+    loss: Any = "cross_entropy",
+    metrics: Sequence[str] | None = None,
+    validation_data: Any = None,
+    validation_split: float = 0.0,
+    shuffle: bool = True,
+    seed: int | None = None,
+    verbose: str | int = "auto",
+) -> History:
+    """Train ``model`` with the loop that one writes by hand; the arguments are Keras' where Keras has them.
+
+    Args:
+        model: any Module. It trains in training mode and has its own modes back afterwards.
+        x, y: arrays (samples, …), or anything that ``numpy.asarray`` takes; or ``x`` is a DataLoader of ``(x, y)`` and
+            brings its own batch size, order and seed. Floats are converted to the dtype of the model's parameters.
+        epochs: how often to go through the data.
+        batch_size: samples per step, 32 by default; the last batch of an epoch holds what is left.
+        optimizer: ``"sgd"``, ``"adam"``, ``"adamw"`` with torch's defaults, or an optimizer of the model's parameters.
+        lr: the learning rate for an optimizer given by name.
+        loss: ``"cross_entropy"``, ``"binary_cross_entropy"``, ``"mse"`` (Keras' spellings work too), or a callable
+            ``loss(outputs, targets)`` that gives the mean over the batch (or the sum, and says ``reduction="sum"``).
+        metrics: names out of ``"accuracy"``, ``"r2"``; by default the accuracy where the loss is one of classes.
+            Training metrics are those of the outputs that the steps were computed from, exact over a ragged last
+            batch.
+        validation_data: ``(x, y)`` or a DataLoader, evaluated after each epoch, in evaluation mode and recording
+            nothing.
+        validation_split: a share of the samples to hold out instead: drawn at random with ``seed``, and in proportion
+            to the classes where ``y`` holds class ids. Keras takes the last samples, whatever their order.
+        shuffle: a new order in every epoch.
+        seed: of the orders and of the split; the same seed and model give the same bits.
+        verbose: ``"auto"`` (a bar on a terminal, elsewhere one line per epoch), 0 nothing, 1 a bar, 2 lines.
+
+    Returns:
+        The :class:`History`. Training ends early, with ``history.stopped`` saying why, on Ctrl-C (after the step that
+        is running; press again to break out of it) and on a loss that is not finite, which also warns and leaves the
+        weights as they were before that step. Only finished epochs are entered.
+
+    Raises:
+        ArgumentError: an unknown name, no samples, options that contradict each other.
+        ShapeError, DTypeError: data that does not fit the model or the loss.
+    """
+    criterion = loss_of(loss)
+    names = _metric_names(metrics, criterion)
+    dtype = _dtype_of(model)
+    x, y, validation_data = _held_out(x, y, validation_data, validation_split, seed)
+    batches = _batches(x, y, batch_size or 32, dtype, shuffle=shuffle, seed=seed)
+    held_out = None if validation_data is None else _pass_over(*_pair(validation_data), None, dtype)
+    stepper = optimizer_of(optimizer, model, lr)
+    if epochs < 1:
+        raise ArgumentError(f"expected epochs >= 1, got {epochs!r}")
+    history = History(_params(epochs, batches, verbose))
+    progress = progress_of(verbose)
+    _meters(names, criterion)
+    progress.start(epochs, len(batches))
+    try:
+        with _modes_restored(model), _Interrupts() as interrupts:
+            for epoch in range(epochs):
+                began = time.perf_counter()
+                model.train()
+                meters = _meters(names, criterion)
+                _train_epoch(model, criterion, stepper, batches, meters, progress, interrupts)
+                logs = meters.results()
+                if held_out is not None:
+                    found = _evaluated(model, criterion, held_out, _meters(names, criterion))
+                    logs |= {f"val_{name}": value for name, value in found.items()}
+                seconds = time.perf_counter() - began
+                history.append(logs, seconds)
+                progress.epoch(epoch, logs, seconds)
+    except KeyboardInterrupt:
+        history.stopped = "interrupted"
+    except _NotFiniteError as error:
+        history.stopped = f"non-finite loss in epoch {len(history.epoch) + 1}, {error}"
+    finally:
+        progress.stop(history.stopped)
+    if history.stopped and history.stopped != "interrupted":
+        warnings.warn(
+            f"{history.stopped}; the weights are those before that step. Lower the learning rate, and look for "
+            "infinities in the data",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return history
+
+
+def _train_epoch(
+    model: Module,
+    criterion: Any,
+    optimizer: Any,
+    batches: DataLoader,
+    meters: Meters,
+    progress: Progress,
+    interrupts: _Interrupts,
+) -> None:
+    for step, batch in enumerate(batches, 1):
+        x, y = _tensors(batch)
+        optimizer.zero_grad()
+        outputs = model(x)
+        loss = criterion(outputs, y)
+        value = float(loss.data)
+        if not math.isfinite(value):
+            raise _NotFiniteError(f"batch {step} of {len(batches)}: {value}")
+        loss.backward()
+        optimizer.step()
+        meters.update(value, outputs.data, y.data)
+        progress.batch(step, meters)
+        if interrupts.pending:
+            raise KeyboardInterrupt
+
+
+class _NotFiniteError(Exception):
+    """The loss of a batch is NaN or infinite."""
+
+
+def evaluate(
+    model: Module,
+    x: Any,
+    y: Any = None,
+    *,
+    batch_size: int | None = None,
+    loss: Any = "cross_entropy",
+    metrics: Sequence[str] | None = None,
+) -> dict[str, float]:
+    """The loss and metrics of ``model`` on data, in evaluation mode and recording nothing.
+
+    Args:
+        model, x, y, loss, metrics: as in :func:`fit`.
+        batch_size: samples at a time, 1024 by default; it changes the memory needed, not the answer.
+
+    Returns:
+        ``{"loss": …, "accuracy": …}``.
+
+    Raises:
+        As :func:`fit`.
+    """
+    criterion = loss_of(loss)
+    meters = _meters(_metric_names(metrics, criterion), criterion)
+    return _evaluated(model, criterion, _pass_over(x, y, batch_size, _dtype_of(model)), meters)
+
+
+def predict(model: Module, x: Any, *, batch_size: int | None = None) -> Array:
+    """The outputs of ``model`` (logits, not probabilities) for all samples, in evaluation mode and recording nothing.
+
+    Args:
+        model: any Module.
+        x: (samples, …).
+        batch_size: samples at a time, 1024 by default.
+
+    Returns:
+        An array (samples, …).
+
+    Raises:
+        ArgumentError: no samples.
+    """
+    batches = DataLoader(_column(x, _dtype_of(model)), batch_size or _LARGE_BATCH)
+    with _modes_restored(model), no_grad():
+        model.eval()
+        return np.concatenate([model(_tensor(batch[0])).data for batch in batches])
+
+
+def _evaluated(model: Module, criterion: Any, batches: DataLoader, meters: Meters) -> dict[str, float]:
+    with _modes_restored(model), no_grad():
+        model.eval()
+        for batch in batches:
+            x, y = _tensors(batch)
+            outputs = model(x)
+            meters.update(float(criterion(outputs, y).data), outputs.data, y.data)
+    return meters.results()
+
+
+def _metric_names(metrics: Sequence[str] | None, criterion: Any) -> tuple[str, ...]:
+    if metrics is None:
+        return ("accuracy",) if classifies(criterion) else ()
+    return (metrics,) if isinstance(metrics, str) else tuple(metrics)
+
+
+def _meters(names: Iterable[str], criterion: Any) -> Meters:
+    return Meters(names, getattr(criterion, "reduction", "mean"))
+
+
+def _dtype_of(model: Module) -> np.dtype[Any]:
+    return next((one.dtype for one in model.parameters()), np.dtype(np.float32))
+
+
+def _column(value: Any, dtype: np.dtype[Any]) -> Array:
+    array = value.data if isinstance(value, Tensor) else np.asarray(value)
+    # A float64 array would make every product of a float32 model a float64 one, at half the speed.
+    return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+
+
+def _batches(
+    x: Any, y: Any, batch_size: int, dtype: np.dtype[Any], *, shuffle: bool = False, seed: int | None = None
+) -> DataLoader:
+    if isinstance(x, DataLoader):
+        if y is not None:
+            raise ArgumentError(
+                "a DataLoader brings its own targets; leave y out, or give fit arrays: fit(model, x, y)"
+            )
+        return x
+    if y is None:
+        raise ArgumentError("expected targets beside x; say fit(model, x, y), or give a DataLoader((x, y))")
+    return DataLoader(TensorDataset(_column(x, dtype), _column(y, dtype)), batch_size, shuffle, seed=seed)
+
+
+def _pass_over(x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any]) -> DataLoader:
+    return _batches(x, y, batch_size or _LARGE_BATCH, dtype)
+
+
+def _pair(given: Any) -> tuple[Any, Any]:
+    if isinstance(given, DataLoader):
+        return given, None
+    if isinstance(given, (tuple, list)) and len(given) == 2:
+        return given[0], given[1]
+    raise ArgumentError(f"validation_data is a pair (x, y) or a DataLoader, got {type(given).__name__}")
+
+
+def _held_out(x: Any, y: Any, validation_data: Any, share: float, seed: int | None) -> tuple[Any, Any, Any]:
+    """Training x and y, and what to validate on."""
+    if not share:
+        return x, y, validation_data
+    if validation_data is not None or isinstance(x, DataLoader) or y is None:
+        raise ArgumentError(
+            "validation_split splits the arrays x and y; leave it out beside validation_data or a DataLoader"
+        )
+    inputs, targets = np.asarray(x), np.asarray(y)
+    classes = targets.ndim == 1 and targets.dtype.kind in "iu"
+    x_train, x_val, y_train, y_val = train_test_split(
+        inputs, targets, test_size=share, stratify=targets if classes else None, seed=seed
+    )
+    return x_train, y_train, (x_val, y_val)
+
+
+def _tensors(batch: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
+    if len(batch) != 2:
+        raise ArgumentError(f"expected batches (x, y), got {len(batch)} columns; say DataLoader((x, y))")
+    return _tensor(batch[0]), _tensor(batch[1])
+
+
+def _tensor(value: Any) -> Tensor:
+    return value if isinstance(value, Tensor) else from_numpy(value)
+
+
+def _params(epochs: int, batches: DataLoader, verbose: str | int) -> dict[str, Any]:
+    return {
+        "epochs": epochs,
+        "steps": len(batches),
+        "batch_size": batches.batch_size,
+        "samples": len(batches.dataset),
+        "verbose": verbose,
+    }
+
+
+@contextmanager
+def _modes_restored(model: Module) -> Iterator[None]:
+    """Leave every module of the model in the mode it was in, however the block ends."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+class _Interrupts:
+    """Turn the first Ctrl-C into a question asked between two steps, so that no step is torn; the second breaks out.
+
+    Where signals belong to somebody else (another thread, a handler of the user's own) nothing is changed.
+    """
+
+    pending = False
+    _replaced = False
+
+    def __enter__(self) -> Self:
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._note)
+            self._replaced = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._replaced:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.pending:
+            signal.default_int_handler(number, frame)
+        self.pending = True
