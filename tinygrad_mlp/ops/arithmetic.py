@@ -108,8 +108,9 @@ def neg(x: Array) -> Any:
 def _spoilt(product: Any) -> bool:
     # A sum of squares is NaN exactly when some element is: one cheap pass tells whether a repair is due at all.
     # The walk has floating-point warnings off.
-    flat = np.asarray(product).ravel("K")
-    return math.isnan(flat.dot(flat).real)
+    flat = product.ravel("K") if type(product) is np.ndarray else np.asarray(product).ravel()
+    total = flat.dot(flat)
+    return total != total  # noqa: PLR0124 - NaN alone differs from itself, and this is the fastest way to ask
 
 
 def _repair(product: Any, z: Any) -> Any:

@@ -128,7 +128,8 @@ def primitive(
             passes_on=passes_on,
             latex=latex,
         )
-        make = call_one if len(op.operands) == 1 and not callable(vjp) else call_general
+        makers = {1: call_one, 2: call_two}
+        make = call_general if callable(vjp) else makers.get(len(op.operands), call_general)
         return publish(make(op), op, forward)
 
     return decorate
@@ -191,6 +192,19 @@ def call_one(op: Op) -> OpFunction:
             return record(op, type(x), y, (x,), (data,), 1, (node,), params)
         y = forward(x, **params)
         return y[0] if saves else y
+
+    return call
+
+
+def call_two(op: Op) -> OpFunction:
+    """The op function of two operands: the rules of the products call it on arrays in every backward pass."""
+    forward = op.forward
+    in_general = call_general(op)
+
+    def call(a: Any, b: Any, **params: Any) -> Any:
+        if isinstance(a, Traced) or isinstance(b, Traced):
+            return in_general(a, b, **params)
+        return forward(a, b, **params)
 
     return call
 

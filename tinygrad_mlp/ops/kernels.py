@@ -13,8 +13,8 @@ __all__ = ["broadcast", "erfc", "magnitude", "normalise_axes", "normalise_axis",
 
 # Below this many rows, adding them one after the other is as accurate as pairwise summation needs to be.
 _FEW = 32
-# Up to this size a filled array is made faster than a read-only view of a smaller one.
-_SMALL_BYTES = 1 << 15
+# Up to this many elements a filled array is made faster than a read-only view of a smaller one.
+_SMALL = 1 << 13
 
 
 def magnitude(x: Array) -> Array:
@@ -84,9 +84,8 @@ def _fold(x: Array, axis: int) -> Array:
 
 def broadcast(x: Any, shape: tuple[int, ...]) -> Array:
     """``x`` spread out to ``shape``: a small array of its own, or a read-only view of a large one."""
-    dtype = x.dtype
-    if math.prod(shape) * dtype.itemsize <= _SMALL_BYTES:
-        out = np.empty(shape, dtype)
+    if math.prod(shape) <= _SMALL:
+        out = np.empty(shape, x.dtype)
         out[...] = x
         return out
     return np.broadcast_to(x, shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,8 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    if len(axes) == len(shape):
+        return math.prod(shape)
     count = 1
     for axis in axes:
         count *= shape[axis]
