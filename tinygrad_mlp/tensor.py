@@ -267,6 +267,8 @@ class Tensor(Traced):
             start = seed if isinstance(seed, Traced) else wrap(Tensor, seed)
             with recording_with(recorder() or Node):
                 found = walk((self.node,), (start,), retain=retain_graph is not False)
+                # Recorded gradients may be one and the same tensor; each leaf gets memory of its own.
+                found = {leaf: one.clone() if isinstance(one, Tensor) else one for leaf, one in found.items()}
         else:
             found = walk((self.node,), (seed.data if isinstance(seed, Traced) else seed,), retain=bool(retain_graph))
         for leaf, new in found.items():
