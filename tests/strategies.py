@@ -1,7 +1,7 @@
 """Legal inputs of every op, drawn from the sample that its declaration carries.
 
-One strategy per kind of sample. A kind, an arrangement or an operand name without a strategy raises LookupError when the
-tests are collected, so an op cannot be added and stay untested.
+One strategy per kind of sample. A kind, an arrangement or an operand name without a strategy raises LookupError when
+the tests are collected, so an op cannot be added and stay untested.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def gradients(case: Case, incoming: Array, operands: Sequence[Array] | None = No
     return [found[handles[i].node] for i in wanted]
 
 
-# --- values ------------------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 random_generators = st.integers(0, 2**32 - 1)
 
@@ -152,7 +152,7 @@ def stretch(array: Array, layout: str) -> Array:
     return view
 
 
-# --- one strategy per kind of sample -------------------------------------------------------------------------------------
+# --- one strategy per kind of sample --------------------------------------------------------------
 
 _shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
 
@@ -343,7 +343,9 @@ def cases(op: Op) -> st.SearchStrategy[Case]:
     make = _STRATEGIES.get(type(op.samples))
     if make is None:
         raise LookupError(f"op {op.name} declares samples={op.samples!r}: tests/strategies.py has no strategy for it")
-    optional = {name: value for name, value in (getattr(op.forward, "__kwdefaults__", None) or {}).items() if name in op.params}
+    optional = {
+        name: value for name, value in (getattr(op.forward, "__kwdefaults__", None) or {}).items() if name in op.params
+    }
 
     def complete(case: Case) -> Case:
         case.params = optional | case.params

@@ -1,7 +1,7 @@
 """Random expression graphs: the engine against another evaluation of the same graph, which knows nothing of gradients.
 
-Smooth graphs are compared with the complex step, integer graphs with Python's own integers, bit for bit. A failing graph
-is printed as a program.
+Smooth graphs are compared with the complex step, integer graphs with Python's own integers, bit for bit. A failing
+graph is printed as a program.
 """
 
 from __future__ import annotations
@@ -41,12 +41,11 @@ def _softmax(np_or_ops: Any, x: Any) -> Any:
     return e / e.sum(1, keepdims=True)
 
 
-def _pick(x: Any, pick: int) -> Any:
-    rows = np.array([pick % SIDE, (pick // 3) % SIDE, pick % SIDE])
-    return rows
+def _pick(pick: int) -> Any:
+    return np.array([pick % SIDE, (pick // 3) % SIDE, pick % SIDE])
 
 
-# Every step maps matrices (SIDE, SIDE) to a matrix (SIDE, SIDE) and keeps values moderate. `our` says whether x are tensors.
+# m is NumPy or our ops, p a small number. Every step maps matrices (SIDE, SIDE) to such a matrix, of moderate values.
 SMOOTH: dict[str, tuple[int, Callable[..., Any]]] = {
     "add": (2, lambda m, p, a, b: a + b),
     "sub": (2, lambda m, p, a, b: a - b),
@@ -62,7 +61,7 @@ SMOOTH: dict[str, tuple[int, Callable[..., Any]]] = {
     "mean": (1, lambda m, p, a: a - m.mean(a, p % 2, keepdims=True)),
     "transpose": (1, lambda m, p, a: m.transpose(a)),
     "reshape": (1, lambda m, p, a: m.reshape(m.transpose(a), (SIDE, SIDE))),
-    "rows": (1, lambda m, p, a: a[_pick(a, p)] * 0.5 + a),
+    "rows": (1, lambda m, p, a: a[_pick(p)] * 0.5 + a),
     "reverse": (1, lambda m, p, a: a[::-1, :]),
     "twins": (1, lambda m, p, a: _join(m, [a, a])[p % SIDE : p % SIDE + SIDE]),
     "joined": (2, lambda m, p, a, b: _join(m, [a[:1], b, a])[1 : 1 + SIDE]),
@@ -77,7 +76,7 @@ INTEGER: dict[str, tuple[int, Callable[..., Any]]] = {
     "matmul": (2, lambda m, p, a, b: m.matmul(a, b)),
     "sum": (1, lambda m, p, a: m.sum(a, p % 2, keepdims=True) + a),
     "transpose": (1, lambda m, p, a: m.transpose(a)),
-    "rows": (1, lambda m, p, a: a[_pick(a, p)]),
+    "rows": (1, lambda m, p, a: a[_pick(p)]),
     "twins": (1, lambda m, p, a: _join(m, [a, a])[p % SIDE : p % SIDE + SIDE]),
 }
 
@@ -87,7 +86,7 @@ def _join(m: Any, parts: list[Any]) -> Any:
 
 
 def random_program(rng: np.random.Generator, table: dict[str, Any], leaves: int, length: int) -> list[Step]:
-    """Lines that take earlier values at random; now and then one value is taken by many lines, and f(x, x) is common."""
+    """Lines that take earlier values at random; some programs have one value taken by many lines; f(x, x) is common."""
     names = list(table)
     program = []
     hub = int(rng.integers(leaves)) if rng.random() < 0.4 else None
@@ -119,7 +118,9 @@ def run(program: list[Step], table: dict[str, Any], m: Any, leaves: list[Any]) -
 
 
 def as_text(program: list[Step], leaves: int) -> str:
-    lines = [f"v{leaves + k} = {s.name}({', '.join(f'v{i}' for i in s.takes)}, pick={s.pick})" for k, s in enumerate(program)]
+    lines = [
+        f"v{leaves + k} = {s.name}({', '.join(f'v{i}' for i in s.takes)}, pick={s.pick})" for k, s in enumerate(program)
+    ]
     return "\n".join(lines)
 
 
@@ -148,6 +149,12 @@ def test_smooth_graphs_agree_with_the_complex_step(part: int) -> None:
             np.testing.assert_allclose(got, right, rtol=1e-10, atol=1e-10 * scale, err_msg=text)
 
 
+def first_order(program: list[Step], array: Any, incoming: Any) -> Any:
+    x = leaf_on(array)
+    y = run(program, SMOOTH, ops, [x])
+    return walk((y.node,), (incoming.astype(complex),), targets=[x.node])[x.node]
+
+
 @pytest.mark.parametrize("part", range(10))
 def test_recorded_walks_agree_with_the_complex_step(part: int) -> None:
     """The gradient of a random combination of the gradients, through the same graphs."""
@@ -156,11 +163,6 @@ def test_recorded_walks_agree_with_the_complex_step(part: int) -> None:
         point = rng.normal(size=(SIDE, SIDE))
         program = random_program(rng, SMOOTH, 1, int(rng.integers(1, 16)))
         weights, incoming = rng.normal(size=point.shape), rng.normal(size=(SIDE, SIDE))
-
-        def first_order(array: Any) -> Any:
-            x = leaf_on(array)
-            y = run(program, SMOOTH, ops, [x])
-            return walk((y.node,), (incoming.astype(complex),), targets=[x.node])[x.node]
 
         x = Tensor(point, requires_grad=True)
         (first,) = autograd.grad(run(program, SMOOTH, ops, [x]), x, [Tensor(incoming)], create_graph=True)
@@ -174,7 +176,7 @@ def test_recorded_walks_agree_with_the_complex_step(part: int) -> None:
         for place in np.ndindex(point.shape):
             moved = point.astype(complex)
             moved[place] += 1j * STEP
-            expected[place] = np.sum(weights * first_order(moved).imag / STEP)
+            expected[place] = np.sum(weights * first_order(program, moved, incoming).imag / STEP)
         scale = float(np.abs(expected).max()) + 1.0
         np.testing.assert_allclose(second, expected, rtol=1e-9, atol=1e-10 * scale, err_msg=text)
 

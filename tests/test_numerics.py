@@ -1,4 +1,4 @@
-"""The accuracy contract: errors in units in the last place (ULP) against mpmath with 60 digits, gated over whole domains.
+"""The accuracy contract: errors in units in the last place (ULP) against mpmath with 60 digits, over whole domains.
 
 The classes and bounds are those published in the documentation: A up to 2 ULP, B up to 4, second order up to 8, and
 class C, whose bound grows with the argument because the argument's own rounding does. Each bound gets the allowance for
@@ -49,7 +49,9 @@ def worst_ulp(got: Any, exact: list[Any], size: list[Any] | None = None) -> floa
             continue
         assert np.isfinite(value), (value, right)
         unit = np.spacing(np.asarray(abs(float(scale)), got.dtype))
-        if float(abs(right)) >= float(np.finfo(got.dtype).tiny):  # below, results are subnormal and outside the contract
+        if float(abs(right)) >= float(
+            np.finfo(got.dtype).tiny
+        ):  # below, results are subnormal and outside the contract
             worst = max(worst, float(abs(MP.mpf(float(value)) - right)) / float(unit))
     return worst
 
@@ -85,8 +87,20 @@ CONTRACT: dict[str, tuple[Callable[..., Any], int, Any, Callable[[Any], Any], fl
     "sigmoid": (ops.sigmoid, 0, WIDE, s, 2),
     "x^3'": (lambda x: x**3, 1, both_signs(1e-90, 1e90), lambda x: 3 * x * x, 2),
     "x^-2'": (lambda x: x**-2, 1, both_signs(1e-60, 1e60), lambda x: -2 / x**3, 2),
-    "bce' at 1": (lambda x: ops.binary_cross_entropy_with_logits(x, np.ones(x.shape), reduction="none"), 1, WIDE, lambda x: -s(-x), 2),
-    "bce' at 0": (lambda x: ops.binary_cross_entropy_with_logits(x, np.zeros(x.shape), reduction="none"), 1, WIDE, s, 2),
+    "bce' at 1": (
+        lambda x: ops.binary_cross_entropy_with_logits(x, np.ones(x.shape), reduction="none"),
+        1,
+        WIDE,
+        lambda x: -s(-x),
+        2,
+    ),
+    "bce' at 0": (
+        lambda x: ops.binary_cross_entropy_with_logits(x, np.zeros(x.shape), reduction="none"),
+        1,
+        WIDE,
+        s,
+        2,
+    ),
     "tanh": (ops.tanh, 0, MIDDLE, MP.tanh, 4),
     "tanh'": (ops.tanh, 1, MIDDLE, lambda x: 1 / cosh2(x), 4),
     "sigmoid'": (ops.sigmoid, 1, WIDE, lambda x: s(x) * s(-x), 4),
@@ -97,8 +111,11 @@ CONTRACT: dict[str, tuple[Callable[..., Any], int, Any, Callable[[Any], Any], fl
     "x^1.7'": (lambda x: x**1.7, 1, positive(1e-25, 1e25), lambda x: MP.mpf(1.7) * x ** (MP.mpf(1.7) - 1), 4),
     "x^.3'": (lambda x: x**0.3, 1, positive(1e-25, 1e25), lambda x: MP.mpf(0.3) * x ** (MP.mpf(0.3) - 1), 4),
     "x^y by x": (
-        lambda x: ops.pow(x, Tensor(np.full(x.shape, 0.3))), 1, positive(1e-25, 1e25),
-        lambda x: MP.mpf(0.3) * x ** (MP.mpf(0.3) - 1), 4,
+        lambda x: ops.pow(x, Tensor(np.full(x.shape, 0.3))),
+        1,
+        positive(1e-25, 1e25),
+        lambda x: MP.mpf(0.3) * x ** (MP.mpf(0.3) - 1),
+        4,
     ),
     "2^x by x": (lambda x: ops.pow(2.0, x), 1, both_signs(1e-8, 900), lambda x: 2**x * MP.log(2), 4),
     "sigmoid''": (ops.sigmoid, 2, MIDDLE, lambda x: s(x) * s(-x) * (s(-x) - s(x)), 8),

@@ -34,7 +34,7 @@ def slope(fn: Any, at: Any) -> Any:
     return found.data
 
 
-# --- reductions --------------------------------------------------------------------------------------------------------------
+# --- reductions -----------------------------------------------------------------------------------
 
 AXES = [None, 0, 1, 2, -1, (0, 2), (1, -1), (0, 1, 2), [0, 1]]
 
@@ -69,7 +69,7 @@ def test_reductions_take_every_axis(name: str, axis: Any, keepdims: bool) -> Non
 def test_reductions_refuse_axes_that_are_not_there(name: str) -> None:
     """An axis outside the shape, or one named twice, is an error that NumPy's users know."""
     for axis in (3, -4, (0, 3), (1, 1)):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="axis"):
             getattr(ops, name)(Tensor(X), axis)
 
 
@@ -101,7 +101,7 @@ def test_product_with_zeros(zeros: tuple[int, ...]) -> None:
 
 
 def test_reductions_of_nothing() -> None:
-    """F10: sums of no elements are 0 and products 1, with empty gradients; maxima and means of nothing do not pass silently."""
+    """F10: sums of no elements are 0 and products 1, with empty gradients; maxima of nothing are errors, means NaN."""
     x = float64(np.zeros((0, 3)))
     assert ops.sum(x).item() == 0.0
     assert ops.sum(x, 0).tolist() == [0.0, 0.0, 0.0]
@@ -109,13 +109,13 @@ def test_reductions_of_nothing() -> None:
     for y in (ops.sum(x), ops.prod(x), ops.sum(x * 2.0)):
         (found,) = autograd.grad(y, x)
         assert found.shape == (0, 3)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="zero-size"):
         ops.amax(x)
     with np.errstate(invalid="ignore"):
         assert np.isnan(ops.mean(x).data)
 
 
-# --- indexing ----------------------------------------------------------------------------------------------------------------
+# --- indexing -------------------------------------------------------------------------------------
 
 
 @given(data=st.data(), shape=hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
@@ -137,7 +137,8 @@ def test_indexing_agrees_with_a_loop(data: st.DataObject, shape: tuple[int, ...]
 
 
 @pytest.mark.parametrize(
-    "where", [[0, 1, 1], Tensor(np.array([0, 1, 1])), (Tensor(np.array(1)), slice(None)), [True, False], [], np.int64(1), True]
+    "where",
+    [[0, 1, 1], Tensor(np.array([0, 1, 1])), (Tensor(np.array(1)), slice(None)), [True, False], [], np.int64(1), True],
 )
 def test_indices_may_be_lists_and_tensors(where: Any) -> None:
     """Lists, integer tensors and NumPy integers index as the arrays they stand for."""
@@ -157,7 +158,7 @@ def test_indices_that_are_no_integers_are_refused() -> None:
         x[5]
 
 
-# --- shapes -----------------------------------------------------------------------------------------------------------------
+# --- shapes ---------------------------------------------------------------------------------------
 
 ARRANGEMENTS: dict[str, tuple[Any, Any]] = {
     "reshape": (lambda x: ops.reshape(x, 4, 6), lambda x: x.reshape(4, 6)),
@@ -183,7 +184,10 @@ ARRANGEMENTS: dict[str, tuple[Any, Any]] = {
     "cat of one": (lambda x: ops.cat([x]), lambda x: x),
     "stack": (lambda x: ops.stack([x, x * 2.0]), lambda x: np.stack([x, x * 2])),
     "stack -1": (lambda x: ops.stack([x, x * 2.0], -1), lambda x: np.stack([x, x * 2], -1)),
-    "stack with constant": (lambda x: ops.stack([x, np.ones((2, 3, 4))], 1), lambda x: np.stack([x, np.ones((2, 3, 4))], 1)),
+    "stack with constant": (
+        lambda x: ops.stack([x, np.ones((2, 3, 4))], 1),
+        lambda x: np.stack([x, np.ones((2, 3, 4))], 1),
+    ),
 }
 
 
@@ -232,7 +236,7 @@ def test_shapes_that_do_not_fit_are_shape_errors(name: str) -> None:
         WRONG[name](Tensor(X))
 
 
-# --- products ----------------------------------------------------------------------------------------------------------------
+# --- products -------------------------------------------------------------------------------------
 
 PAIRS = [
     ((3,), (3,)),
@@ -327,7 +331,7 @@ def test_outer() -> None:
     gradcheck(ops.outer, [a, b], order=2).raise_if_wrong()
 
 
-# --- losses ------------------------------------------------------------------------------------------------------------------
+# --- losses ---------------------------------------------------------------------------------------
 
 
 def log_p(logits: Any, axis: int) -> Any:
@@ -399,7 +403,9 @@ def test_losses_refuse_unknown_reductions() -> None:
 
 
 @pytest.mark.parametrize("reduction", REDUCE)
-@pytest.mark.parametrize("options", [{}, {"weight": 2.5}, {"pos_weight": 3.0}, {"weight": [1.0, 2.0], "pos_weight": [0.5, 4.0]}])
+@pytest.mark.parametrize(
+    "options", [{}, {"weight": 2.5}, {"pos_weight": 3.0}, {"weight": [1.0, 2.0], "pos_weight": [0.5, 4.0]}]
+)
 def test_binary_cross_entropy(options: dict[str, Any], reduction: str) -> None:
     """The formula with weights, from logits, right in both orders and for both operands."""
     x, t = RNG.normal(0, 3, (3, 2)), RNG.random((3, 2))
@@ -437,7 +443,7 @@ def test_losses_of_nothing() -> None:
         assert autograd.grad(y, x)[0].shape == (0, 4)
 
 
-# --- F15: kinks and ties -------------------------------------------------------------------------------------------------------
+# --- F15: kinks and ties --------------------------------------------------------------------------
 
 KINKS: dict[str, tuple[Any, float, float]] = {
     # name: (function of x, the kink, the derivative there)
@@ -501,7 +507,9 @@ def test_equal_extremes_share_the_gradient(equal: int, fn: Any) -> None:
     np.testing.assert_array_equal(slope(fn, x), [1.0] + [0.0] * (len(x) - 1))
 
 
-@pytest.mark.parametrize("name", ["relu", "maximum", "minimum", "clamp", "abs", "amax", "amin", "leaky_relu", "sigmoid", "gelu"])
+@pytest.mark.parametrize(
+    "name", ["relu", "maximum", "minimum", "clamp", "abs", "amax", "amin", "leaky_relu", "sigmoid", "gelu"]
+)
 def test_nan_in_nan_out(name: str) -> None:
     """F21: no op hides a NaN."""
     fn: Any = {
@@ -512,30 +520,17 @@ def test_nan_in_nan_out(name: str) -> None:
     assert np.isnan(fn(Tensor([np.nan])).data).all()
 
 
-# --- F17: powers -------------------------------------------------------------------------------------------------------------
+# --- F17: powers ----------------------------------------------------------------------------------
 
 
 def power_table(x: float, y: float) -> tuple[float, float, float]:
-    """Value and both derivatives of x ** y: limits at the singular points, a zero coefficient before an infinite factor."""
+    """x ** y and both derivatives: limits at the singular points, a zero coefficient before an infinite factor."""
     with np.errstate(all="ignore"):
         value = float(np.power(x, y))
-        if y == 0:
-            by_x = 0.0
-        elif x == np.inf and 0 < y < 1:
-            by_x = 0.0
-        elif np.isinf(y) and 0 <= x < 1:
-            by_x = 0.0
-        else:
-            by_x = float(y * np.power(x, y - 1))
-        if (x == 0 and y >= 0) or (x == np.inf and y < 0) or (0 < x < 1 and y == np.inf):
-            by_y = 0.0
-        elif x == 1:
-            by_y = 0.0
-        elif x == 0:
-            by_y = -value if value > 0 else value * -np.inf
-            by_y = float(value * np.log(np.abs(x)))
-        else:
-            by_y = float(value * np.log(x))
+        vanishing = y == 0 or (x == np.inf and 0 < y < 1) or (np.isinf(y) and 0 <= x < 1)
+        by_x = 0.0 if vanishing else float(y * np.power(x, y - 1))
+        vanishing = (x == 0 and y >= 0) or (x == np.inf and y < 0) or (0 < x < 1 and y == np.inf) or x == 1
+        by_y = 0.0 if vanishing else float(value * np.log(x))
     return value, by_x, by_y
 
 
@@ -569,7 +564,7 @@ def test_constant_powers_in_both_orders(exponent: float) -> None:
     gradcheck(lambda y: np.array([0.5, 1.0, 3.0]) ** y, [[0.3, 1.1, -2.0]], order=2).raise_if_wrong()
 
 
-# --- F18: the branch not taken ---------------------------------------------------------------------------------------------------
+# --- F18: the branch not taken --------------------------------------------------------------------
 
 SINGULAR: dict[str, tuple[Any, float]] = {
     # a function whose value or derivative is not finite at the point given
@@ -614,7 +609,7 @@ def test_branch_not_taken_is_silent(name: str) -> None:
     assert np.isfinite(first.data).all()
 
 
-# --- F19: saturation ------------------------------------------------------------------------------------------------------------
+# --- F19: saturation ------------------------------------------------------------------------------
 
 SATURATING: dict[str, Any] = {
     "sigmoid": ops.sigmoid,
@@ -626,7 +621,9 @@ SATURATING: dict[str, Any] = {
     "softmax": lambda x: ops.softmax(ops.stack([x, x * 0.0, -x]), 0),
     "log_softmax": lambda x: ops.log_softmax(ops.stack([x, x * 0.0, -x]), 0),
     "logsumexp": lambda x: ops.logsumexp(ops.stack([x, x * 0.0, -x]), 0),
-    "cross_entropy": lambda x: ops.cross_entropy(ops.stack([x, x * 0.0, -x], 1), np.arange(len(x)) % 3, reduction="none"),
+    "cross_entropy": lambda x: ops.cross_entropy(
+        ops.stack([x, x * 0.0, -x], 1), np.arange(len(x)) % 3, reduction="none"
+    ),
     "soft cross_entropy": lambda x: ops.cross_entropy(
         ops.stack([x, x * 0.0, -x], 1), np.full((len(x), 3), 1 / 3), reduction="none"
     ),
@@ -661,7 +658,7 @@ def test_rows_of_infinities() -> None:
     np.testing.assert_array_equal(first.data, [[0.0, 0.0], [0.0, 1.0]])
 
 
-# --- spellings ---------------------------------------------------------------------------------------------------------------------
+# --- spellings ------------------------------------------------------------------------------------
 
 
 def test_activations_have_options() -> None:
@@ -678,7 +675,23 @@ def test_activations_have_options() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["exp", "expm1", "log1p", "sin", "cos", "tan", "tanh", "sigmoid", "relu", "neg", "square", "abs", "sign", "sqrt", "log"],
+    [
+        "exp",
+        "expm1",
+        "log1p",
+        "sin",
+        "cos",
+        "tan",
+        "tanh",
+        "sigmoid",
+        "relu",
+        "neg",
+        "square",
+        "abs",
+        "sign",
+        "sqrt",
+        "log",
+    ],
 )
 def test_methods_are_spellings_of_ops(name: str) -> None:
     """Tensor.exp() is ops.exp, and so on: the same bits, the same recorded op."""

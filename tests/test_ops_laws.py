@@ -39,7 +39,7 @@ def incoming_for(case: Case, y: Any) -> Array:
     return case.rng.standard_normal(np.shape(y))
 
 
-# --- the declarations are complete ---------------------------------------------------------------------------------------
+# --- the declarations are complete ----------------------------------------------------------------
 
 
 @every_op
@@ -96,7 +96,7 @@ def test_names_of_operands_and_parameters_differ(name: str) -> None:
     assert len(set(names)) == len(names)
 
 
-# --- values and first derivatives ----------------------------------------------------------------------------------------
+# --- values and first derivatives -----------------------------------------------------------------
 
 
 def exactly(case: Case, function: Any) -> Array:
@@ -208,16 +208,18 @@ def second_gradients(case: Case, incoming: Array) -> tuple[list[Array], list[Arr
     rng = np.random.default_rng([case.seed, 2])
     weights = [rng.standard_normal(one.shape) for one in first]
     tracked = [(one, w) for one, w in zip(first, weights, strict=True) if one.node is not None]
-    found = autograd.grad(
-        [one for one, _ in tracked], [*leaves, seed], [Tensor(w) for _, w in tracked], allow_unused=True
-    ) if tracked else (None,) * (len(leaves) + 1)
+    found = (
+        autograd.grad([one for one, _ in tracked], [*leaves, seed], [Tensor(w) for _, w in tracked], allow_unused=True)
+        if tracked
+        else (None,) * (len(leaves) + 1)
+    )
     return weights, [
         np.zeros(one.shape) if gradient is None else gradient.data
         for one, gradient in zip([*leaves, seed], found, strict=True)
     ]
 
 
-# --- the same for ops that are not elementwise: the complex step ------------------------------------------------------------
+# --- the same for ops that are not elementwise: the complex step ----------------------------------
 
 STEP = 1e-20
 
@@ -275,7 +277,7 @@ def test_general_second_derivative(name: str, data: st.DataObject) -> None:
     assert np.sum(found[-1] * direction) == pytest.approx(expected, rel=1e-11, abs=1e-11)
 
 
-# --- questions ------------------------------------------------------------------------------------------------------------
+# --- questions ------------------------------------------------------------------------------------
 
 ANSWERS: dict[str, Any] = {
     "ties": lambda a, b: a == b or (math.isnan(a) and math.isnan(b)),
@@ -308,7 +310,7 @@ def test_question(name: str, data: st.DataObject) -> None:
         assert y.data[place] == ANSWERS[name](*[one[place].item() for one in spread])
 
 
-# --- shapes, dtypes, memory -------------------------------------------------------------------------------------------------
+# --- shapes, dtypes, memory -----------------------------------------------------------------------
 
 
 @every_differentiable_op

@@ -4,12 +4,12 @@ Two ways to a derivative that needs forward evaluations only:
 
 * **Complex step.** ``f(x + i h v)`` has the imaginary part ``h`` times the derivative along ``v``. Nothing is
   subtracted, so ``h`` can be 1e-20 and the result is right to the last digits. It needs ``f`` to be analytic and to run
-  on complex numbers, as the op functions do. Source: Squire & Trapp, "Using complex variables to estimate derivatives of
-  real functions", SIAM Review 40 (1998).
+  on complex numbers, as the op functions do. Source: Squire & Trapp, "Using complex variables to estimate derivatives
+  of real functions", SIAM Review 40 (1998).
 * **Central differences**, extrapolated to step 0 (Richardson, 1911; Ridders, 1982): for functions that have no complex
   continuation. Good to about 1e-9.
 
-Everything is evaluated in float64, whatever the dtype of the inputs: it is the rules that are checked, not the rounding.
+Everything is evaluated in float64, whatever the dtype of the inputs: the rules are checked, not the rounding.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class GradcheckReport:
         verdict = "right" if self.ok else "WRONG"
         how = {"complex": "complex step", "central": "central differences"}[self.method]
         return (
-            f"gradient {verdict}: order {self.order}, worst relative error {self.worst:.2e} (allowed {self.rtol:.0e}) at "
-            f"{self.where}: engine {self.got:.17g}, {how} {self.expected:.17g}; {self.compared} numbers compared"
+            f"gradient {verdict}: order {self.order}, worst relative error {self.worst:.2e} (allowed {self.rtol:.0e}) "
+            f"at {self.where}: engine {self.got:.17g}, {how} {self.expected:.17g}; {self.compared} numbers compared"
         )
 
     __repr__ = __str__
@@ -112,16 +112,16 @@ def gradcheck(
             used, since a gradient of ones hides whole classes of errors.
         inputs: tensors, or arrays to make them from; a list or tuple of them where there are several.
         order: 2 checks the gradient of the gradient as well (both orders are compared, the worse is reported).
-        method: ``"complex"``, ``"central"``, or ``"auto"``: the complex step, unless ``fn`` cannot run on complex numbers
-            or turns out not to be analytic.
+        method: ``"complex"``, ``"central"``, or ``"auto"``: the complex step, unless ``fn`` cannot run on complex
+            numbers or turns out not to be analytic.
         rtol: the relative error allowed; 1e-10 by complex step and 1e-6 by differences.
         seed: of the incoming gradient and of the directions.
         max_entries: inputs with more entries than this are checked along one random direction, which involves every
             entry, and at this many randomly chosen entries.
 
     Raises:
-        ArgumentError: an unknown method or order, or ``fn`` is not finite at the inputs or answers differently the second
-            time.
+        ArgumentError: an unknown method or order, or ``fn`` is not finite at the inputs, or answers differently the
+            second time.
         GradientError: ``method="complex"`` and ``fn`` drops the imaginary part.
         DTypeError: an input is not real numbers.
 
@@ -149,7 +149,8 @@ def gradcheck_module(
 
     ``loss_fn(module)`` computes the tensor to differentiate, from data of its own. The parameters stand in float64 (and
     complex) copies during the check and have their own arrays and gradients back afterwards, also after an error.
-    The other arguments, and what is raised, are those of :func:`gradcheck`. Put modules with random parts into ``eval()``.
+    The other arguments, and what is raised, are those of :func:`gradcheck`. Put modules with random parts into
+    ``eval()``.
     """
     named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
     if not named:
@@ -185,7 +186,7 @@ def _standing_in(tensors: Sequence[Tensor], arrays: Sequence[Array], *, leaves: 
             tensor.data, tensor.node = data, node
 
 
-class _NotAnalytic(Exception):
+class _NotAnalyticError(Exception):
     """The function does not carry the imaginary part through."""
 
 
@@ -273,7 +274,9 @@ def _probes(shape: tuple[int, ...], rng: np.random.Generator, max_entries: int) 
     return directions
 
 
-def _along_complex(function: Callable[[Sequence[Array]], Array], points: Sequence[Array], which: int, v: Array) -> Array:
+def _along_complex(
+    function: Callable[[Sequence[Array]], Array], points: Sequence[Array], which: int, v: Array
+) -> Array:
     moved = [point.astype(np.complex128) for point in points]
     moved[which] += 1j * _COMPLEX_STEP * v
     with warnings.catch_warnings():
@@ -281,13 +284,15 @@ def _along_complex(function: Callable[[Sequence[Array]], Array], points: Sequenc
         try:
             result = function(moved)
         except (np.exceptions.ComplexWarning, TypeError, DTypeError) as error:
-            raise _NotAnalytic(str(error)) from error
+            raise _NotAnalyticError(str(error)) from error
     if result.dtype.kind != "c":
-        raise _NotAnalytic(f"the result is {result.dtype} though the inputs are complex")
+        raise _NotAnalyticError(f"the result is {result.dtype} though the inputs are complex")
     return np.asarray(result.imag / _COMPLEX_STEP)
 
 
-def _along_central(function: Callable[[Sequence[Array]], Array], points: Sequence[Array], which: int, v: Array) -> Array:
+def _along_central(
+    function: Callable[[Sequence[Array]], Array], points: Sequence[Array], which: int, v: Array
+) -> Array:
     """Ridders' table: steps shrink by 1.4; each column removes one more even power of the step."""
     scale = max(1.0, float(np.max(np.abs(points[which]), initial=0.0)))
 
@@ -325,11 +330,11 @@ def _run(check: _Check, order: int, method: str, rtol: float | None) -> Gradchec
     if method != "auto":
         try:
             return _report(check, order, method, rtol)
-        except _NotAnalytic as error:
+        except _NotAnalyticError as error:
             raise GradientError(f"gradcheck: the complex step needs an analytic function: {error}") from error
     try:
         report = _report(check, order, "complex", rtol)
-    except _NotAnalytic:
+    except _NotAnalyticError:
         return _report(check, order, "central", rtol)
     if report.ok:
         return report
@@ -398,4 +403,3 @@ def _judge(check: _Check, order: int, method: str, rtol: float, rows: list[_Row]
     return GradcheckReport(
         worst <= rtol, worst, at.where, at.got, at.expected, method, order, rtol, len(rows), by_input
     )
-
