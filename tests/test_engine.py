@@ -267,9 +267,6 @@ def test_leaf_gradients_share_nothing() -> None:
     np.testing.assert_array_equal(seed.data, [1.0, -1.0])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="backward(create_graph=True) hands one Tensor, the seed itself, to several leaves"
-)
 def test_recorded_leaf_gradients_share_nothing() -> None:
     """F05: the same after backward(create_graph=True)."""
     leaves = [float64([1.0, 2.0]) for _ in range(3)]
