@@ -42,7 +42,7 @@ def measure(settings: Settings) -> Table:
     rows = []
     with limit_threads(settings.threads):
         for name, op, length in CASES:
-            kinds = {"ours": from_numpy}
+            kinds: dict[str, Callable[[Any], Any]] = {"ours": from_numpy}
             if has("torch"):
                 import torch
 
@@ -58,7 +58,7 @@ def measure(settings: Settings) -> Table:
                     "ours_over_torch": ratio,
                     "torch_spread": spread(seconds, "ours", "torch"),
                     "torch_goal": GOAL,
-                    "verdict": verdict((ratio, GOAL)),
+                    "verdict": verdict((ratio, GOAL), seconds=seconds),
                 }
             )
     return Table("op", "A binary op, recorded and walked back", COLUMNS, rows)

@@ -26,6 +26,7 @@ __all__ = [
     "Column",
     "Settings",
     "Table",
+    "disturbed",
     "environment",
     "fresh_python",
     "has",
@@ -75,7 +76,8 @@ def take_turns(contenders: Mapping[str, Step], settings: Settings) -> dict[str, 
 
     In each round every contender runs one block of calls, A B C, in the next B C A, and so on: what else the machine
     does then falls on all of them, and only figures of one round are compared. Each block begins with calls that are
-    not timed, because the contender before has taken the caches.
+    not timed, because the contender before has taken the caches, and with several threads its idle pool keeps a core
+    busy for some 30 ms.
     """
     names = list(contenders)
     clock = settings.clock
@@ -86,7 +88,10 @@ def take_turns(contenders: Mapping[str, Step], settings: Settings) -> dict[str, 
         start = number % len(names)
         for name in names[start:] + names[:start]:
             step, count = contenders[name], counts[name]
+            settled = time.perf_counter() + (0.05 if settings.threads > 1 else 0.0)
             for _ in range(1 + count // 20):
+                step()
+            while time.perf_counter() < settled:
                 step()
             begin = clock()
             for _ in itertools.repeat(None, count):
@@ -120,8 +125,18 @@ def spread(seconds: Mapping[str, Sequence[float]], ours: str, other: str) -> str
     return f"{low:.2f}-{high:.2f}"
 
 
-def verdict(*pairs: tuple[float | None, float | None]) -> str:
-    """Of (figure, goal) pairs where both are known: "met" if no figure is above its goal, else "missed"."""
+def disturbed(seconds: Mapping[str, Sequence[float]]) -> bool:
+    """Whether the machine was too busy to judge: a contender's median round took over 1.5 times its fastest."""
+    return any(float(np.median(values)) > 1.5 * min(values) for values in seconds.values())
+
+
+def verdict(*pairs: tuple[float | None, float | None], seconds: Mapping[str, Sequence[float]] | None = None) -> str:
+    """Of (figure, goal) pairs where both are known: "met" if no figure is above its goal, else "missed".
+
+    With the ``seconds`` that the figures are made of, "too noisy" where they cannot be trusted.
+    """
+    if seconds is not None and disturbed(seconds):
+        return "too noisy"
     known = [(figure, goal) for figure, goal in pairs if figure is not None and goal is not None]
     if not known:
         return "-"

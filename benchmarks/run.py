@@ -78,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         type=int,
         default=1,
-        help="of NumPy's BLAS and of PyTorch (default: 1; with more, the idle pool of one contender keeps a core "
-        "busy while the next one is timed, and the figures scatter widely)",
+        help="of NumPy's BLAS and of PyTorch (default: 1, timed on the core; with more it is the wall "
+        "clock, and on a machine that does other work too the figures scatter)",
     )
     return parser
 

@@ -86,6 +86,8 @@ def test_ratios_compare_blocks_of_one_round() -> None:
     assert harness.verdict((0.5, 0.5), (None, 0.1), (3.0, None)) == "met"
     assert harness.verdict((0.5, 0.5), (0.2, 0.1)) == "missed"
     assert harness.verdict((None, 0.4)) == "-"
+    assert harness.verdict((0.5, 0.6), seconds={"ours": [1.0, 1.1, 1.2]}) == "met"
+    assert harness.verdict((0.5, 0.6), seconds={"ours": [1.0, 2.0, 2.1]}) == "too noisy"
 
 
 def test_turns_are_rotated(monkeypatch: pytest.MonkeyPatch) -> None:
