@@ -37,7 +37,8 @@ def optimizer_of(given: Any, model: Module, lr: float | None) -> Any:
             raise ArgumentError(did_you_mean("optimizer", given, OPTIMIZERS))
         make = OPTIMIZERS[given.lower()]
         return make(model.parameters()) if lr is None else make(model.parameters(), lr=lr)
-    if not (callable(getattr(given, "step", None)) and callable(getattr(given, "zero_grad", None))):
+    methods = [getattr(given, name, None) for name in ("zero_grad", "step")]
+    if isinstance(given, type) or not all(map(callable, methods)):
         raise ArgumentError(
             f"expected the name of an optimizer ({', '.join(sorted(OPTIMIZERS))}) or one with step() and zero_grad(), "
             f"got {given!r}; say optimizer=optim.SGD(model.parameters(), lr=0.01)"

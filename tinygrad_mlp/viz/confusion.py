@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ArgumentError, ShapeError
-from .style import new_axes, tidy
+from .style import new_axes, plain, tidy
 
 __all__ = ["confusion_matrix", "plot_confusion_matrix"]
 
@@ -58,7 +58,7 @@ def plot_confusion_matrix(
         ShapeError, ArgumentError: as :func:`confusion_matrix`. MissingExtraError: matplotlib is not installed.
     """
     counts = confusion_matrix(y_true, y_pred, None if class_names is None else len(class_names))
-    names = [str(i) for i in range(len(counts))] if class_names is None else list(class_names)
+    names = [str(i) for i in range(len(counts))] if class_names is None else [plain(one) for one in class_names]
     side = 2.0 + 0.38 * len(counts)
     ax = new_axes(ax, side, side)
     ax.imshow(_cell_colors(counts), aspect="equal")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .style import COLORS, new_axes, new_figure, tidy
+from .style import COLORS, new_axes, new_figure, plain, tidy
 
 __all__ = ["plot_curve", "plot_history"]
 
@@ -36,7 +36,7 @@ def plot_curve(history: Mapping[str, Sequence[float]], metric: str = "loss", *, 
             label = f"{name} (last {values[-1]:.4f})"
             ax.plot(epochs, values, color=color, linestyle=dashes, marker=marker, linewidth=1.8, label=label)
     ax.xaxis.get_major_locator().set_params(integer=True)
-    tidy(ax, _TITLES.get(metric, metric), "epoch", grid=True)
+    tidy(ax, _TITLES.get(metric, plain(metric)), "epoch", grid=True)
     ax.legend(fontsize=8, frameon=False)
     return ax
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import ShapeError
-from .style import COLORS, new_figure
+from .style import COLORS, new_figure, plain
 
 __all__ = ["mistakes_of", "plot_mistakes", "plot_weights"]
 
@@ -58,7 +58,7 @@ def plot_mistakes(
     pictures, truth, shares = np.asarray(images), np.asarray(y_true), np.asarray(probabilities)
     if not len(pictures) == len(truth) == len(shares):
         raise ShapeError(f"expected one length, got {len(pictures)} images, {len(truth)} labels, {len(shares)} rows")
-    names = [str(i) for i in range(shares.shape[1])] if class_names is None else list(class_names)
+    names = [str(i) for i in range(shares.shape[1])] if class_names is None else [plain(one) for one in class_names]
     wrong = mistakes_of(truth, shares, limit)
     columns = min(4, max(len(wrong), 1))
     rows = max(math.ceil(len(wrong) / columns), 1)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from ..extras import need
 
-__all__ = ["COLORS", "figure_svg", "new_axes", "new_figure", "tidy"]
+__all__ = ["COLORS", "figure_svg", "new_axes", "new_figure", "plain", "tidy"]
 
 # Source: Okabe and Ito, "Color Universal Design", 2008; black is left to text, and yellow is too pale for lines.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _INK = "#333333"
 _GRID = "#e3e3e3"
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -44,6 +46,12 @@ def tidy(ax: Any, title: str, xlabel: str = "", ylabel: str = "", *, grid: bool 
     return ax
 
 
+def plain(text: str, longest: int = 20) -> str:
+    """Text as matplotlib shall show it: cut to a length that fits a label, and no dollar taken for mathematics."""
+    shown = text if len(text) <= longest else text[: longest - 1] + "…"
+    return shown.replace("$", r"\$")
+
+
 def figure_svg(figure: Any, label: str = "") -> str:
     """The figure as one ``<svg>`` element to stand inside a page; text is drawn as outlines, alike on every machine.
 
@@ -55,6 +63,7 @@ def figure_svg(figure: Any, label: str = "") -> str:
     buffer = io.StringIO()
     # A fixed salt makes the names inside the file, and so the file, the same for the same figure.
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": label or "figure"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": label or None})
-    text = buffer.getvalue()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": label})
+    # Each text drawn as outlines is repeated in a comment, which nobody reads and which may hold anything.
+    text = _COMMENT.sub("", buffer.getvalue())
     return text[text.index("<svg") :].replace("<svg ", '<svg role="img" ', 1)
