@@ -31,7 +31,11 @@ def run_demo(output: Path, *, open_report: bool, seed: int) -> int:
     images = len(ready.x) + len(ready.x_test)
     print(f"{images:,} real handwritten digits, 8 x 8 pixels; {len(ready.x_test)} of them held out for the test.\n")
     print(model.summary())
-    print("\nAre the gradients right? Every parameter: the engine against the complex step, in float64 …", flush=True)
+    print("\nAre the gradients right? The engine against the complex step, in float64: of every parameter tensor one")
+    print(
+        f"derivative in which all its entries take part, and those by up to {_CHECKED_ENTRIES} single entries …",
+        flush=True,
+    )
     try:
         report = prove(model, ready.x[:_CHECKED_SAMPLES], ready.y[:_CHECKED_SAMPLES])
     except GradientError as error:

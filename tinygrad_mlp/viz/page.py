@@ -17,7 +17,8 @@ h1 { font-size: clamp(1.5rem, 4.5vw, 2.2rem); line-height: 1.15; margin: .5rem 0
 h2 { font-size: 1.15rem; margin: 0 0 .5rem; }
 .lead { font-size: 1.1rem; color: var(--soft); margin: 0 0 1.2rem; max-width: 46rem; }
 .note { color: var(--soft); margin: 0 0 .8rem; max-width: 46rem; overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .8rem; margin: 0 0 1rem; }
+dl { display: grid; grid-template-columns: repeat(4, 1fr); gap: .8rem; margin: 0 0 1rem; }
+@media (max-width: 40rem) { dl { grid-template-columns: repeat(2, 1fr); } }
 dl > div { background: var(--sheet); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem;
   display: flex; flex-direction: column; }
 dd { margin: 0; font-size: 1.6rem; font-weight: 650; color: var(--accent); font-variant-numeric: tabular-nums;
