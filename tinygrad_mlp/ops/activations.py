@@ -15,23 +15,6 @@ from .elementwise import elementwise
 from .functions import exp, tanh
 from .kernels import erfc, magnitude
 
-__all__ = [
-    "bce_gradient",
-    "bce_with_logits",
-    "gelu",
-    "gelu_exact",
-    "gelu_slope",
-    "leaky_gate",
-    "leaky_relu",
-    "relu",
-    "sigmoid",
-    "sigmoid_slope",
-    "silu",
-    "silu_slope",
-    "softplus",
-    "softplus_exact",
-]
-
 _WIDE = Elementwise((Domain(-20.0, 20.0),))
 _KINKED = Elementwise((Domain(avoid=(0.0,)),))
 

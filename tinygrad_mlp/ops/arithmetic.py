@@ -14,36 +14,6 @@ from .declare import operand, stands_for
 from .elementwise import elementwise
 from .kernels import magnitude
 
-__all__ = [
-    "abs",
-    "add",
-    "at_least",
-    "at_most",
-    "clamp",
-    "div",
-    "gate",
-    "larger",
-    "log",
-    "maximum",
-    "minimum",
-    "mul",
-    "neg",
-    "pow",
-    "pow_by_base",
-    "pow_by_exponent",
-    "power",
-    "power_by",
-    "sign",
-    "smaller",
-    "sqrt",
-    "square",
-    "sub",
-    "ties",
-    "where",
-    "zdiv",
-    "zmul",
-]
-
 _TWO = Elementwise((Domain(), Domain()))
 _POSITIVE = Domain(0.05, 5.0)
 

@@ -7,8 +7,6 @@ from ..tape import Array
 from .declare import primitive
 from .kernels import broadcast, sum_down
 
-__all__ = ["broadcast_to", "sum_to"]
-
 
 @primitive(
     vjp=(lambda g, x_shape: sum_to(g, shape=x_shape),),

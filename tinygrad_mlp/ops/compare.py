@@ -11,8 +11,6 @@ from ..samples import Domain, Elementwise
 from ..tape import Array
 from .elementwise import elementwise
 
-__all__ = ["eq", "ge", "gt", "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not", "logical_or", "lt", "ne"]
-
 _PAIR = Elementwise((Domain(), Domain()))
 
 

@@ -15,8 +15,6 @@ import numpy as np
 from ..errors import DTypeError
 from ..tape import OPS, Node, Op, Traced, recorder, wrap
 
-__all__ = ["NUMPY", "OpFunction", "call_general", "declare", "operand", "primitive", "publish", "record", "stands_for"]
-
 OpFunction = Callable[..., Any]
 _F = TypeVar("_F", bound=Callable[..., Any])
 

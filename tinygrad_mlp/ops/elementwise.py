@@ -17,8 +17,6 @@ from ..tape import Array, Node, Op, Traced, recorder
 from .broadcast import sum_to
 from .declare import OpFunction, declare, operand, primitive, publish, record
 
-__all__ = ["cast", "elementwise"]
-
 
 @primitive(
     vjp=(lambda g, source: cast(g, dtype=source, source=g.dtype),),

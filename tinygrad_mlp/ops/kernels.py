@@ -9,8 +9,6 @@ import numpy as np
 
 from ..tape import Array
 
-__all__ = ["broadcast", "erfc", "magnitude", "normalise_axes", "normalise_axis", "sum_axes", "sum_down"]
-
 # Below this many rows, adding them one after the other is as accurate as pairwise summation needs to be.
 _FEW = 32
 # Up to this many elements a filled array is made faster than a read-only view of a smaller one.

@@ -18,8 +18,6 @@ from .elementwise import cast
 from .reductions import reduce_sum
 from .shape import getitem, permuted, reshaped, unsqueeze
 
-__all__ = ["contract", "dense", "dense_without_bias", "einsum", "linear", "linear_weight", "matmul", "outer", "product"]
-
 
 def _back_to(gradient: Any, shape: tuple[int, ...]) -> Any:
     return gradient if gradient.shape == shape else sum_to(gradient, shape=shape)

@@ -16,16 +16,6 @@ from .elementwise import elementwise
 from .reductions import log_softmax_along, mean, softmax_along, sum
 from .shape import reshaped, transpose, unsqueeze
 
-__all__ = [
-    "binary_cross_entropy_with_logits",
-    "class_gradient",
-    "class_loss",
-    "cross_entropy",
-    "mse_loss",
-    "soft_class_loss",
-    "squared_error",
-]
-
 
 @primitive(
     name="cross_entropy",

@@ -16,26 +16,6 @@ from .functions import exp
 from .kernels import normalise_axes, normalise_axis, sum_axes
 from .shape import cat, reshape, select
 
-__all__ = [
-    "amax",
-    "amin",
-    "log_softmax",
-    "log_softmax_along",
-    "logsumexp",
-    "mean",
-    "prod",
-    "reduce_logsumexp",
-    "reduce_max",
-    "reduce_mean",
-    "reduce_min",
-    "reduce_sum",
-    "softmax",
-    "softmax_along",
-    "std",
-    "sum",
-    "var",
-]
-
 Axis = int | tuple[int, ...] | list[int] | None
 
 

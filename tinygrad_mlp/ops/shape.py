@@ -15,26 +15,6 @@ from .declare import operand, primitive, stands_for
 from .elementwise import cast
 from .kernels import normalise_axes, normalise_axis
 
-__all__ = [
-    "cat",
-    "expand",
-    "flatten",
-    "getitem",
-    "index",
-    "joined",
-    "permute",
-    "permuted",
-    "plain_index",
-    "put",
-    "reshape",
-    "reshaped",
-    "select",
-    "squeeze",
-    "stack",
-    "transpose",
-    "unsqueeze",
-]
-
 
 @primitive(
     name="reshape",
