@@ -614,7 +614,7 @@ class Tensor(Traced):
     # --- copies: the values, never the graph ---
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
-        copy = _rebuild(self.data.copy(), *self._standing(copy=True))
+        copy = _rebuild(self.data.copy(order="K"), *self._standing(copy=True))
         memo[id(self)] = copy
         return copy
 
@@ -625,7 +625,7 @@ class Tensor(Traced):
         """Whether it is a leaf, whether it is frozen now, and its gradient's array: what copies take over."""
         is_leaf = isinstance(self.node, Leaf) or getattr(self, "_parked", None) is not None
         grad = None if self.grad is None else self.grad.data
-        return is_leaf, self.node is None, grad.copy() if copy and grad is not None else grad
+        return is_leaf, self.node is None, grad.copy(order="K") if copy and grad is not None else grad
 
     # --- NumPy on either side ---
 

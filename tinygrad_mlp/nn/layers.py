@@ -59,7 +59,8 @@ class Linear(Module):
         draws = generator(rng, seed)
         dtype = dtype or get_default_dtype()
         bound = 1.0 / math.sqrt(in_features)
-        self.weight = Parameter(np.empty((out_features, in_features), dtype))
+        # Laid out column by column: `x @ weight.T` then multiplies two arrays that BLAS can read in order.
+        self.weight = Parameter(np.empty((in_features, out_features), dtype).T)
         init.uniform_(self.weight, -bound, bound, rng=draws)
         self.register_parameter("bias", Parameter(np.empty(out_features, dtype)) if bias else None)
         if self.bias is not None:

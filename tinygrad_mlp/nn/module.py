@@ -404,7 +404,7 @@ class Module:
         state: dict[str, Tensor] = {}
         for name, tensor in self._named_state().items():
             if id(tensor) not in copies:
-                copies[id(tensor)] = wrap(Tensor, tensor.data.copy())
+                copies[id(tensor)] = wrap(Tensor, tensor.data.copy(order="K"))
             state[name] = copies[id(tensor)]
         return state
 

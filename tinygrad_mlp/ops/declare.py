@@ -197,10 +197,11 @@ def call_one(op: Op) -> OpFunction:
 def call_two(op: Op) -> OpFunction:
     """The op function of two operands: the rules of the products call it on arrays in every backward pass."""
     forward = op.forward
+    saves = op.saves
     in_general = call_general(op)
 
     def call(a: Any, b: Any, **params: Any) -> Any:
-        if isinstance(a, Traced) or isinstance(b, Traced):
+        if saves or isinstance(a, Traced) or isinstance(b, Traced):
             return in_general(a, b, **params)
         return forward(a, b, **params)
 

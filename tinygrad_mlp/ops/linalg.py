@@ -84,18 +84,19 @@ def matmul(a: Any, b: Any) -> Any:
     name="linear",
     vjp=(
         lambda g, weight: matmul(g, weight),
-        lambda g, x: linear_weight(g, x),
+        lambda g, x, saved: linear_weight(g, x, by_columns=saved),
         lambda g, bias_shape: sum_to(g, shape=bias_shape),
     ),
     reference=lambda np, x, weight, bias: np.einsum("...i,oi->...o", x, weight) + bias,
     samples=Layer(),
+    saves=True,
     latex=r"{1}\,{0} + {2}",
 )
-def dense(x: Array, weight: Array, bias: Array) -> Array:
+def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
     """``x @ weight.T + bias`` in one op: the product's own memory takes the bias."""
     y = np.matmul(x, weight.T)
     y += bias
-    return y
+    return y, not weight.flags.c_contiguous
 
 
 @primitive(
@@ -104,25 +105,29 @@ def dense(x: Array, weight: Array, bias: Array) -> Array:
     samples=Layer(),
     latex=r"{0}^\top {1}",
 )
-def linear_weight(z: Array, x: Array) -> Array:
-    """The gradient of a dense layer's weight: ``z.T @ x`` summed over all batch axes, ``(out, in)``."""
-    if x.ndim == 2:
-        return np.matmul(z.T, x)
-    # Sizes written out: -1 cannot be inferred where an axis is empty.
-    rows = math.prod(x.shape[:-1])
-    return np.matmul(z.reshape(rows, z.shape[-1]).T, x.reshape(rows, x.shape[-1]))
+def linear_weight(z: Array, x: Array, *, by_columns: bool = False) -> Array:
+    """The gradient of a dense layer's weight: ``z.T @ x`` summed over all batch axes, ``(out, in)``.
+
+    ``by_columns`` lays it out in memory column by column, like a weight that is: updates then read both in order.
+    """
+    if x.ndim != 2:
+        # Sizes written out: -1 cannot be inferred where an axis is empty.
+        rows = math.prod(x.shape[:-1])
+        z, x = z.reshape(rows, z.shape[-1]), x.reshape(rows, x.shape[-1])
+    return np.matmul(x.T, z).T if by_columns else np.matmul(z.T, x)
 
 
 @primitive(
     name="linear_without_bias",
-    vjp=(lambda g, weight: matmul(g, weight), lambda g, x: linear_weight(g, x)),
+    vjp=(lambda g, weight: matmul(g, weight), lambda g, x, saved: linear_weight(g, x, by_columns=saved)),
     reference=lambda np, x, weight: np.einsum("...i,oi->...o", x, weight),
     samples=Layer(),
+    saves=True,
     latex=r"{1}\,{0}",
 )
-def dense_without_bias(x: Array, weight: Array) -> Array:
+def dense_without_bias(x: Array, weight: Array) -> tuple[Array, bool]:
     """``x @ weight.T``."""
-    return np.matmul(x, weight.T)
+    return np.matmul(x, weight.T), not weight.flags.c_contiguous
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:

@@ -122,7 +122,8 @@ class Optimizer:
             known.add(one)
         options = self._checked({**self.defaults, **{name: group[name] for name in self.defaults if name in group}})
         self.param_groups.append({"params": tensors, **options})
-        self._slots.append([(one, {}, np.empty_like(one.data), np.empty_like(one.data)) for one in tensors])
+        first, second = _shared_scratch(tensors), _shared_scratch(tensors)
+        self._slots.append([(one, {}, a, b) for one, a, b in zip(tensors, first, second, strict=True)])
         self._rules.append(((), {}))
 
     @property
@@ -320,6 +321,21 @@ def _listed(params: Any, owner: str) -> list[Any]:
     if isinstance(params, (Tensor, str, Mapping)) or not isinstance(params, Iterable):
         raise ArgumentError(f"{owner}: expected a list of parameters, got {type(params).__name__}; {fix}")
     return list(params)
+
+
+def _shared_scratch(tensors: Sequence[Tensor]) -> list[Array]:
+    """An array like each tensor's, of its shape and layout, all of them views of one buffer per dtype.
+
+    Parameters are updated one after the other, so the largest one's worth of scratch serves them all.
+    """
+    largest: dict[np.dtype[Any], int] = {}
+    for one in tensors:
+        largest[one.dtype] = max(one.size, largest.get(one.dtype, 0))
+    buffers = {dtype: np.empty(size, dtype) for dtype, size in largest.items()}
+    return [
+        buffers[one.dtype][: one.size].reshape(one.shape, order="C" if one.data.flags.c_contiguous else "F")
+        for one in tensors
+    ]
 
 
 def _check_parameter(one: Any, where: str) -> None:
