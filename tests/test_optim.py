@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, nn, optim, randn
 from tinygrad_mlp.errors import ArgumentError, ChangedValueError, DTypeError, GradientError, StateError
 
@@ -494,3 +495,29 @@ def test_torchs_own_state_loads() -> None:
     ours_parameter.grad = Tensor([0.5, -1.0])
     ours.step()
     np.testing.assert_allclose(ours_parameter.data, theirs_parameter.detach().numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["rows", "columns", "neither"])
+def test_plain_sgd_updates_large_parameters_block_by_block(layout: str) -> None:
+    """A parameter larger than a block is updated exactly like a small one, however it lies in memory."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(300, 400))
+    start = {"rows": values, "columns": np.asfortranarray(values), "neither": values[::2]}[layout]
+    parameter = tg.from_numpy(start if layout != "neither" else np.repeat(start, 2, axis=0)[::2])
+    parameter.requires_grad = True
+    before = parameter.data.copy()
+    gradient = rng.normal(size=parameter.shape)
+    parameter.grad = tg.Tensor(gradient)
+    optim.SGD([parameter], lr=0.25).step()
+    np.testing.assert_array_equal(parameter.data, before - 0.25 * gradient)
+
+
+def test_momentum_given_later_still_updates_large_parameters() -> None:
+    """Scratch set aside for plain descent does not limit a group that is given momentum afterwards."""
+    parameter = tg.ones(300, 400, requires_grad=True)
+    optimizer = optim.SGD([parameter], lr=0.5)
+    optimizer.param_groups[0]["momentum"] = 0.5
+    for _ in range(2):
+        parameter.grad = tg.ones(300, 400)
+        optimizer.step()
+    np.testing.assert_array_equal(parameter.data, np.full((300, 400), 1 - 0.5 - 0.5 * 1.5, np.float32))

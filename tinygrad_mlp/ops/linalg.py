@@ -101,7 +101,7 @@ def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
 
 @primitive(
     vjp=(lambda g, x: dense_without_bias(x, g), lambda g, z: matmul(z, g)),
-    reference=lambda np, z, x: np.tensordot(z, x, (range(z.ndim - 1), range(x.ndim - 1))),
+    reference=lambda np, z, x, *, by_columns: np.tensordot(z, x, (range(z.ndim - 1), range(x.ndim - 1))),
     samples=Layer(),
     latex=r"{0}^\top {1}",
 )

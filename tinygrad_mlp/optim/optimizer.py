@@ -8,9 +8,9 @@ of a Python number and which cannot change the dtype of the result.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -122,7 +122,8 @@ class Optimizer:
             known.add(one)
         options = self._checked({**self.defaults, **{name: group[name] for name in self.defaults if name in group}})
         self.param_groups.append({"params": tensors, **options})
-        first, second = _shared_scratch(tensors), _shared_scratch(tensors)
+        limit = _BLOCK if self._blockwise(options) else None
+        first, second = _shared_scratch(tensors, limit), _shared_scratch(tensors, limit)
         self._slots.append([(one, {}, a, b) for one, a, b in zip(tensors, first, second, strict=True)])
         self._rules.append(((), {}))
 
@@ -130,6 +131,10 @@ class Optimizer:
     def state(self) -> dict[Tensor, State]:
         """What the rule remembers of each parameter that was updated at least once."""
         return {parameter: state for slots in self._slots for parameter, state, *_ in slots if state}
+
+    def _blockwise(self, _options: Mapping[str, Any]) -> bool:
+        """Whether large parameters are updated block by block, with scratch for one block only."""
+        return False
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or overwrite them with zeros in place."""
@@ -323,19 +328,34 @@ def _listed(params: Any, owner: str) -> list[Any]:
     return list(params)
 
 
-def _shared_scratch(tensors: Sequence[Tensor]) -> list[Array]:
+# A block of this many elements and what is read beside it stay in the processor's cache.
+_BLOCK = 1 << 15
+
+
+def _shared_scratch(tensors: Sequence[Tensor], limit: int | None) -> list[Array]:
     """An array like each tensor's, of its shape and layout, all of them views of one buffer per dtype.
 
-    Parameters are updated one after the other, so the largest one's worth of scratch serves them all.
+    Parameters are updated one after the other, so the largest one's worth of scratch serves them all. A tensor of more
+    than ``limit`` elements gets the whole buffer, 1-d: its update goes block by block.
     """
     largest: dict[np.dtype[Any], int] = {}
     for one in tensors:
-        largest[one.dtype] = max(one.size, largest.get(one.dtype, 0))
+        largest[one.dtype] = max(min(one.size, limit or one.size), largest.get(one.dtype, 0))
     buffers = {dtype: np.empty(size, dtype) for dtype, size in largest.items()}
     return [
-        buffers[one.dtype][: one.size].reshape(one.shape, order="C" if one.data.flags.c_contiguous else "F")
+        buffers[one.dtype]
+        if one.size > buffers[one.dtype].size
+        else buffers[one.dtype][: one.size].reshape(one.shape, order="C" if one.data.flags.c_contiguous else "F")
         for one in tensors
     ]
+
+
+def blocks(data: Array, gradient: Array, size: int) -> Iterator[tuple[Array, Array]]:
+    """Views of ``data``, in the order in which it lies in memory, and the same parts of ``gradient``."""
+    order: Literal["C", "F"] = "C" if data.flags.c_contiguous else "F"
+    values, slopes = data.reshape(-1, order=order), gradient.reshape(-1, order=order)
+    for start in range(0, data.size, size):
+        yield values[start : start + size], slopes[start : start + size]
 
 
 def _check_parameter(one: Any, where: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..tape import Array
 from ..tensor import Tensor
-from .optimizer import Optimizer, State, Update, number
+from .optimizer import Optimizer, State, Update, blocks, number
 
 __all__ = ["SGD"]
 
@@ -72,6 +72,9 @@ class SGD(Optimizer):
             )
         return options
 
+    def _blockwise(self, options: Mapping[str, Any]) -> bool:
+        return not (options["momentum"] or options["weight_decay"])
+
     def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         return self._arrays if options["momentum"] else ()
 
@@ -84,10 +87,21 @@ class SGD(Optimizer):
         keep, shrink, fresh = np.array(momentum, dtype), np.array(decay, dtype), np.array(1.0 - dampening, dtype)
 
         def plain(data: Array, gradient: Array, _state: State, scratch: Array, _second: Array) -> None:
-            multiply(gradient, ascent, scratch)
-            subtract(data, scratch, data)
+            if scratch.size == data.size:
+                multiply(gradient, ascent, scratch)
+                subtract(data, scratch, data)
+                return
+            if not data.flags.forc:  # no way to walk through it in blocks
+                subtract(data, multiply(gradient, ascent), data)
+                return
+            for values, slopes in blocks(data, gradient, scratch.size):
+                part = scratch[: values.size]
+                multiply(slopes, ascent, part)
+                subtract(values, part, values)
 
         def general(data: Array, gradient: Array, state: State, scratch: Array, second: Array) -> None:
+            if scratch.size != data.size:  # the group had no momentum and no decay when it was made
+                scratch, second = np.empty_like(data), np.empty_like(data)
             if decay:
                 multiply(data, shrink, scratch)
                 (subtract if maximize else add)(scratch, gradient, scratch)
