@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import tinygrad_mlp as tg
-from tinygrad_mlp import Tensor, from_numpy, ops
+from tinygrad_mlp import Tensor, einsum, from_numpy, no_grad, ops, tensor
+from tinygrad_mlp.autograd import grad
 from tinygrad_mlp.errors import DTypeError, GradientError, ShapeError
 
 
@@ -538,3 +539,71 @@ def test_augmented_assignment_on_a_result_is_recorded() -> None:
     assert before.tolist() == [3.0, 6.0]
     y.sum().backward()
     np.testing.assert_array_equal(x.grad.data, 8 * x.data)
+
+
+# --- the rarer paths --------------------------------------------------------------------------------
+
+
+def test_one_output_given_twice_counts_twice() -> None:
+    """grad([y, y], x) is the gradient of y + y."""
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    (gradient,) = grad([y, y], x)
+    np.testing.assert_array_equal(gradient.data, [4.0, 8.0])
+
+
+def test_nodes_say_what_they_are() -> None:
+    """The repr of a node names its op, or that it is a leaf, and its shape."""
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    assert repr(x.node) == "<leaf node, shape (2,)>"
+    assert repr(x.exp().node) == "<exp node, shape (2,)>"
+
+
+def test_functions_of_tracked_tensors_record_nothing_under_no_grad() -> None:
+    """A function of one operand gives an untracked tensor inside no_grad()."""
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    with no_grad():
+        assert x.exp().node is None
+        assert (x + x).node is None
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_shapes_that_do_not_broadcast_are_named(left: bool) -> None:
+    """The error of an elementwise op holds its name and both shapes, and changes nothing."""
+    x, y = Tensor(np.ones((2, 3)), requires_grad=left), Tensor(np.ones((4, 3)), requires_grad=not left)
+    with pytest.raises(ShapeError, match=r"mul: shapes \(2, 3\) and \(4, 3\) do not broadcast"):
+        x * y
+
+
+def test_other_value_errors_of_numpy_pass_through() -> None:
+    """Integers to negative powers stay NumPy's own error."""
+    with pytest.raises(ValueError, match="negative integer powers"):
+        tensor([2, 3]) ** tensor([-1, -2])
+
+
+def test_numpy_spellings_of_standard_deviation_and_ravel() -> None:
+    """np.std and np.ravel arrive at the ops, with NumPy's defaults, and carry gradients."""
+    x = Tensor([[1.0, 2.0], [4.0, 9.0]], requires_grad=True, dtype="float64")
+    assert np.std(x).item() == pytest.approx(np.std(x.data), rel=1e-15)
+    flat = np.ravel(x)
+    assert flat.shape == (4,)
+    flat.sum().backward()
+    np.testing.assert_array_equal(x.grad.data, np.ones((2, 2)))
+
+
+def test_a_number_flattens_to_one_element() -> None:
+    """flatten of a 0-d tensor has one axis, as in torch."""
+    assert Tensor(3.0).flatten().shape == (1,)
+
+
+def test_einsum_asks_for_axes_written_out() -> None:
+    """An ellipsis is refused with the equation in the message."""
+    with pytest.raises(ShapeError, match=r"write the axes of '\.\.\.i->i' out"):
+        einsum("...i->i", Tensor(np.ones((2, 3))))
+
+
+def test_integers_raised_to_fractions_become_floats() -> None:
+    """An integer tensor to a float power is the default float, like every function of integers."""
+    power = tensor([4, 9]) ** 0.5
+    assert power.dtype == np.float32
+    np.testing.assert_array_equal(power.data, [2.0, 3.0])

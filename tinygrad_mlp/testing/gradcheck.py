@@ -215,6 +215,7 @@ class _Check:
             )
         self.incoming = rng.standard_normal(self.value.shape)
         self.weights = [rng.standard_normal(point.shape) for point in self.points]
+        self.complex_points = [point.astype(np.complex128) for point in self.points]
         self.probes = [_probes(point.shape, rng, max_entries) for point in self.points]
 
     def evaluate(self, points: Sequence[Array]) -> Array:
@@ -258,27 +259,45 @@ class _Check:
         ]
 
 
-def _probes(shape: tuple[int, ...], rng: np.random.Generator, max_entries: int) -> list[tuple[str, Array]]:
+class _Probe(NamedTuple):
+    """A direction to differentiate along: one entry, or a mixture of all of them."""
+
+    where: str
+    place: int
+    mixture: Array | None = None
+
+    def step(self, point: Array, length: complex) -> Array:
+        """A copy of ``point``, moved by ``length`` along this direction."""
+        if self.mixture is not None:
+            return np.asarray(point + length * self.mixture)
+        moved = point.copy()
+        moved.flat[self.place] += length
+        return moved
+
+    def component(self, gradient: Array) -> float:
+        """The derivative along this direction that ``gradient`` stands for."""
+        if self.mixture is not None:
+            return float(np.sum(gradient * self.mixture))
+        return float(gradient.flat[self.place])
+
+
+def _probes(shape: tuple[int, ...], rng: np.random.Generator, max_entries: int) -> list[_Probe]:
     """Directions to differentiate along: every entry, or one random mixture of all and a random choice of them."""
     size = int(np.prod(shape))
-    directions = []
+    probes = []
     places: Any = range(size)
     if size > max_entries:
-        directions.append((" along a random direction", rng.choice([-1.0, 1.0], shape)))
+        probes.append(_Probe(" along a random direction", 0, rng.choice([-1.0, 1.0], shape)))
         places = np.sort(rng.choice(size, max_entries, replace=False))
     for place in places:
-        direction = np.zeros(shape)
-        direction.flat[place] = 1.0
         entry = ", ".join(str(int(i)) for i in np.unravel_index(place, shape))
-        directions.append((f"[{entry}]" if shape else "", direction))
-    return directions
+        probes.append(_Probe(f"[{entry}]" if shape else "", int(place)))
+    return probes
 
 
-def _along_complex(
-    function: Callable[[Sequence[Array]], Array], points: Sequence[Array], which: int, v: Array
-) -> Array:
-    moved = [point.astype(np.complex128) for point in points]
-    moved[which] += 1j * _COMPLEX_STEP * v
+def _along_complex(function: Callable[[Sequence[Array]], Array], check: _Check, which: int, probe: _Probe) -> Array:
+    moved = list(check.complex_points)
+    moved[which] = probe.step(moved[which], 1j * _COMPLEX_STEP)
     with warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         try:
@@ -290,15 +309,14 @@ def _along_complex(
     return np.asarray(result.imag / _COMPLEX_STEP)
 
 
-def _along_central(
-    function: Callable[[Sequence[Array]], Array], points: Sequence[Array], which: int, v: Array
-) -> Array:
+def _along_central(function: Callable[[Sequence[Array]], Array], check: _Check, which: int, probe: _Probe) -> Array:
     """Ridders' table: steps shrink by 1.4; each column removes one more even power of the step."""
+    points = check.points
     scale = max(1.0, float(np.max(np.abs(points[which]), initial=0.0)))
 
     def difference(step: float) -> Array:
         ahead, behind = list(points), list(points)
-        ahead[which], behind[which] = points[which] + step * v, points[which] - step * v
+        ahead[which], behind[which] = probe.step(points[which], step), probe.step(points[which], -step)
         return np.asarray((function(ahead) - function(behind)) / (2.0 * step))
 
     step = 1e-2 * scale
@@ -382,22 +400,21 @@ def _rows(
     return [
         _Row(
             name,
-            name + place,
-            float(np.sum(gradients[which] * direction)),
-            float(np.sum(incoming * along(function, check.points, which, direction))),
+            name + probe.where,
+            probe.component(gradients[which]),
+            float(np.sum(incoming * along(function, check, which, probe))),
         )
         for which, (name, probes) in enumerate(zip(check.names, check.probes, strict=True))
-        for place, direction in probes
+        for probe in probes
     ]
 
 
 def _judge(check: _Check, order: int, method: str, rtol: float, rows: list[_Row], usual: float) -> GradcheckReport:
     floor = _SMALL * usual + np.finfo(float).tiny
     errors = [row.error(floor) for row in rows]
-    by_input = {
-        name: max((error for error, row in zip(errors, rows, strict=True) if row.name == name), default=0.0)
-        for name in check.names
-    }
+    by_input = dict.fromkeys(check.names, 0.0)
+    for error, row in zip(errors, rows, strict=True):
+        by_input[row.name] = max(by_input[row.name], error)
     worst = max(errors, default=0.0)
     at = rows[errors.index(worst)] if rows else _Row("", "nothing", 0.0, 0.0)
     return GradcheckReport(
