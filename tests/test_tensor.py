@@ -13,7 +13,7 @@ import pytest
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, einsum, from_numpy, no_grad, ops, tensor
 from tinygrad_mlp.autograd import grad
-from tinygrad_mlp.errors import DTypeError, GradientError, ShapeError
+from tinygrad_mlp.errors import ArgumentError, DTypeError, GradientError, ShapeError
 
 
 def float64(data: Any) -> Tensor:
@@ -607,3 +607,38 @@ def test_integers_raised_to_fractions_become_floats() -> None:
     power = tensor([4, 9]) ** 0.5
     assert power.dtype == np.float32
     np.testing.assert_array_equal(power.data, [2.0, 3.0])
+
+
+# --- messages that a student can act on ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda: Tensor(1.0, 2.0), ArgumentError, r"Tensor\(\[1\.0, 2\.0\]\)"),
+        (lambda: Tensor([[1.0, 2.0], [3.0]]), ShapeError, "rows of different length"),
+        (lambda: float(Tensor([1.0, 2.0])), ShapeError, r"x\[i\]\.item\(\)"),
+        (lambda: np.argmax(Tensor([1.0])), DTypeError, r"say x\.argmax\(\.\.\.\)"),
+        (lambda: np.add(Tensor([1.0]), 1.0, out=np.empty(1)), DTypeError, "takes no out"),
+        (lambda: ops.cross_entropy(Tensor([[1.0], [2.0]]), np.array([0, 0])), ArgumentError, "mse_loss"),
+        (lambda: ops.cross_entropy(Tensor(np.ones((3, 3))), np.array([1, 2, 3])), ArgumentError, "target - 1"),
+    ],
+)
+def test_messages_name_the_line_that_fixes_it(call: Any, kind: type[Exception], words: str) -> None:
+    """Mistakes of a first lesson are answered with what to write instead."""
+    with pytest.raises(kind, match=words):
+        call()
+
+
+def test_writing_into_a_leaf_is_named_as_it_was_written() -> None:
+    """The message of x += 1 on a leaf speaks of x += value."""
+    x = Tensor([1.0], requires_grad=True)
+    with pytest.raises(GradientError, match=r"x \+= value"):
+        x += 1.0
+
+
+def test_asking_a_result_for_its_gradient_warns() -> None:
+    """Results keep no gradient; None comes with a warning that says how to get it."""
+    y = Tensor([1.0], requires_grad=True) * 2.0
+    with pytest.warns(UserWarning, match="only leaves keep their gradient"):
+        assert y.grad is None

@@ -59,7 +59,12 @@ def _as_data(data: Any, dtype: DTypeLike | None, *, infer: bool) -> Array:
     known = isinstance(data, (np.ndarray, np.generic))
     if isinstance(data, (list, tuple)) and any(isinstance(one, Traced) for one in data):
         raise DTypeError("a list of tensors would lose its gradients; say stack(list) or cat(list)")
-    array = np.array(data)
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ShapeError("the nested lists have rows of different length; a tensor needs them all equal") from None
     if array.dtype.kind not in _KINDS:
         raise DTypeError(
             f"a tensor holds floats, integers or booleans, got {type(data).__name__} of dtype {array.dtype}"
@@ -99,6 +104,11 @@ class Tensor(Traced):
     __slots__ = ("_parked",)
 
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
+        if requires_grad is not True and requires_grad is not False:
+            raise ArgumentError(
+                f"Tensor(data, requires_grad): requires_grad is True or False, got {requires_grad!r}; several numbers "
+                "go in one list, Tensor([1.0, 2.0])"
+            )
         self.data = _as_data(data, dtype, infer=False)
         self.node = None
         if requires_grad:
@@ -167,16 +177,30 @@ class Tensor(Traced):
         self.requires_grad = requires_grad
         return self
 
+    def _leaf(self) -> Leaf | None:
+        """The leaf that holds its gradient, also while it is frozen; None for results and plain data."""
+        node = self.node if self.node is not None else getattr(self, "_parked", None)
+        return node if isinstance(node, Leaf) else None
+
     @property
     def grad(self) -> Tensor | None:
-        """The accumulated gradient; None before the first backward pass that reaches this tensor."""
-        node = self.node if self.node is not None else getattr(self, "_parked", None)
-        return node.gradient if isinstance(node, Leaf) else None
+        """The accumulated gradient; None before the first backward pass that reaches this tensor.
+
+        Only leaves keep one; asking a result for its gradient warns.
+        """
+        leaf = self._leaf()
+        if leaf is None and self.node is not None:
+            warnings.warn(
+                "only leaves keep their gradient, this tensor is the result of an op; for its gradient say "
+                "autograd.grad(loss, x), or draw loss.graph() inside record_values()",
+                stacklevel=2,
+            )
+        return None if leaf is None else leaf.gradient
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        node = self.node if self.node is not None else getattr(self, "_parked", None)
-        if not isinstance(node, Leaf):
+        node = self._leaf()
+        if node is None:
             raise GradientError("only leaves that require gradients hold one; set requires_grad=True first")
         if value is not None and value.shape != self.shape:
             raise ShapeError(f"grad: expected shape {self.shape}, got {value.shape}")
@@ -187,7 +211,10 @@ class Tensor(Traced):
     def item(self) -> Any:
         """The one element as a Python number."""
         if self.data.size != 1:
-            raise ShapeError(f"item() needs exactly one element, this tensor has shape {self.shape}")
+            raise ShapeError(
+                f"one number was asked for, this tensor has shape {self.shape}; x[i].item() takes one of them, "
+                "x.mean() makes one of all"
+            )
         return self.data.item()
 
     def numpy(self) -> Array:
@@ -623,9 +650,9 @@ class Tensor(Traced):
 
     def _standing(self, *, copy: Any) -> tuple[Any, ...]:
         """Whether it is a leaf, whether it is frozen now, and its gradient's array: what copies take over."""
-        is_leaf = isinstance(self.node, Leaf) or getattr(self, "_parked", None) is not None
-        grad = None if self.grad is None else self.grad.data
-        return is_leaf, self.node is None, grad.copy(order="K") if copy and grad is not None else grad
+        leaf = self._leaf()
+        grad = None if leaf is None or leaf.gradient is None else leaf.gradient.data
+        return leaf is not None, self.node is None, grad.copy(order="K") if copy and grad is not None else grad
 
     # --- NumPy on either side ---
 
@@ -642,8 +669,13 @@ class Tensor(Traced):
         return array.copy() if copy and array is self.data else array
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        if method != "__call__" or options:
-            _no_such(f"numpy.{ufunc.__name__}" + (f".{method}" if method != "__call__" else f" with {[*options]}"))
+        if options:
+            raise DTypeError(
+                f"numpy.{ufunc.__name__} on a tensor takes no {', '.join(options)}: results of ops are new tensors; for "
+                "values without gradient say x.detach().numpy()"
+            )
+        if method != "__call__":
+            _no_such(f"numpy.{ufunc.__name__}.{method}")
         return _ours(ufunc, f"numpy.{ufunc.__name__}")(*inputs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -733,13 +765,16 @@ def _check_writable(target: Tensor, what: str) -> None:
         raise GradientError(f"{what}: a leaf that requires gradients changes only inside `with no_grad():`")
 
 
+_SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/"}
+
+
 def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callable[..., Any]) -> Tensor:
     """``target op= other``: in memory where nothing is recorded, else a new recorded tensor under the same name."""
     recording = recorder() is not None
     other_recorded = isinstance(other, Traced) and other.node is not None
     if recording and (other_recorded or not target.is_leaf):
         return op(target, other)
-    name = f"x {ufunc.__name__}= value"
+    name = f"x {_SIGNS[ufunc]}= value"
     _check_writable(target, name)
     ufunc(target.data, other.data if isinstance(other, Traced) else other, out=target.data)
     wrote(target.data, name)
@@ -754,11 +789,13 @@ def _ours(function: Any, name: str) -> Callable[..., Any]:
 
 
 def _no_such(name: str) -> NoReturn:
+    short = name.rpartition(".")[2]
     known = sorted({f"numpy.{function.__name__}" for function in ops.NUMPY})
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    hint = f"say x.{short}(...)" if hasattr(Tensor, short) else f"nearest: {near[0]}" if near else ""
     raise DTypeError(
-        f"{name} has no gradient rule here" + (f"; nearest: {near[0]}" if near else "") + ". For values without "
-        "gradient say x.detach().numpy()"
+        f"{name} has no gradient rule here{'; ' if hint else ''}{hint}. tinygrad_mlp.ops holds what differentiates; "
+        "for values without gradient say x.detach().numpy()"
     )
 
 

@@ -113,6 +113,11 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
     ids = _plain(target)
     axis = 0 if logits.ndim == 1 else 1
     classes = logits.shape[axis]
+    if classes == 1:
+        raise ArgumentError(
+            "cross_entropy: the logits have one class, whose probability is always 1. A number to predict? mse_loss. "
+            "Two classes? Two outputs, or binary_cross_entropy_with_logits"
+        )
     if ids.dtype.kind in "fc":
         if ids.shape != tuple(logits.shape):
             raise ShapeError(
@@ -138,6 +143,7 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
         raise ArgumentError(
             f"cross_entropy: class ids run from {ids.min()} to {ids.max()}, but the logits have {classes} classes "
             f"(0 to {classes - 1})"
+            + ("; ids counted from 1? target - 1" if ids.min() == 1 and ids.max() == classes else "")
         )
     if logits.ndim == 1:
         losses = class_loss(unsqueeze(logits, 0), targets=ids.reshape(1))
