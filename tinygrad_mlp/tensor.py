@@ -671,7 +671,7 @@ class Tensor(Traced):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if options:
             raise DTypeError(
-                f"numpy.{ufunc.__name__} on a tensor takes no {', '.join(options)}: results of ops are new tensors; for "
+                f"numpy.{ufunc.__name__} on a tensor takes no {', '.join(options)}: ops make new tensors; for "
                 "values without gradient say x.detach().numpy()"
             )
         if method != "__call__":
@@ -765,7 +765,7 @@ def _check_writable(target: Tensor, what: str) -> None:
         raise GradientError(f"{what}: a leaf that requires gradients changes only inside `with no_grad():`")
 
 
-_SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/"}
+_SIGNS: dict[Any, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/"}
 
 
 def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callable[..., Any]) -> Tensor:
