@@ -13,7 +13,7 @@ PIP = $(RUN) -m pip --disable-pip-version-check install --quiet --no-compile
 # A PYTHONPATH of the caller would mix foreign packages into the environment.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench notebook clean
 
 help: ## show these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r verb does; do printf 'make %-8s %s\n' "$$verb" "$$does"; done
@@ -22,8 +22,9 @@ demo: $(VENV)/.demo ## check the gradients, train on real digits, write a report
 	$(VENV)/bin/tinygrad-mlp demo $(ARGS)
 
 # One BLAS thread in each of the parallel workers: more would fight over the same cores.
+# Coverage of a part of the tests would say nothing.
 test: $(VENV)/.dev ## run every test, print branch coverage
-	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --cov $(ARGS)
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto $(if $(strip $(ARGS)),$(ARGS),--cov=tinygrad_mlp)
 
 lint: $(VENV)/.dev ## check style, formatting and the direction of imports
 	$(RUN) -m ruff check
@@ -36,6 +37,14 @@ types: $(VENV)/.dev ## check the package's types
 # The two variables pin a kernel for other purposes; a benchmark has to run the kernel that users get.
 bench: $(VENV)/.bench ## compare speed and memory with PyTorch and plain NumPy
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(RUN) benchmarks/run.py $(ARGS)
+
+# By its Python, not by jupyter: the kernel is then the one of this environment, wherever others are registered.
+notebook: $(VENV)/.dev ## run the notebooks, write them with their output to runs/
+	@mkdir -p runs
+	@set -e; for page in notebooks/*.py; do \
+		$(RUN) -m jupytext --quiet --to ipynb --set-kernel python3 --execute --output runs/$$(basename $$page .py).ipynb $$page; \
+		echo "runs/$$(basename $$page .py).ipynb"; \
+	done
 
 clean: ## remove environments, caches and builds
 	rm -rf $(VENV) .bootstrap build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

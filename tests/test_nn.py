@@ -611,6 +611,50 @@ def test_a_shape_error_names_layer_axes_and_remedy() -> None:
         layer(zeros(4, 6))
 
 
+def test_a_row_of_numbers_is_never_told_to_flatten() -> None:
+    """One axis may be many samples of one number or one sample of the wrong length: the message says what fits."""
+    with pytest.raises(ShapeError, match=r"5 samples of one number each are x\.reshape\(-1, 1\)") as caught:
+        nn.Linear(1, 2, seed=0)(zeros(5))
+    assert "Flatten" not in str(caught.value)
+    assert nn.Linear(1, 2, seed=0)(zeros(5).reshape(-1, 1)).shape == (5, 2)
+    with pytest.raises(ShapeError, match=r"one sample has 3 numbers here, so make the layer Linear\(5, 2\)") as caught:
+        nn.Linear(3, 2, seed=0)(zeros(5))
+    assert "Flatten" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x, y: nn.CrossEntropyLoss(x, y), r"nn\.CrossEntropyLoss\(\)\(pred, y\)"),
+        (lambda x, y: nn.CrossEntropyLoss(x), r"nn\.CrossEntropyLoss\(\)\(pred, y\)"),
+        (lambda x, y: nn.CrossEntropyLoss("mean", 3), r"nn\.CrossEntropyLoss\(\)\(pred, y\)"),
+        (lambda x, y: nn.MSELoss(x.data, y), r"nn\.MSELoss\(\)\(pred, y\)"),
+        (lambda x, y: nn.BCEWithLogitsLoss(x, y), r"nn\.BCEWithLogitsLoss\(\)\(pred, y\)"),
+        (lambda x, y: nn.ReLU(x), r"nn\.ReLU\(\)\(x\)"),
+        (lambda x, y: nn.Tanh([1.0]), r"nn\.Tanh\(\)\(x\)"),
+        (lambda x, y: nn.LeakyReLU(x), r"nn\.LeakyReLU\(\)\(x\)"),
+        (lambda x, y: nn.Softplus(x), r"nn\.Softplus\(\)\(x\)"),
+        (lambda x, y: nn.GELU(x), r"nn\.GELU\(\)\(x\)"),
+        (lambda x, y: nn.Softmax(x), r"nn\.Softmax\(\)\(x\)"),
+        (lambda x, y: nn.LogSoftmax(x), r"nn\.LogSoftmax\(\)\(x\)"),
+        (lambda x, y: nn.Flatten(x), r"nn\.Flatten\(\)\(x\)"),
+        (lambda x, y: nn.Dropout(x), r"nn\.Dropout\(\)\(x\)"),
+    ],
+)
+def test_data_given_to_a_constructor_is_sent_to_the_call(make: Callable[[Tensor, Any], Any], message: str) -> None:
+    """A layer that is made with data says that it is made first and called then."""
+    with pytest.raises(ArgumentError, match=message):
+        make(zeros(4, 3), np.array([0, 1, 2, 0]))
+
+
+def test_an_array_stays_an_array_in_layers_without_parameters() -> None:
+    """What Module's docstring says: ReLU and Flatten are plain functions, Linear gives a Tensor."""
+    x = np.ones((2, 3), np.float32)
+    assert type(nn.ReLU()(x)) is np.ndarray
+    assert type(nn.Flatten()(x)) is np.ndarray
+    assert type(nn.Linear(3, 1, seed=0)(x)) is Tensor
+
+
 def test_the_place_is_noted_for_every_error_also_while_pictures_are_made() -> None:
     """A user's own exception keeps its type and gets one note; a layer in two places is named by the call's parents."""
 

@@ -336,6 +336,11 @@ P = nn.Parameter([1.0])
         (nn.Linear(1, 1, seed=0).named_parameters(), DTypeError, "second of each pair"),
         ([Tensor(np.array([1]))], DTypeError, "int64"),
         ([P * 2], GradientError, "leaves"),
+        (nn.MLP(2, 3, 1), ArgumentError, r"the module MLP itself; say SGD\(model\.parameters\(\)\)"),
+        (nn.Linear(1, 1), ArgumentError, r"the module Linear itself; say SGD\(model\.parameters\(\)\)"),
+        ([nn.Linear(1, 1)], DTypeError, r"got the module Linear; take what it holds: layer\.parameters\(\)"),
+        ([Tensor([1.0])], ArgumentError, "nothing in the parameters requires gradients"),
+        (nn.MLP(2, 1).requires_grad_(False).parameters(), ArgumentError, r"model\.requires_grad_\(\)"),
     ],
 )
 def test_parameters_that_cannot_be_trained_are_refused(params: Any, error: type[Exception], match: str) -> None:
@@ -351,6 +356,8 @@ def test_parameters_that_cannot_be_trained_are_refused(params: Any, error: type[
         (lambda: optim.SGD([P], lr=float("nan")), "lr lies"),
         (lambda: optim.SGD([P], lr=float("inf")), "lr lies"),
         (lambda: optim.SGD([P], lr="fast"), "lr is a number, got 'fast'"),
+        (lambda: optim.SGD([P], lr="0.1"), "lr is a number, got '0.1'"),
+        (lambda: optim.Adam([P], lr=b"0.1"), "lr is a number"),
         (lambda: optim.SGD([P], momentum=-1), "momentum"),
         (lambda: optim.SGD([P], weight_decay=-1), "weight_decay"),
         (lambda: optim.SGD([P], nesterov=True), "nesterov needs momentum"),
@@ -365,6 +372,14 @@ def test_options_out_of_range_are_refused(make: Callable[[], Any], match: str) -
     """At construction, with the name, the range and the value."""
     with pytest.raises(ArgumentError, match=match):
         make()
+
+
+def test_one_parameter_that_wants_gradients_is_enough() -> None:
+    """Frozen parameters beside a trained one are passed over, not refused."""
+    frozen, trained = nn.Parameter([1.0], requires_grad=False), nn.Parameter([1.0])
+    trained.grad = Tensor([1.0])
+    optim.SGD([frozen, trained], lr=0.5).step()
+    assert (frozen.item(), trained.item()) == (1.0, 0.5)
 
 
 def test_a_refused_group_leaves_the_optimizer_as_it_was() -> None:

@@ -141,7 +141,28 @@ def test_make_explains_its_verbs() -> None:
     environment = {"PATH": "/usr/bin:/bin"}
     result = subprocess.run(["make"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     verbs = re.findall(r"^make (\w+)", result.stdout, flags=re.MULTILINE)
-    assert verbs == ["help", "demo", "test", "lint", "types", "bench", "clean"]
+    assert verbs == ["help", "demo", "test", "lint", "types", "bench", "notebook", "clean"]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [((), "--cov=tinygrad_mlp"), (("ARGS=tests/x.py",), "tests/x.py"), (("ARGS=-k exp",), "-k exp")],
+)
+def test_make_test_measures_coverage_of_the_whole_only(given: tuple[str, ...], options: str) -> None:
+    """A path in ARGS reaches pytest as a path; coverage, which is of all tests together, is left out beside ARGS."""
+    environment = {"PATH": "/usr/bin:/bin"}
+    command = ["make", "-n", "test", *given]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1].endswith(f"-m pytest -n auto {options}")
+
+
+def test_the_notebook_command_has_what_it_needs() -> None:
+    """jupytext executes by way of nbconvert, in a kernel of ipykernel: all three come with the development tools."""
+    named = {re.split(r"[<>=\[]", one)[0] for one in EXTRAS["dev"]}
+    assert {"ipykernel", "jupytext", "nbconvert"} <= named
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"-m jupytext .*--set-kernel python3 --execute", makefile)
 
 
 @pytest.fixture

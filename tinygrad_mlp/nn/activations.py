@@ -8,7 +8,7 @@ from typing import Any
 from .. import ops
 from ..errors import ArgumentError, did_you_mean
 from .layers import Identity
-from .module import Module
+from .module import Module, refuse_data
 
 __all__ = [
     "ACTIVATIONS",
@@ -25,26 +25,37 @@ __all__ = [
 ]
 
 
-class ReLU(Module):
+class _Plain(Module):
+    """An activation without options."""
+
+    def __init__(self, *data: object) -> None:
+        super().__init__()
+        if data:
+            refuse_data(self, *data)
+            name = type(self).__name__
+            raise ArgumentError(f"{name}() takes no options, got {data!r}; it is made, then called: nn.{name}()(x)")
+
+
+class ReLU(_Plain):
     """``max(x, 0)``. Source: Nair & Hinton, ICML 2010."""
 
     # The op itself, so that calling the layer costs no further frame.
     forward = staticmethod(ops.relu)
 
 
-class Sigmoid(Module):
+class Sigmoid(_Plain):
     """``1 / (1 + exp(-x))``."""
 
     forward = staticmethod(ops.sigmoid)
 
 
-class Tanh(Module):
+class Tanh(_Plain):
     """``tanh(x)``."""
 
     forward = staticmethod(ops.tanh)
 
 
-class SiLU(Module):
+class SiLU(_Plain):
     """``x * sigmoid(x)``, also called swish. Source: Elfwing, Uchibe, Doya, 2018."""
 
     forward = staticmethod(ops.silu)
@@ -55,6 +66,7 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
+        refuse_data(self, negative_slope)
         self.negative_slope = float(negative_slope)
 
     def forward(self, x: Any) -> Any:
@@ -71,6 +83,7 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0) -> None:
         super().__init__()
+        refuse_data(self, beta)
         if not beta > 0:
             raise ArgumentError(f"Softplus: beta is positive, got {beta}; say Softplus()")
         self.beta = float(beta)
@@ -89,6 +102,7 @@ class GELU(Module):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
+        refuse_data(self, approximate)
         if approximate not in {"none", "tanh"}:
             raise ArgumentError(did_you_mean("approximate", approximate, ["none", "tanh"]))
         self.approximate = approximate
@@ -107,6 +121,7 @@ class Softmax(Module):
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
+        refuse_data(self, dim)
         self.dim = dim
 
     def forward(self, x: Any) -> Any:
@@ -123,6 +138,7 @@ class LogSoftmax(Module):
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
+        refuse_data(self, dim)
         self.dim = dim
 
     def forward(self, x: Any) -> Any:

@@ -14,7 +14,7 @@ from ..ops import flatten, linear
 from ..tensor import Tensor, generator
 from . import init
 from .functional import check_probability, dropout
-from .module import Module, Parameter
+from .module import Module, Parameter, refuse_data
 
 __all__ = ["Dropout", "Flatten", "Identity", "Linear"]
 
@@ -80,7 +80,9 @@ class Linear(Module):
         if shape[-1:] == (features,):
             return error
         fix = f"make the layer Linear({shape[-1] if shape else 1}, {self.out_features})"
-        if math.prod(shape[1:]) == features:
+        if len(shape) == 1:
+            fix = _fix_for_a_row(shape[0], features, self.out_features)
+        elif math.prod(shape[1:]) == features:
             fix = "put nn.Flatten() in front of the layer, or say x.flatten(1)"
         elif shape == (features, 1) or (len(shape) == 2 and shape[0] == features):
             fix = f"the axes may be swapped, say x.T; or {fix}"
@@ -91,6 +93,13 @@ class Linear(Module):
     def extra_repr(self) -> str:
         """The sizes, and whether there is a bias."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+def _fix_for_a_row(length: int, features: int, outputs: int) -> str:
+    if features == 1:
+        return f"{length} samples of one number each are x.reshape(-1, 1)"
+    one_each = f"if these are {length} samples of one number each: x.reshape(-1, 1) and Linear(1, {outputs})"
+    return f"one sample has {features} numbers here, so make the layer Linear({length}, {outputs}); or, {one_each}"
 
 
 def _axes(shape: tuple[int, ...]) -> str:
@@ -107,6 +116,7 @@ class Flatten(Module):
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
+        refuse_data(self, start_dim)
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: Any) -> Any:
@@ -143,6 +153,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None, seed: int | None = None) -> None:
         super().__init__()
+        refuse_data(self, p)
         self.p = check_probability(p)
         self.rng = generator(rng, seed)
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import ArgumentError, did_you_mean
 from ..ops import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from ..tensor import Tensor
-from .module import Module
+from .module import Module, refuse_data
 
 __all__ = ["BCEWithLogitsLoss", "CrossEntropyLoss", "MSELoss"]
 
@@ -15,8 +15,16 @@ __all__ = ["BCEWithLogitsLoss", "CrossEntropyLoss", "MSELoss"]
 class _Loss(Module):
     """A loss of one value per sample, then reduced."""
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, reduction: str = "mean", *data: object) -> None:
         super().__init__()
+        given: object = reduction
+        refuse_data(self, given, *data, call="pred, y")
+        if data or not isinstance(given, str):
+            name = type(self).__name__
+            raise ArgumentError(
+                f"{name}(...) takes one option, reduction='mean', 'sum' or 'none', got {(given, *data)!r}; predictions "
+                f"and targets come when it is called: nn.{name}()(pred, y)"
+            )
         if reduction not in {"mean", "sum", "none"}:
             raise ArgumentError(did_you_mean("reduction", reduction, ["mean", "sum", "none"]))
         self.reduction = reduction
@@ -68,6 +76,7 @@ class BCEWithLogitsLoss(_Loss):
     pos_weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
+        # A weight is data, too: what shows the mistake of giving predictions and targets is the second argument.
         super().__init__(reduction)
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)

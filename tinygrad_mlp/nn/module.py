@@ -21,7 +21,7 @@ from ..tape import Array, Leaf, Recorded, recorder, recording_with, scoped, wrap
 from ..tensor import Tensor
 from .summary import Row, Summary
 
-__all__ = ["IncompatibleKeys", "Module", "Parameter", "clear_gradient"]
+__all__ = ["IncompatibleKeys", "Module", "Parameter", "clear_gradient", "refuse_data"]
 
 
 def Parameter(  # noqa: N802 - torch's name; a class there, but our Tensor is final
@@ -61,6 +61,21 @@ def clear_gradient(parameter: Tensor, set_to_none: bool = True) -> None:
         parameter.grad = wrap(Tensor, np.zeros_like(before.data))
 
 
+def refuse_data(owner: Module, *options: object, call: str = "x") -> None:
+    """Refuse data where options belong: ``nn.ReLU(x)`` is meant to be ``nn.ReLU()(x)``.
+
+    Raises:
+        ArgumentError: one of the options of the constructor is a tensor or an array with axes.
+    """
+    for given in options:
+        if isinstance(given, (Tensor, np.ndarray)) and given.ndim:
+            name = type(owner).__name__
+            raise ArgumentError(
+                f"{name}(...) makes the layer and takes its options, got data of shape {tuple(given.shape)}; "
+                f"data comes when it is called: nn.{name}()({call})"
+            )
+
+
 class IncompatibleKeys(NamedTuple):
     """What ``load_state_dict(strict=False)`` passed over."""
 
@@ -78,6 +93,10 @@ class Module:
 
     Attributes:
         training: True in training mode, the start; Dropout and the like behave differently in evaluation.
+
+    A layer gives a Tensor for a Tensor. For a NumPy array a layer with parameters gives a Tensor as well; one without
+    (``ReLU``, ``Flatten``, …) is a plain function and gives an array, because looking at the type of every input would
+    slow down every call.
 
     >>> from tinygrad_mlp import nn
     >>> class Scaled(nn.Module):

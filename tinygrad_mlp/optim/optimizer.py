@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, GradientError, StateError
-from ..nn.module import clear_gradient
+from ..nn.module import Module, clear_gradient
 from ..tape import Array, wrap, wrote
 from ..tensor import Tensor, enable_grad
 
@@ -35,7 +35,8 @@ def number(owner: str, name: str, value: Any, *, below: float = math.inf) -> flo
         ArgumentError: not a number of [0, below).
     """
     try:
-        plain = float(value)
+        # float() would read text as well, and a configuration file's "0.1" would go unnoticed.
+        plain = float(None if isinstance(value, (str, bytes, bytearray)) else value)
     except (TypeError, ValueError):
         raise ArgumentError(f"{owner}: {name} is a number, got {value!r}; say {name}=0.01") from None
     if not 0.0 <= plain < below:
@@ -56,7 +57,7 @@ class Optimizer:
             changes ``group["lr"]``.
 
     Raises:
-        ArgumentError: no parameters, a set of them (its order changes from run to run), one of them twice, an option
+        ArgumentError: no parameters, none that requires gradients, a set of them (its order changes from run to run), one of them twice, an option
             that does not exist or is out of range. DTypeError: something is not a tensor of floats. GradientError: a
             tensor is not a leaf.
     """
@@ -80,6 +81,11 @@ class Optimizer:
         if not any(self._slots):
             raise ArgumentError(
                 f"{type(self).__name__}: no parameters to train; say {type(self).__name__}(model.parameters())"
+            )
+        if not any(parameter.requires_grad for slots in self._slots for parameter, *_ in slots):
+            raise ArgumentError(
+                f"{type(self).__name__}: nothing in the parameters requires gradients, so no step would change them; "
+                "say Tensor(x, requires_grad=True), nn.Parameter(x), or model.requires_grad_() for a frozen model"
             )
 
     def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -321,6 +327,11 @@ class Optimizer:
 
 def _listed(params: Any, owner: str) -> list[Any]:
     fix = f"say {owner}(model.parameters())"
+    if isinstance(params, Module):
+        raise ArgumentError(
+            f"{owner}: expected parameters, got the module {type(params).__name__} itself; say "
+            f"{owner}(model.parameters())"
+        )
     if isinstance(params, (set, frozenset)):
         raise ArgumentError(f"{owner}: a set of parameters has another order in every run; give a list, or {fix}")
     if isinstance(params, (Tensor, str, Mapping)) or not isinstance(params, Iterable):
@@ -359,6 +370,10 @@ def blocks(data: Array, gradient: Array, size: int) -> Iterator[tuple[Array, Arr
 
 
 def _check_parameter(one: Any, where: str) -> None:
+    if isinstance(one, Module):
+        raise DTypeError(
+            f"{where} is a Tensor, got the module {type(one).__name__}; take what it holds: layer.parameters()"
+        )
     if not isinstance(one, Tensor):
         raise DTypeError(
             f"{where} is a Tensor, got {type(one).__name__}; from named_parameters() take the second of each pair"
