@@ -20,7 +20,7 @@ from tinygrad_mlp.datasets import load_digits, train_test_split
 from tinygrad_mlp.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_mlp.train import History, evaluate, fit, predict
 from tinygrad_mlp.train.metrics import Meters, RSquared
-from tinygrad_mlp.train.progress import BarProgress, LineProgress, SilentProgress, progress_of
+from tinygrad_mlp.train.progress import BarProgress, LineProgress, SilentProgress, progress_of, shown_epochs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -282,6 +282,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_step() -> None:
         ({"loss": nn.CrossEntropyLoss(reduction="none")}, "one number per batch"),
         ({"metrics": ["acuracy"]}, r"unknown metric 'acuracy'; did you mean 'accuracy'\?"),
         ({"epochs": 0}, "epochs >= 1, got 0"),
+        ({"batch_size": 0}, "batch_size >= 1, got batch_size=0"),
+        ({"batch_size": -1}, "batch_size >= 1, got batch_size=-1"),
         ({"verbose": 3}, "verbose is 'auto', 0"),
         ({"validation_data": 3}, r"a pair \(x, y\) or a DataLoader, got int"),
         ({"validation_split": 0.2, "validation_data": blobs()}, "validation_split splits the arrays"),
@@ -322,6 +324,57 @@ def test_data_that_does_not_fit_is_refused() -> None:
         RSquared().update(np.zeros((3, 1)), np.zeros(3))
 
 
+@pytest.mark.parametrize("run", [lambda *a: evaluate(*a, batch_size=0), lambda m, x, y: predict(m, x, batch_size=0)])
+def test_a_batch_of_nothing_is_refused_without_gradients_too(run: Any) -> None:
+    """batch_size=0 is a mistake, not a wish for the default."""
+    with pytest.raises(ArgumentError, match="batch_size >= 1, got batch_size=0"):
+        run(nn.Linear(4, 3, seed=0), *blobs())
+
+
+@pytest.mark.parametrize("names", [np.array(["a", "b", "c"]), np.array(["a", "b", "c"], dtype=object)])
+def test_words_for_labels_are_sent_to_unique(names: np.ndarray) -> None:
+    """Strings are refused with the line that numbers them, and that line works."""
+    x, y = blobs()
+    model = nn.Linear(4, 3, seed=0)
+    for run in (lambda: fit(model, x, names[y], verbose=0), lambda: evaluate(model, x, names[y])):
+        with pytest.raises(DTypeError, match=r"names, y = np\.unique\(y, return_inverse=True\)"):
+            run()
+    _, numbered = np.unique(names[y], return_inverse=True)
+    fit(model, x, numbered, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets"),
+    [
+        (3, np.linspace(0, 1, 70)),
+        (3, np.linspace(0, 1, 70)[:, None]),
+        (1, np.linspace(0, 1, 70)[:, None]),
+        (1, np.linspace(0, 1, 70)),
+        (1, np.arange(70) % 2),
+        (1, np.zeros(70, int)),
+    ],
+)
+def test_targets_that_are_no_class_ids_ask_what_was_meant(outputs: int, targets: np.ndarray) -> None:
+    """Under the default loss, numbers or a single output lead to mse, two outputs or binary cross-entropy."""
+    model = nn.Linear(4, outputs, seed=0)
+    for run in (lambda: fit(model, blobs()[0], targets, verbose=0), lambda: evaluate(model, blobs()[0], targets)):
+        with pytest.raises((ArgumentError, DTypeError, ShapeError)) as caught:
+            run()
+        for word in ("loss='mse'", "y.reshape(-1, 1)", "Two outputs", "loss='binary_cross_entropy'"):
+            assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("batch_size", [70, 2])
+def test_labels_from_one_are_told_to_count_from_zero(batch_size: int) -> None:
+    """1, 2, 3 for three classes: the message says - 1, also where a batch does not hold every class."""
+    x, y = blobs()
+    with pytest.raises(ArgumentError, match=r"(target|y) - 1"):
+        fit(nn.Linear(4, 3, seed=0), x, y + 1, batch_size=batch_size, seed=0, verbose=0)
+    with pytest.raises(ArgumentError) as caught:
+        fit(nn.Linear(4, 3, seed=0), x, y + 5, batch_size=batch_size, verbose=0)
+    assert "- 1" not in str(caught.value)
+
+
 # --- what is seen -------------------------------------------------------------------------------------
 
 
@@ -334,7 +387,50 @@ def test_a_pipe_gets_one_line_per_epoch(capsys: pytest.CaptureFixture[str]) -> N
     for number, line in enumerate(lines):
         values = [history.history[name][number] for name in ("loss", "accuracy", "val_loss", "val_accuracy")]
         shown = " - loss: {:.4f} - accuracy: {:.4f} - val_loss: {:.4f} - val_accuracy: {:.4f}".format(*values)
-        assert re.fullmatch(rf"Epoch {number + 1}/2 - \d+\.\ds - [\d,]+ samples/s{re.escape(shown)}", line)
+        assert re.fullmatch(rf"Epoch {number + 1}/2 - [\d.]+m?s - [\d,]+ samples/s{re.escape(shown)}", line)
+
+
+@pytest.mark.parametrize("epochs", [1, 20, 21, 30, 55, 60, 100, 999, 100_000])
+def test_long_runs_show_about_a_dozen_evenly_spaced_epochs(epochs: int) -> None:
+    """Up to 20 epochs all have a line; more: first, last and round numbers between, at most twelve altogether."""
+    shown = list(shown_epochs(epochs))
+    assert (shown[0], shown[-1]) == (0, epochs - 1)
+    if epochs <= 20:
+        assert shown == list(range(epochs))
+    else:
+        assert 6 <= len(shown) <= 12
+        assert len(set(np.diff([one + 1 for one in shown[1:-1]]))) == 1
+    assert list(shown_epochs(epochs, every=True)) == list(range(epochs))
+
+
+def test_a_long_run_in_a_pipe_is_short_and_its_history_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    """60 epochs print seven lines, with verbose=2 all 60; the History holds 60 either way."""
+    x, y = blobs(8)
+    history = fit(nn.Linear(4, 3, seed=0), x, y, epochs=60)
+    numbers = [int(one) for one in re.findall(r"^Epoch (\d+)/60 - ", capsys.readouterr().out, flags=re.MULTILINE)]
+    assert numbers == [1, 10, 20, 30, 40, 50, 60]
+    assert len(history.history["loss"]) == 60
+    fit(nn.Linear(4, 3, seed=0), x, y, epochs=60, verbose=2)
+    assert capsys.readouterr().out.count("Epoch ") == 60
+
+
+def test_a_long_run_that_ends_early_shows_its_last_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    """The epoch before the interruption has its line, whether its number is round or not."""
+    calls = []
+
+    def interrupt(_x: Any) -> None:
+        calls.append(1)
+        if len(calls) == 14:
+            raise KeyboardInterrupt
+
+    fit(Spy(nn.Linear(4, 3, seed=0), interrupt), *blobs(8), epochs=100)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" - ")[0] for line in lines] == [
+        "Epoch 1/100",
+        "Epoch 10/100",
+        "Epoch 13/100",
+        "Stopped: interrupted",
+    ]
 
 
 def test_verbose_0_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,10 +35,12 @@ def number(owner: str, name: str, value: Any, *, below: float = math.inf) -> flo
         ArgumentError: not a number of [0, below).
     """
     try:
-        # float() would read text as well, and a configuration file's "0.1" would go unnoticed.
-        plain = float(None if isinstance(value, (str, bytes, bytearray)) else value)
+        plain: float | None = float(value)
     except (TypeError, ValueError):
-        raise ArgumentError(f"{owner}: {name} is a number, got {value!r}; say {name}=0.01") from None
+        plain = None
+    # float() reads text as well, and the "0.1" of a configuration file would go unnoticed.
+    if plain is None or isinstance(value, (str, bytes, bytearray)):
+        raise ArgumentError(f"{owner}: {name} is a number, got {value!r}; say {name}=0.01")
     if not 0.0 <= plain < below:
         raise ArgumentError(f"{owner}: {name} lies in [0, {below:g}), got {plain!r}")
     return plain
@@ -57,9 +59,9 @@ class Optimizer:
             changes ``group["lr"]``.
 
     Raises:
-        ArgumentError: no parameters, none that requires gradients, a set of them (its order changes from run to run), one of them twice, an option
-            that does not exist or is out of range. DTypeError: something is not a tensor of floats. GradientError: a
-            tensor is not a leaf.
+        ArgumentError: no parameters, none that requires gradients, a set of them (its order changes from run to run),
+            one of them twice, an option that does not exist or is out of range. DTypeError: something is not a tensor
+            of floats. GradientError: a tensor is not a leaf.
     """
 
     _arrays: tuple[str, ...] = ()

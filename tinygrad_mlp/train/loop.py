@@ -20,6 +20,7 @@ from ..errors import ArgumentError
 from ..nn import Module
 from ..tape import Array
 from ..tensor import Tensor, from_numpy, no_grad
+from .advice import checked_targets, compared
 from .choices import classifies, loss_of, optimizer_of
 from .history import History
 from .metrics import Meters
@@ -69,7 +70,9 @@ def fit(
             to the classes where ``y`` holds class ids. Keras takes the last samples, whatever their order.
         shuffle: a new order in every epoch.
         seed: of the orders and of the split; the same seed and model give the same bits.
-        verbose: ``"auto"`` (a bar on a terminal, elsewhere one line per epoch), 0 nothing, 1 a bar, 2 lines.
+        verbose: ``"auto"`` (a bar on a terminal, and lines), 0 nothing, 1 a bar and lines, 2 a line for every epoch.
+            But for 2, a run of more than 20 epochs prints at most a dozen lines: its first epoch, its last, and about
+            ten evenly between; the History keeps all.
 
     Returns:
         The :class:`History`. Training ends early, with ``history.stopped`` saying why, on Ctrl-C (after the step that
@@ -77,14 +80,14 @@ def fit(
         weights as they were before that step. Only finished epochs are entered.
 
     Raises:
-        ArgumentError: an unknown name, no samples, options that contradict each other.
+        ArgumentError: an unknown name, no samples, options out of range or that contradict each other.
         ShapeError, DTypeError: data that does not fit the model or the loss.
     """
     criterion = loss_of(loss)
     names = _metric_names(metrics, criterion)
     dtype = _dtype_of(model)
     x, y, validation_data = _held_out(x, y, validation_data, validation_split, seed)
-    batches = _batches(x, y, batch_size or 32, dtype, shuffle=shuffle, seed=seed)
+    batches = _batches(x, y, 32 if batch_size is None else batch_size, dtype, shuffle=shuffle, seed=seed)
     held_out = None if validation_data is None else _pass_over(*_pair(validation_data), None, dtype)
     stepper = optimizer_of(optimizer, model, lr)
     if epochs < 1:
@@ -136,7 +139,7 @@ def _train_epoch(
         x, y = _tensors(batch)
         optimizer.zero_grad()
         outputs = model(x)
-        loss = criterion(outputs, y)
+        loss = compared(criterion, outputs, y, batches)
         value = float(loss.data)
         if not math.isfinite(value):
             raise _NotFiniteError(f"batch {step} of {len(batches)}: {value}")
@@ -190,9 +193,9 @@ def predict(model: Module, x: Any, *, batch_size: int | None = None) -> Array:
         An array (samples, …).
 
     Raises:
-        ArgumentError: no samples.
+        ArgumentError: no samples, or ``batch_size`` below 1.
     """
-    batches = DataLoader(_column(x, _dtype_of(model)), batch_size or _LARGE_BATCH)
+    batches = DataLoader(_column(x, _dtype_of(model)), _LARGE_BATCH if batch_size is None else batch_size)
     with _modes_restored(model), no_grad():
         model.eval()
         return np.concatenate([model(_tensor(batch[0])).data for batch in batches])
@@ -204,7 +207,7 @@ def _evaluated(model: Module, criterion: Any, batches: DataLoader, meters: Meter
         for batch in batches:
             x, y = _tensors(batch)
             outputs = model(x)
-            meters.update(float(criterion(outputs, y).data), outputs.data, y.data)
+            meters.update(float(compared(criterion, outputs, y, batches).data), outputs.data, y.data)
     return meters.results()
 
 
@@ -239,11 +242,12 @@ def _batches(
         return x
     if y is None:
         raise ArgumentError("expected targets beside x; say fit(model, x, y), or give a DataLoader((x, y))")
-    return DataLoader(TensorDataset(_column(x, dtype), _column(y, dtype)), batch_size, shuffle, seed=seed)
+    columns = TensorDataset(_column(x, dtype), checked_targets(_column(y, dtype)))
+    return DataLoader(columns, batch_size, shuffle, seed=seed)
 
 
 def _pass_over(x: Any, y: Any, batch_size: int | None, dtype: np.dtype[Any]) -> DataLoader:
-    return _batches(x, y, batch_size or _LARGE_BATCH, dtype)
+    return _batches(x, y, _LARGE_BATCH if batch_size is None else batch_size, dtype)
 
 
 def _pair(given: Any) -> tuple[Any, Any]:

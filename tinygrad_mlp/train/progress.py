@@ -10,7 +10,7 @@ from ..errors import ArgumentError, MissingExtraError
 from ..extras import need
 from .metrics import Meters
 
-__all__ = ["BarProgress", "LineProgress", "Progress", "SilentProgress", "epoch_line", "progress_of"]
+__all__ = ["BarProgress", "LineProgress", "Progress", "SilentProgress", "epoch_line", "progress_of", "shown_epochs"]
 
 _REDRAW = 0.1  # seconds: often enough to look alive, rare enough to cost nothing
 
@@ -36,9 +36,27 @@ def epoch_line(number: int, epochs: int, logs: dict[str, float], seconds: float,
 
     >>> epoch_line(2, 30, {"loss": 0.51234, "accuracy": 0.8}, 4.0, 55_000)
     'Epoch 3/30 - 4.0s - 13,750 samples/s - loss: 0.5123 - accuracy: 0.8000'
+    >>> epoch_line(0, 2, {"loss": 0.5}, 0.0123, 270)
+    'Epoch 1/2 - 12ms - 21,951 samples/s - loss: 0.5000'
     """
+    taken = f"{seconds:.1f}s" if seconds >= 0.9995 else f"{seconds * 1000:.{0 if seconds >= 0.01 else 1}f}ms"
     values = "".join(f" - {name}: {value:.4f}" for name, value in logs.items())
-    return f"Epoch {number + 1}/{epochs} - {seconds:.1f}s - {samples / max(seconds, 1e-9):,.0f} samples/s{values}"
+    return f"Epoch {number + 1}/{epochs} - {taken} - {samples / max(seconds, 1e-9):,.0f} samples/s{values}"
+
+
+def shown_epochs(epochs: int, every: bool = False) -> range | list[int]:
+    """The epochs, counted from 0, that get a line: all of up to 20, else the first, the last and about ten between.
+
+    >>> [number + 1 for number in shown_epochs(60)]
+    [1, 10, 20, 30, 40, 50, 60]
+    """
+    if every or epochs <= 20:
+        return range(epochs)
+    # The smallest round step that leaves at most eleven.
+    step = next(
+        step for power in range(20) for step in (10**power, 2 * 10**power, 5 * 10**power) if epochs <= 11 * step
+    )
+    return sorted({0, epochs - 1, *range(step - 1, epochs, step)})
 
 
 class SilentProgress:
@@ -58,15 +76,23 @@ class SilentProgress:
 
 
 class LineProgress:
-    """One plain line per epoch: for pipes, files and notebooks."""
+    """Plain lines: for pipes, files and notebooks.
 
-    def __init__(self) -> None:
+    Args:
+        every: a line for every epoch, also in a long run.
+    """
+
+    def __init__(self, every: bool = False) -> None:
+        self.every = every
         self.epochs = 0
         self.samples = 0
+        self.shown: frozenset[int] = frozenset()
+        self.unshown = ""
 
     def start(self, epochs: int, _steps: int, /) -> None:
         """Note how many epochs there will be."""
         self.epochs = epochs
+        self.shown = frozenset(shown_epochs(epochs, self.every))
 
     def batch(self, _step: int, meters: Meters, /) -> None:
         """Note how many samples have gone by."""
@@ -74,16 +100,21 @@ class LineProgress:
 
     def epoch(self, number: int, logs: dict[str, float], seconds: float) -> None:
         """Print the line, and flush it: whoever follows a log file wants it now."""
-        print(epoch_line(number, self.epochs, logs, seconds, self.samples), flush=True)
+        line = epoch_line(number, self.epochs, logs, seconds, self.samples)
+        self.unshown = "" if number in self.shown else line
+        if not self.unshown:
+            print(line, flush=True)
 
     def stop(self, reason: str | None) -> None:
-        """Say why, if training ended early."""
+        """If training ended early, show its last epoch and say why."""
         if reason:
+            if self.unshown:
+                print(self.unshown)
             print(f"Stopped: {reason}", flush=True)
 
 
 class BarProgress:
-    """A bar over the whole training with what is measured so far; each finished epoch leaves a line above it.
+    """A bar over the whole training with what is measured so far; finished epochs leave lines above it.
 
     Args:
         console: a rich ``Console``; standard output by default.
@@ -111,11 +142,14 @@ class BarProgress:
         self.task = self.bar.add_task("Epoch 1", measured="", total=None)
         self.epochs = self.steps = self.samples = 0
         self.number = 0
+        self.shown: frozenset[int] = frozenset()
+        self.unshown = ""
         self.drawn = self.began = time.perf_counter()
 
     def start(self, epochs: int, steps: int) -> None:
         """Show the empty bar."""
         self.epochs, self.steps = epochs, steps
+        self.shown = frozenset(shown_epochs(epochs))
         self.bar.update(self.task, total=epochs * steps, description=f"Epoch 1/{epochs}")
         self.bar.start()
         self.drawn = self.began = time.perf_counter()
@@ -133,23 +167,30 @@ class BarProgress:
         self.bar.update(self.task, completed=done, measured=f"{measured} {pace}", refresh=True)
 
     def epoch(self, number: int, logs: dict[str, float], seconds: float) -> None:
-        """Leave the epoch's line above the bar."""
+        """Leave the epoch's line above the bar, if it is one of those shown."""
         line = epoch_line(number, self.epochs, logs, seconds, self.samples)
-        self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.unshown = "" if number in self.shown else line
+        if not self.unshown:
+            self._print(line)
         self.number = number + 1
         self.began = time.perf_counter()
         description = f"Epoch {min(self.number + 1, self.epochs)}/{self.epochs}"
         self.bar.update(self.task, completed=self.number * self.steps, description=description)
 
     def stop(self, reason: str | None) -> None:
-        """Take the bar away; say why, if training ended early."""
+        """Take the bar away; if training ended early, show its last epoch and say why."""
         self.bar.stop()
         if reason:
-            self.bar.console.print(f"Stopped: {reason}", markup=False, highlight=False, soft_wrap=True)
+            if self.unshown:
+                self._print(self.unshown)
+            self._print(f"Stopped: {reason}")
+
+    def _print(self, line: str) -> None:
+        self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def progress_of(verbose: str | int) -> Progress:
-    """The view for Keras' ``verbose``: ``"auto"`` (a bar on a terminal, else lines), 0 nothing, 1 a bar, 2 lines.
+    """The view for Keras' ``verbose``: ``"auto"`` (a bar on a terminal, else lines), 0 nothing, 1 a bar, 2 every line.
 
     Raises:
         ArgumentError: another value; MissingExtraError: ``verbose=1`` without rich.
@@ -157,7 +198,7 @@ def progress_of(verbose: str | int) -> Progress:
     if verbose == 0:
         return SilentProgress()
     if verbose == 2:
-        return LineProgress()
+        return LineProgress(every=True)
     if verbose == 1:
         return BarProgress()
     if verbose != "auto":
