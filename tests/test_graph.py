@@ -348,7 +348,7 @@ def test_a_module_used_twice_may_depend_on_itself_through_others() -> None:
         with scoped("shared"):
             y = y.tanh()
     graph = y.graph().collapsed()
-    assert Counter(node.kind for node in graph.nodes) == {"input": 1, "op": 1, "module": 1}
+    assert Counter(node.kind for node in graph.nodes) == {"parameter": 1, "op": 1, "module": 1}
     assert {(edge.source, edge.target) for edge in graph.edges} == {(0, 2), (2, 1), (1, 2)}
 
 

@@ -93,6 +93,7 @@ def write(path: Path, text: str = "plain") -> tuple[viz.Written, Page, str]:
         answers=answers(text),
         gradients=checked(),
         graph=graph(text),
+        settings=[(text, text)],
         environment=[(text, text)],
     )
     content = written.path.read_text(encoding="utf-8")
@@ -116,6 +117,7 @@ def test_the_report_is_one_wellformed_page_with_every_section(tmp_path: Path) ->
             "The model",
             "The graph of one training step",
             "The data",
+            "Settings",
             "Where and when",
         )
     ]
@@ -147,7 +149,8 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 def test_a_renderer_that_hands_over_a_script_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The graph then stands as a list, and the report says so."""
     monkeypatch.setattr(
-        "tinygrad_mlp.viz.report.RENDERERS", (lambda _dot, _format: b"<svg><script>alert(1)</script></svg>",)
+        "tinygrad_mlp.viz.report.RENDERERS",
+        (render.Renderer("wicked", lambda _dot, _format: b"<svg><script>alert(1)</script></svg>"),),
     )
     written, page, content = write(tmp_path)
     assert written.renderer is None
@@ -159,21 +162,22 @@ def test_a_renderer_that_hands_over_a_script_is_not_used(tmp_path: Path, monkeyp
 def test_the_report_names_what_drew_its_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first renderer that answers is used and named, in the result and on the page."""
 
-    def _by_hand(dot: str, format: str) -> bytes:
+    def by_hand(dot: str, format: str) -> bytes:
         assert dot.startswith("digraph")
         assert format == "svg"
         return b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><g></g></svg>'
 
-    monkeypatch.setattr("tinygrad_mlp.viz.report.RENDERERS", (lambda _dot, _format: None, _by_hand))
+    renderers = (render.Renderer("absent", lambda _dot, _format: None), render.Renderer("hand", by_hand))
+    monkeypatch.setattr("tinygrad_mlp.viz.report.RENDERERS", renderers)
     written, page, content = write(tmp_path)
     assert written.renderer == "hand"
     assert "Drawn by hand." in "".join(page.text)
     assert "<?xml" not in content
 
 
-def test_every_renderer_can_be_named() -> None:
-    """The names that reports print are derived from the names of the functions."""
-    assert all(re.fullmatch(r"_by_\w+", one.__name__) for one in render.RENDERERS)
+def test_every_renderer_has_its_own_name() -> None:
+    """The names that reports print are those that installers know, each once."""
+    assert [one.name for one in render.RENDERERS] == ["pygraphviz", "graphviz-pure", "dot"]
 
 
 def test_without_matplotlib_the_report_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,11 @@ def _check(roots: Sequence[Any], max_nodes: int) -> None:
             )
 
 
+@runtime_checkable
+class _HasModules(Protocol):
+    def named_modules(self) -> Iterable[tuple[str, Any]]: ...
+
+
 class _Naming:
     """Who is called what: tensors by their node, data without a node by their array."""
 
@@ -80,6 +85,7 @@ class _Naming:
         self.of_array: dict[int, str] = {}
         # Held on to, so that no id is given to another array while names are being looked up.
         self._arrays: list[Any] = []
+        self.class_of = _classes(names)
         for name, value in _pairs(names):
             node = value.node if isinstance(value, Traced) else None
             array = value.data if isinstance(value, Traced) else value
@@ -117,6 +123,19 @@ def _pairs_of_one(names: Any) -> Iterator[tuple[str, Any]]:
     yield from _pairs(names)
 
 
+def _classes(names: Any) -> dict[tuple[str, ...], str]:
+    """The class of each module by its path, both as the parameters name it and as it is recorded, below the root."""
+    several = isinstance(names, Sequence) and not isinstance(names, str)
+    found: dict[tuple[str, ...], str] = {}
+    for root in names if several else [names]:
+        if isinstance(root, _HasModules):
+            for name, module in root.named_modules():
+                path = tuple(name.split(".")) if name else ()
+                for one in (path, (type(root).__name__, *path)):
+                    found.setdefault(one, type(module).__name__)
+    return found
+
+
 def module_of(name: str | None) -> tuple[str, ...]:
     """The module path in a dotted parameter name; a name with an empty part is no path."""
     parts = name.split(".") if name else []
@@ -144,8 +163,8 @@ class _Builder:
         for node in self.order:
             operands = self.reads[node]
             sources = [
-                self.place[source] if source is not None else self._constant(data, self.module[node])
-                for _, _, source, data in operands
+                self.place[source] if source is not None else self._constant(data, node, operand)
+                for _, operand, source, data in operands
             ]
             here = len(self.nodes)
             self.place[node] = here
@@ -156,15 +175,15 @@ class _Builder:
                 for (position, name, _, _), source in zip(operands, sources, strict=True)
             ]
         outputs = tuple(dict.fromkeys(self.place[root.node] for root in self.roots if root.node is not None))
-        return Graph(tuple(self.nodes), tuple(self.edges), outputs, self._notes(), max_nodes)
+        classes = MappingProxyType(self.naming.class_of)
+        return Graph(tuple(self.nodes), tuple(self.edges), outputs, self._notes(), max_nodes, classes)
 
     def _leaf(self, node: Leaf) -> GraphNode:
-        name = self.naming.node(node)
         gradient = node.gradient.data if isinstance(node.gradient, Traced) else node.gradient
         return GraphNode(
             id=len(self.nodes),
-            kind="parameter" if name else "input",
-            name=name,
+            kind="parameter",
+            name=self.naming.node(node),
             module=self.module[node],
             shape=node.shape,
             dtype=str(node.array.dtype),
@@ -201,7 +220,7 @@ class _Builder:
             params=MappingProxyType(dict(node.params)) if isinstance(node, Recorded) else MappingProxyType({}),
         )
 
-    def _constant(self, data: Any, module: tuple[str, ...]) -> int:
+    def _constant(self, data: Any, consumer: Node, operand: str) -> int:
         shared = isinstance(data, np.ndarray)
         if shared and id(data) in self.constant_place:
             return self.constant_place[id(data)]
@@ -213,9 +232,9 @@ class _Builder:
             GraphNode(
                 id=here,
                 kind=kind,
-                name=name,
-                # A number written in a layer's code is part of the layer; an array came from somewhere else.
-                module=module if name is None and array.ndim == 0 else module_of(name),
+                name=name or (self._purpose(consumer, operand) if array.ndim else None),
+                # What has no name was most likely made where it is used, as a number or a mask in a layer's code.
+                module=self.module[consumer] if name is None else module_of(name),
                 shape=array.shape,
                 dtype=str(array.dtype) if shared else None,
                 value=_frozen(array),
@@ -226,6 +245,12 @@ class _Builder:
         if shared:
             self.constant_place[id(data)] = here
         return here
+
+    def _purpose(self, consumer: Node, operand: str) -> str | None:
+        if self.naming.class_of.get(self.module[consumer]) == "Dropout":
+            return "dropout mask"
+        # One letter is mathematics, and no name of anything.
+        return operand if len(operand) > 1 and not operand.isdigit() else None
 
     def _notes(self) -> tuple[str, ...]:
         ops = [node for node in self.nodes if node.kind == "op"]

@@ -12,10 +12,10 @@ from typing import Literal
 
 from ..errors import ArgumentError, did_you_mean
 from ..tape import Array
-from .labels import describe, has_nonfinite, number, printable, shape_text, title
+from .labels import describe, has_nonfinite, has_statistics, number, printable, shape_text, title
 from .plain import GraphData, GraphEdge, GraphNode, Kind, Status
 
-__all__ = ["Direction", "dot_of"]
+__all__ = ["Direction", "dot_of", "legend_of"]
 
 Direction = Literal["LR", "TB"]
 
@@ -24,6 +24,7 @@ _INK = "#1f2933"
 _MUTED = "#6b7785"
 _ALARM = "#d55e00"
 _LONGEST = 40
+_GAP = "&#160;&#160;"
 
 # Fill, outline, further attributes.
 _LOOKS: dict[Kind, tuple[str, str, str]] = {
@@ -41,18 +42,25 @@ _MEANINGS: dict[Kind, str] = {
     "module": "pink: module, folded",
 }
 
+# Which operand is which says something only where they cannot be exchanged.
+_COMMUTATIVE = frozenset({"add", "mul", "larger", "smaller", "maximum", "minimum", "ties", "equal", "not_equal"})
+_UNTOLD = frozenset({"x", "z"})
+_SIDES = {"a": "left", "b": "right"}
+_SIDES_OF = {"where": {"a": "if true", "b": "if false"}}
 
-def dot_of(data: GraphData, direction: Direction) -> str:
+
+def dot_of(data: GraphData, direction: Direction, legend: bool = True) -> str:
     """The graph in the DOT language; node ``n7`` is ``data.nodes[7]``."""
     if direction not in {"LR", "TB"}:
         raise ArgumentError(did_you_mean("direction", direction, ["LR", "TB"]))
+    caption = f", labelloc=b, label={_caption(data)}" if legend else ""
     frame = (
-        f'graph [rankdir={direction}, charset="UTF-8", bgcolor="#ffffff", pad="0.25", nodesep="0.22", ranksep="0.42",'
-        f" {_font(11, _MUTED)}, labelloc=b, labeljust=l, label={_caption(data)}];"
+        f'graph [rankdir={direction}, charset="UTF-8", bgcolor="#ffffff", pad="0.06", nodesep="0.22", ranksep="0.42",'
+        f" {_font(11, _MUTED)}, labeljust=l{caption}];"
     )
     boxes = f'node [shape=record, {_font(11, _INK)}, margin="0.12,0.05", height=0.3];'
     arrows = f'edge [color="{_MUTED}", penwidth=1.1, arrowsize=0.6, {_font(9, _MUTED)}];'
-    body = [frame, boxes, arrows, *_clusters(data, direction), *_edges(data)]
+    body = [frame, boxes, arrows, *_clusters(data, direction), *_edges(data, direction)]
     return "\n".join(["digraph computation {", *(f"  {line}" for line in body), "}"]) + "\n"
 
 
@@ -75,14 +83,22 @@ def _in_record(text: str) -> str:
     return "".join(f"\\{one}" if one in "{}|<> " else one for one in shown)
 
 
-def _caption(data: GraphData) -> str:
-    """The legend of what is in the picture, in words because colours alone tell some readers nothing, and the notes."""
+def legend_of(data: GraphData) -> tuple[str, ...]:
+    """What is in the picture, in words because colours alone tell some readers nothing."""
     kinds = {node.kind for node in data.nodes}
-    legend = [meaning for kind, meaning in _MEANINGS.items() if kind in kinds]
+    legend = ["thick outline: result", *(meaning for kind, meaning in _MEANINGS.items() if kind in kinds)]
     if any(not edge.carries_gradient for edge in data.edges):
         legend.append("dashed arrow: no gradient flows back")
-    lines = [" ", " · ".join(["thick outline: result", *legend]), *data.notes]
-    return _quoted("".join(f"{_plain(line)}\\l" for line in lines))
+    if any(has_statistics(array) for node in data.nodes for array in (node.value, node.gradient)):
+        legend.append("numbers: mean ± standard deviation, min … max")
+    return tuple(legend)
+
+
+def _caption(data: GraphData) -> str:
+    # Lines of three phrases are about as wide as a narrow picture, which a longer line would widen.
+    legend = legend_of(data)
+    lines = [" · ".join(legend[first : first + 3]) for first in range(0, len(legend), 3)]
+    return _quoted("".join(f"{_plain(line)}\\l" for line in [*lines, *data.notes]))
 
 
 def _clusters(data: GraphData, direction: Direction) -> list[str]:
@@ -113,14 +129,18 @@ def _clusters(data: GraphData, direction: Direction) -> list[str]:
         path = path_or_end
         indent = "  " * (len(path) + 1)
         if path:
-            label, tooltip = _quoted(_plain(path[-1])), _quoted(_plain(".".join(path)))
+            label = _quoted(_plain(_with_class(path[-1], data.module_classes.get(path))))
+            tooltip = _quoted(_plain(".".join(path)))
             lines.append(f"{indent[2:]}subgraph cluster_{number_of[path]} {{")
             lines.append(
                 f'{indent}graph [label={label}, tooltip={tooltip}, labelloc=t, style="rounded,filled", color="#cbd2d9",'
                 f' fillcolor="{_tint(len(path))}", margin=10];'
             )
             stack.append(f"{indent[2:]}}}")
-        lines += [f"{indent}{_node(node, direction, node.id in outputs, usual_dtype)}" for node in inside[path]]
+        lines += [
+            f"{indent}{_node(node, direction, node.id in outputs, usual_dtype, _class_of(node, data))}"
+            for node in inside[path]
+        ]
         stack += reversed(children[path])
     return lines
 
@@ -129,10 +149,21 @@ def _tint(depth: int) -> str:
     return "#f8f9fb" if depth % 2 else "#eff2f5"
 
 
-def _node(node: GraphNode, direction: Direction, output: bool, usual_dtype: str | None) -> str:
+def _with_class(name: str, class_name: str | None) -> str:
+    return name if class_name is None or class_name == name else f"{name} {class_name}"
+
+
+def _class_of(node: GraphNode, data: GraphData) -> str | None:
+    """Of a folded module its class."""
+    if node.kind != "module" or node.name is None:
+        return None
+    return data.module_classes.get(tuple(node.name.split(".")))
+
+
+def _node(node: GraphNode, direction: Direction, output: bool, usual_dtype: str | None, class_name: str | None) -> str:
     fill, outline, style = _LOOKS[node.kind]
     alarmed = has_nonfinite(node.value) or has_nonfinite(node.gradient)
-    fields = "|".join(_fields(node, usual_dtype))
+    fields = "|".join(_fields(node, usual_dtype, class_name))
     width = 2.4 if alarmed or output else 1.2
     return (
         f"n{node.id} [label={_quoted(fields if direction == 'LR' else f'{{{fields}}}')}, style={_quoted(style)},"
@@ -141,8 +172,8 @@ def _node(node: GraphNode, direction: Direction, output: bool, usual_dtype: str 
     )
 
 
-def _fields(node: GraphNode, usual_dtype: str | None) -> list[str]:
-    fields = [_in_record(title(node, short=True))]
+def _fields(node: GraphNode, usual_dtype: str | None, class_name: str | None) -> list[str]:
+    fields = [_in_record(_with_class(title(node, short=True), class_name))]
     if node.kind == "constant" and node.shape == ():
         return fields
     if node.kind == "module":
@@ -174,13 +205,25 @@ def _tooltip(node: GraphNode) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _edges(data: GraphData) -> list[str]:
+def _edges(data: GraphData, direction: Direction) -> list[str]:
     several = Counter(edge.target for edge in data.edges)
-    return [f"  {_edge(edge, several[edge.target] > 1)}" for edge in data.edges]
+    labels = (_operand_label(edge, data) if several[edge.target] > 1 else "" for edge in data.edges)
+    return [f"  {_edge(edge, label, direction)}" for edge, label in zip(data.edges, labels, strict=True)]
 
 
-def _edge(edge: GraphEdge, labelled: bool) -> str:
-    attributes = [f"label={_quoted(_plain(edge.operand))}"] if labelled and edge.operand else []
+def _operand_label(edge: GraphEdge, data: GraphData) -> str:
+    """What the arrow has to say: nothing where the operands can be exchanged, or where its source says it already."""
+    op = data.nodes[edge.target].op or ""
+    if edge.operand in _UNTOLD or op in _COMMUTATIVE:
+        return ""
+    label = _SIDES_OF.get(op, _SIDES).get(edge.operand, edge.operand)
+    return "" if label == title(data.nodes[edge.source], short=True) else label
+
+
+def _edge(edge: GraphEdge, label: str, direction: Direction) -> str:
+    # The line runs along the label's left edge, or below it where the picture goes from left to right.
+    gap = "\\n\\n" if direction == "LR" else _GAP
+    attributes = [f"label={_quoted(f'{_GAP}{_plain(label)}{gap}')}"] if label else []
     if not edge.carries_gradient:
         attributes.append("style=dashed")
     return f"n{edge.source} -> n{edge.target}" + (f" [{', '.join(attributes)}];" if attributes else ";")

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from ..errors import MissingExtraError
-from .dot import Direction, dot_of
+from .dot import Direction, dot_of, legend_of
 from .fold import fold_below, fold_to
 from .plain import GraphData
 from .render import draw, svg_of
@@ -28,14 +28,19 @@ class Graph(GraphData):
         """The graph with every module at nesting level ``depth`` drawn as one box (0: the outermost modules)."""
         return self._with(fold_below(self, depth))
 
-    def to_dot(self, *, direction: Direction = "LR", max_nodes: int | None = None) -> str:
+    def legend(self, *, max_nodes: int | None = None) -> tuple[str, ...]:
+        """What the colours, outlines and numbers of the picture mean, as phrases to stand beside it."""
+        return legend_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes))
+
+    def to_dot(self, *, direction: Direction = "LR", max_nodes: int | None = None, legend: bool = True) -> str:
         """The picture in Graphviz's language; needs nothing but this package.
 
         Args:
             direction: ``"LR"`` from left to right, ``"TB"`` from top to bottom.
             max_nodes: fold modules until there are at most this many boxes; default: ``self.max_nodes``.
+            legend: whether :meth:`legend` and the notes stand below the picture.
         """
-        return dot_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes), direction)
+        return dot_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes), direction, legend)
 
     def to_text(self, *, max_nodes: int | None = None) -> str:
         """The picture as a numbered list for terminals, one line per node, operands by number."""
@@ -71,7 +76,7 @@ class Graph(GraphData):
         )
 
     def _with(self, data: GraphData) -> Graph:
-        return Graph(data.nodes, data.edges, data.outputs, data.notes, data.max_nodes)
+        return Graph(data.nodes, data.edges, data.outputs, data.notes, data.max_nodes, data.module_classes)
 
     def _repr_svg_(self) -> str | None:
         try:

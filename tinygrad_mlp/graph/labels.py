@@ -9,7 +9,7 @@ import numpy as np
 from ..tape import Array
 from .plain import GraphNode, Status
 
-__all__ = ["describe", "has_nonfinite", "number", "printable", "shape_text", "summary", "title"]
+__all__ = ["describe", "has_nonfinite", "has_statistics", "number", "printable", "shape_text", "summary", "title"]
 
 _WHOLE = 6
 
@@ -58,6 +58,11 @@ def summary(array: Array) -> list[str]:
     with np.errstate(all="ignore"):
         mean, deviation = finite.mean(dtype=np.float64), finite.std(dtype=np.float64)
     return [f"{number(mean)} ± {number(deviation)}", f"{number(low)} … {number(high)}", *_nonfinite(array)]
+
+
+def has_statistics(array: Array | None) -> bool:
+    """Whether :func:`summary` gives mean, deviation and range of it rather than its elements."""
+    return array is not None and array.size > _WHOLE and array.dtype.kind != "b"
 
 
 def has_nonfinite(array: Array | None) -> bool:

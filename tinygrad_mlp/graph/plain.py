@@ -32,10 +32,11 @@ class GraphNode:
 
     Attributes:
         id: the place in ``Graph.nodes``; sources come before what is computed from them, in the order of the tape.
-        kind: ``op``; ``parameter``, a named leaf, which wants a gradient; ``input``, a leaf without a name, or named
-            data; ``constant``, a number or array that wants no gradient; ``module``, several nodes folded into one.
+        kind: ``op``; ``parameter``, a leaf that wants a gradient; ``input``, named data that wants none; ``constant``,
+            any other number or array that wants none; ``module``, several nodes folded into one.
         op: the name of the op, None for everything else.
-        name: the name the user gave it, with the whole module path (``"layers.0.weight"``), or None.
+        name: the name the user gave it, with the whole module path (``"layers.0.weight"``), or None; of a constant
+            array, what its consumer takes it for (``"dropout mask"``, ``"target"``), where that is known.
         module: the path of the module that it belongs to, ``()`` outside all modules.
         shape: None for a module that does not end in one node.
         dtype: the dtype's name; None where no value is known, and for bare Python numbers, which adopt one.
@@ -93,6 +94,7 @@ class GraphData:
         outputs: the ids of what was asked for.
         notes: sentences for the reader, for instance that values were not kept and how to keep them.
         max_nodes: drawings with more nodes than this are folded.
+        module_classes: the class of the module at a path, where it is known: ``{("MLP", "0"): "Linear"}``.
     """
 
     nodes: tuple[GraphNode, ...]
@@ -100,3 +102,4 @@ class GraphData:
     outputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
     max_nodes: int = 200
+    module_classes: Mapping[tuple[str, ...], str] = field(default_factory=lambda: MappingProxyType({}))

@@ -5,17 +5,31 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
-from collections.abc import Callable
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import ArgumentError, MissingExtraError, did_you_mean
 from ..extras import need
 
-__all__ = ["RENDERERS", "draw", "rendered", "svg_of"]
+__all__ = ["RENDERERS", "Renderer", "draw", "rendered", "svg_of"]
 
 _FORMATS = ("svg", "png", "pdf")
 _PURPOSE = "draw computation graphs"
+_STDERR = 2
+_stderr_lock = threading.Lock()
+
+
+class Renderer(NamedTuple):
+    """A way to draw: its name for the reader, and what makes a file of Graphviz text and format, None if it cannot."""
+
+    name: str
+    draw: Callable[[str, str], bytes | None]
 
 
 def draw(path: str | os.PathLike[str], format: str | None, *, dot: Callable[[], str], text: Callable[[], str]) -> None:
@@ -45,7 +59,7 @@ def rendered(dot: str, format: str) -> bytes:
         MissingExtraError: there is none; the message holds the command that installs one.
     """
     for renderer in RENDERERS:
-        picture = renderer(dot, format)
+        picture = renderer.draw(dot, format)
         if picture is not None:
             return picture
     raise MissingExtraError(
@@ -59,8 +73,36 @@ def _by_pygraphviz(dot: str, format: str) -> bytes | None:
         pygraphviz = need("pygraphviz", extra="graph", purpose=_PURPOSE)
     except MissingExtraError:
         return None
-    picture: bytes = pygraphviz.AGraph(string=dot).draw(format=format, prog="dot")
+    with _quiet_libraries():
+        picture: bytes = pygraphviz.AGraph(string=dot).draw(format=format, prog="dot")
     return picture
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep what C libraries write to the standard error stream off the terminal; an exception carries it as a note.
+
+    The stream belongs to the process: what other threads write to it meanwhile is held back too. The lock makes
+    concurrent renderings take turns, so that each restores the stream that it found.
+    """
+    with _stderr_lock, tempfile.TemporaryFile() as said:
+        try:
+            terminal = os.dup(_STDERR)
+        except OSError:  # a process without a standard error stream has nothing to keep quiet
+            yield
+            return
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        try:
+            os.dup2(said.fileno(), _STDERR)
+            yield
+        except Exception as error:
+            said.seek(0)
+            error.add_note(said.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(terminal, _STDERR)
+            os.close(terminal)
 
 
 def _by_graphviz_pure(dot: str, format: str) -> bytes | None:
@@ -83,9 +125,13 @@ def _by_dot(dot: str, format: str) -> bytes | None:
         graphviz = need("graphviz", extra="graph", purpose=_PURPOSE)
     except MissingExtraError:
         return None
-    picture: bytes = graphviz.Source(dot).pipe(format=format)
+    picture: bytes = graphviz.Source(dot).pipe(format=format, quiet=True)
     return picture
 
 
-RENDERERS: tuple[Callable[[str, str], bytes | None], ...] = (_by_pygraphviz, _by_graphviz_pure, _by_dot)
+RENDERERS = (
+    Renderer("pygraphviz", _by_pygraphviz),
+    Renderer("graphviz-pure", _by_graphviz_pure),
+    Renderer("dot", _by_dot),
+)
 """In the order in which they are tried: bundled with its own libraries, one static binary, the system's own."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ArgumentError, ShapeError
-from .style import new_axes, plain, tidy
+from .style import SMALL, new_axes, plain, tidy
 
 __all__ = ["confusion_matrix", "plot_confusion_matrix"]
 
@@ -59,7 +59,8 @@ def plot_confusion_matrix(
     """
     counts = confusion_matrix(y_true, y_pred, None if class_names is None else len(class_names))
     names = [str(i) for i in range(len(counts))] if class_names is None else [plain(one) for one in class_names]
-    side = 2.0 + 0.38 * len(counts)
+    long = max(map(len, names), default=0) > 2
+    side = (2.2 if long else 1.0) + 0.38 * len(counts)
     ax = new_axes(ax, side, side)
     ax.imshow(_cell_colors(counts), aspect="equal")
     for row, column in np.ndindex(*counts.shape):
@@ -71,11 +72,10 @@ def plot_confusion_matrix(
                 f"{counts[row, column]}",
                 ha="center",
                 va="center",
-                fontsize=9,
+                fontsize=SMALL,
                 color="white" if dark else "black",
             )
     ticks = range(len(names))
-    long = max(map(len, names), default=0) > 2
     ax.set_xticks(
         ticks,
         names,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .style import COLORS, new_axes, new_figure, plain, tidy
+from .style import COLORS, SMALL, new_axes, new_figure, plain, tidy
 
 __all__ = ["plot_curve", "plot_history"]
 
@@ -26,18 +26,21 @@ def plot_curve(history: Mapping[str, Sequence[float]], metric: str = "loss", *, 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    ax = new_axes(ax, 5.0, 3.2)
+    ax = new_axes(ax, 4.8, 3.2)
     lines = (("training", metric, COLORS[0], "-"), ("validation", f"val_{metric}", COLORS[1], "--"))
     for name, key, color, dashes in lines:
         values = history.get(key)
         if values:
             epochs = range(1, len(values) + 1)
             marker = "o" if len(values) < 3 else ""
-            label = f"{name} (last {values[-1]:.4f})"
+            last = f"{values[-1]:.2%}" if metric == "accuracy" else f"{values[-1]:.4f}"
+            label = f"{name} (last {last})"
             ax.plot(epochs, values, color=color, linestyle=dashes, marker=marker, linewidth=1.8, label=label)
     ax.xaxis.get_major_locator().set_params(integer=True)
     tidy(ax, _TITLES.get(metric, plain(metric)), "epoch", grid=True)
-    ax.legend(fontsize=8, frameon=False)
+    if metric == "accuracy":
+        ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g}%")
+    ax.legend(fontsize=SMALL, frameon=False)
     return ax
 
 

@@ -1,4 +1,4 @@
-"""How a report looks: one column, large numbers first, light or dark as the reader's system is, figures on white."""
+"""How a report looks: one column, large numbers first, light or dark as the reader's system is, figures too."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ h1 { font-size: clamp(1.5rem, 4.5vw, 2.2rem); line-height: 1.15; margin: .5rem 0
 h2 { font-size: 1.15rem; margin: 0 0 .5rem; }
 .lead { font-size: 1.1rem; color: var(--soft); margin: 0 0 1.2rem; max-width: 46rem; }
 .note { color: var(--soft); margin: 0 0 .8rem; max-width: 46rem; overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: repeat(4, 1fr); gap: .8rem; margin: 0 0 1rem; }
-@media (max-width: 40rem) { dl { grid-template-columns: repeat(2, 1fr); } }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .8rem; margin: 0 0 1rem; }
 dl > div { background: var(--sheet); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem;
   display: flex; flex-direction: column; }
 dd { margin: 0; font-size: 1.6rem; font-weight: 650; color: var(--accent); font-variant-numeric: tabular-nums;
@@ -27,9 +26,15 @@ dt { color: var(--soft); font-size: .88rem; }
 section { background: var(--sheet); border: 1px solid var(--line); border-radius: .6rem; padding: 1.1rem 1.2rem;
   margin: 0 0 1rem; }
 .card { background: #fff; color: #1c2126; border-radius: .4rem; padding: .5rem; text-align: center; overflow-x: auto; }
-.card svg { max-width: 100%; height: auto; }
+.card svg { max-width: 100%; min-width: 20rem; height: auto; vertical-align: top; }
+@media (prefers-color-scheme: dark) {
+  /* Lines are turned, colours keep their hue; images would become negatives, so they are only dimmed. */
+  .lines, .graph { background: transparent; }
+  .lines svg, .graph svg { filter: invert(1) hue-rotate(180deg) opacity(.88); mix-blend-mode: screen; }
+  .card:not(.lines, .graph) { background: #dcdfe2; }
+  .card:not(.lines, .graph) svg, figure img { filter: brightness(.87); } }
 .graph { text-align: left; }
-.graph svg { width: 100%; min-width: 40rem; max-width: 60rem; }
+.graph svg { width: 100%; min-width: 46rem; max-width: 60rem; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: .8rem; }
 .wide, pre { overflow-x: auto; }
 pre { font-size: .78rem; line-height: 1.35; margin: 0; }
@@ -46,13 +51,15 @@ figure { margin: 0; display: flex; gap: .7rem; align-items: flex-start; border: 
 figure img { width: 4.2rem; height: 4.2rem; image-rendering: pixelated; border: 1px solid var(--line); background: #fff;
   flex: none; }
 figcaption { flex: 1; min-width: 0; line-height: 1.3; }
-ul { list-style: none; margin: .35rem 0 0; padding: 0; }
-li { position: relative; display: flex; justify-content: space-between; padding: 0 .25rem; margin-top: 2px;
-  font-size: .78rem; }
-li i { position: absolute; inset: 0 auto 0 0; background: var(--soft); opacity: .28; border-radius: 2px;
-  min-width: 1px; }
-li span, li b { position: relative; font-weight: 500; }
-li.wrong i { background: var(--wrong); opacity: .42; }
-li.right i { background: var(--right); opacity: .42; }
+ul { list-style: none; margin: .35rem 0 0; padding: 0; display: grid; align-items: center; gap: 2px .4rem;
+  grid-template-columns: fit-content(4.5rem) minmax(1.5rem, 1fr) auto; font-size: .78rem; }
+li { display: contents; }
+.bar { height: .7rem; background: var(--paper); border-radius: 2px; }
+.bar i { display: block; height: 100%; background: var(--soft); border-radius: 2px; min-width: 1px; }
+li b { font-weight: 500; text-align: right; font-variant-numeric: tabular-nums; }
+li.wrong i { background: var(--wrong); }
+li.right i { background: var(--right); }
+.formula { white-space: nowrap; }
+.legend { margin: .6rem 0 0; font-size: .88rem; }
 @media print { body { background: #fff; } section { break-inside: avoid; } }
 """

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ShapeError
-from .style import COLORS, new_axes, tidy
+from .style import COLORS, SMALL, new_axes, tidy
 
 __all__ = ["plot_decision_boundary", "plot_predictions"]
 
@@ -22,7 +22,7 @@ def plot_decision_boundary(
     ax: Any = None,
     resolution: int = 160,
 ) -> Any:
-    """Draw labelled points of the plane over the regions that a model assigns to each class.
+    """Draw labelled points of the plane over the regions that a model assigns to each class; wrong ones are ringed.
 
     Args:
         classify: from points (n, 2) float32 to class ids (n,).
@@ -53,8 +53,23 @@ def plot_decision_boundary(
         ax.scatter(
             x, y, s=16, color=COLORS[int(one) % len(COLORS)], edgecolor="white", linewidth=0.5, label=f"class {one}"
         )
+    wrong = np.asarray(classify(places)).reshape(classes.shape) != classes
+    if wrong.any():
+        x, y = places[wrong].T
+        ring = {"facecolor": "none", "edgecolor": "black", "linewidth": 1.2}
+        ax.scatter(x, y, s=70, label=f"misclassified ({int(wrong.sum())})", **ring)
     tidy(ax, "", "x₁", "x₂")
-    ax.legend(fontsize=8, framealpha=0.85, edgecolor="none", loc="best")
+    # Above the axes, where no data can be.
+    ax.legend(
+        fontsize=SMALL,
+        frameon=False,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=3,
+        borderaxespad=0.2,
+        handletextpad=0.2,
+        columnspacing=1.0,
+    )
     return ax
 
 

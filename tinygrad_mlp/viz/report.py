@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ __all__ = ["Answers", "Written", "write_report"]
 
 Pairs = Iterable[tuple[str, str]]
 _MISTAKES = 12
+# A browser may end a line at the hyphen of 1e-10 and at the spaces of an equation.
+_FORMULA = re.compile(r"Im f\(x \+ ih\)/h|(?:\b[a-z] = )?\d+(?:\.\d+)?e-\d+|layer \d+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +66,7 @@ class _Page:
     parts: list[str] = field(default_factory=list)
 
     def section(self, heading: str, note: str, *blocks: str) -> None:
-        text = f'<p class="note">{_text(note)}</p>' if note else ""
+        text = f'<p class="note">{_prose(note[:1].upper() + note[1:])}</p>' if note else ""
         self.parts.append(f"<section><h2>{_text(heading)}</h2>{text}{''.join(blocks)}</section>")
 
 
@@ -79,6 +83,7 @@ def write_report(
     figures: Iterable[tuple[str, str, Any]] = (),
     gradients: GradcheckReport | None = None,
     graph: Graph | None = None,
+    settings: Pairs = (),
     environment: Pairs = (),
 ) -> Written:
     """Write one self-contained page about one training run; sections without content are left out.
@@ -94,7 +99,8 @@ def write_report(
         figures: heading, note and matplotlib ``Figure`` of further sections.
         gradients: what the gradient checker found.
         graph: of one training step.
-        environment: label and value: versions, threads, seconds.
+        settings: label and value of what was chosen: widths, learning rate, seed.
+        environment: label and value: versions, threads, seconds; the time of writing is put first.
 
     Returns:
         The path, and which renderer drew the graph.
@@ -107,7 +113,8 @@ def write_report(
     if history:
         metrics = [name for name in history if not name.startswith("val_")]
         curves = "".join(
-            _drawn(lambda one=one: plot_curve(history, one).figure, f"{one} over the epochs") for one in metrics
+            _drawn(lambda one=one: plot_curve(history, one).figure, f"{one} over the epochs", "card lines")
+            for one in metrics
         )
         page.section("Training", "", f'<div class="curves">{curves}</div>')
     if answers is not None:
@@ -120,7 +127,10 @@ def write_report(
     if graph is not None:
         picture, renderer = _graph_picture(graph)
         page.section("The graph of one training step", _graph_note(renderer), picture)
-    for heading, pairs in (("The data", data), ("Where and when", environment)):
+    where = list(environment)
+    if where:
+        where.insert(0, ("written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
+    for heading, pairs in (("The data", data), ("Settings", settings), ("Where and when", where)):
         rows = [_row("th", [key], "td", [value]) for key, value in pairs]
         if rows:
             page.section(heading, "", f'<table class="facts">{"".join(rows)}</table>')
@@ -139,13 +149,17 @@ def _document(title: str, lead: str, numbers: Pairs, page: _Page) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>{_text(title)}</title><style>{STYLE}</style></head>\n<body><main>"
-        f'<header><h1>{_text(title)}</h1><p class="lead">{_text(lead)}</p>'
+        f'<header><h1>{_text(title)}</h1><p class="lead">{_prose(lead)}</p>'
         f"{f'<dl>{tiles}</dl>' if tiles else ''}</header>\n" + "\n".join(page.parts) + "\n</main></body></html>\n"
     )
 
 
 def _text(value: object) -> str:
     return html.escape(str(value))
+
+
+def _prose(value: str) -> str:
+    return _FORMULA.sub(r'<span class="formula">\g<0></span>', _text(value))
 
 
 def _row(head: str, heads: Sequence[object], cell: str, cells: Sequence[object]) -> str:
@@ -157,9 +171,9 @@ def _row(head: str, heads: Sequence[object], cell: str, cells: Sequence[object])
     )
 
 
-def _drawn(make: Any, label: str) -> str:
+def _drawn(make: Any, label: str, look: str = "card") -> str:
     try:
-        return f'<div class="card">{figure_svg(make(), label)}</div>'
+        return f'<div class="{look}">{figure_svg(make(), label)}</div>'
     except MissingExtraError as error:
         return f'<p class="note">{_text(error)}</p>'
 
@@ -190,7 +204,8 @@ def _mistake(answers: Answers, image: NDArray[Any], sample: int) -> str:
     bars = "".join(
         f'<li class="{"right" if one == truth else "wrong" if one == found else "other"}">'
         f"<span>{_text(answers.class_names[one])}</span>"
-        f'<i style="width:{100 * float(shares[one]):.1f}%"></i><b>{float(shares[one]):.1%}</b></li>'
+        f'<span class="bar"><i style="width:{100 * float(shares[one]):.1f}%"></i></span>'
+        f"<b>{float(shares[one]):.1%}</b></li>"
         for one in considered
     )
     name, said = _text(answers.class_names[truth]), _text(answers.class_names[found])
@@ -209,8 +224,17 @@ def _gradient_note(report: GradcheckReport) -> str:
     return (
         f"Before training, {report.compared:,} derivatives of the loss by the model's parameters were computed twice "
         f"in float64: by the engine, backwards, and by {how}. The worst relative error is {report.worst:.1e} at "
-        f"{report.where}; {report.rtol:.0e} is allowed."
+        f"{report.where}; {report.rtol:.0e} is allowed.{_naming_note(report.by_input)}"
     )
+
+
+def _naming_note(names: Iterable[str]) -> str:
+    """How to read a parameter's path, told of the first one that has a layer in it."""
+    for name in names:
+        layer, dot, last = name.rpartition(".")
+        if dot:
+            return f" The name {name} means the {last} of layer {layer}."
+    return ""
 
 
 def _gradient_table(report: GradcheckReport) -> str:
@@ -239,14 +263,17 @@ def _summary_table(summary: Summary) -> str:
 
 def _graph_picture(graph: Graph) -> tuple[str, str | None]:
     """The first renderer's picture, and its name; the list where there is none."""
-    dot = graph.to_dot(direction="TB")
+    # The legend is text of the page, which wraps on a narrow screen where the picture scrolls.
+    dot = graph.to_dot(direction="TB", legend=False)
     for renderer in RENDERERS:
-        drawn = renderer(dot, "svg")
+        drawn = renderer.draw(dot, "svg")
         text = "" if drawn is None else drawn.decode("utf-8")
         # A renderer is another program: what it hands over must not be able to do more than a picture can.
         if "<svg" in text and "<script" not in text.lower():
-            name = renderer.__name__.removeprefix("_by_").replace("_", "-")
-            return f'<div class="card graph">{text[text.index("<svg") :]}</div>', name
+            legend = "".join(
+                f'<p class="note legend">{_text(line)}</p>' for line in (" · ".join(graph.legend()), *graph.notes)
+            )
+            return f'<div class="card graph">{text[text.index("<svg") :]}</div>{legend}', renderer.name
     return f"<pre>{_text(graph.to_text())}</pre>", None
 
 
