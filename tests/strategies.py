@@ -313,12 +313,15 @@ def _einsum(draw: st.DrawFn, op: Op, sample: Einsum) -> Case:
 
 @st.composite
 def _classes(draw: st.DrawFn, op: Op, sample: Classes) -> Case:
-    if sample.targets != "ids":
+    if sample.targets not in ("ids", "probabilities"):
         raise LookupError(f"no strategy for Classes({sample.targets!r}), which op {op.name} declares")
     rows, classes = draw(st.integers(0, 4)), draw(st.integers(1, 5))
     seed = draw(random_generators)
     rng = np.random.default_rng(seed)
-    return Case(op, [rng.normal(0, 3, (rows, classes))], {"targets": rng.integers(0, classes, rows)}, seed)
+    logits = rng.normal(0, 3, (rows, classes))
+    if sample.targets == "probabilities":
+        return Case(op, [logits, rng.dirichlet(np.ones(classes), rows).reshape(rows, classes)], {}, seed)
+    return Case(op, [logits], {"targets": rng.integers(0, classes, rows)}, seed)
 
 
 _STRATEGIES: dict[type, Callable[[Op, Any], st.SearchStrategy[Case]]] = {

@@ -385,3 +385,14 @@ def test_module_without_parameters_is_refused() -> None:
         one.requires_grad = False
     with pytest.raises(ArgumentError, match="no parameter"):
         gradcheck_module(module, loss_of)
+
+
+def test_differences_do_not_overrule_the_complex_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule wrong by 1e-8 on an analytic op is refused by default: coarse differences cannot vouch for it."""
+    softmax = OPS["softmax"]
+    (rule,) = softmax.rules
+    wrong = (lambda g, y, axis: rule(g, y, axis) * (1.0 + 1e-8),)
+    monkeypatch.setattr(softmax, "rules", wrong)
+    monkeypatch.setattr(softmax, "_plans", {})
+    x = Tensor(np.random.default_rng(0).normal(size=(3, 4)))
+    assert not gradcheck(lambda t: t.softmax(), [x]).ok

@@ -70,4 +70,12 @@ def grad(
             raise GradientError(
                 f"grad: the outputs do not depend on input {i} (shape {one.shape}); allow_unused=True gives None for it"
             )
-    return tuple([one if one is None or isinstance(one, Tensor) else wrap(Tensor, one) for one in gradients])
+    handed_out: set[int] = set()
+    results: list[Tensor | None] = []
+    for found_one in gradients:
+        mine: Any = found_one
+        if mine is not None and id(mine) in handed_out:  # an input given twice: memory of its own for each
+            mine = mine.clone() if isinstance(mine, Tensor) else mine.copy()
+        handed_out.add(id(mine))
+        results.append(mine if mine is None or isinstance(mine, Tensor) else wrap(Tensor, mine))
+    return tuple(results)

@@ -471,7 +471,7 @@ def walk(
             for source, gradient in zip(inputs, plan.pull(g, kept, inputs)):  # noqa: B905 - plans guarantee it
                 if source in pending:
                     before = pending[source]
-                    if source in owned and type(before) is np.ndarray:
+                    if source in owned and type(before) is np.ndarray and not isinstance(gradient, Traced):
                         before += gradient
                     else:
                         pending[source] = before + gradient

@@ -6,7 +6,7 @@ import difflib
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import Token
 from types import TracebackType
@@ -48,12 +48,13 @@ __all__ = [
 ]
 
 _KINDS = "fiub"
+_COMPARABLE = (Traced, np.ndarray, np.generic, float, int, list, tuple)
 
 
 def _as_data(data: Any, dtype: DTypeLike | None, *, infer: bool) -> Array:
     """A new array from whatever the user gave; ``infer`` keeps the integers and booleans of Python lists."""
     if isinstance(data, Traced):
-        return np.array(data.data, dtype=dtype)
+        data = data.data
     if isinstance(data, np.ma.MaskedArray):
         raise DTypeError("a masked array would lose its mask; fill it first: Tensor(x.filled(0))")
     known = isinstance(data, (np.ndarray, np.generic))
@@ -202,8 +203,12 @@ class Tensor(Traced):
         node = self._leaf()
         if node is None:
             raise GradientError("only leaves that require gradients hold one; set requires_grad=True first")
+        if value is not None and not isinstance(value, Tensor):
+            raise DTypeError(f"grad: expected a Tensor or None, got {type(value).__name__}; say Tensor(value)")
         if value is not None and value.shape != self.shape:
             raise ShapeError(f"grad: expected shape {self.shape}, got {value.shape}")
+        if value is not None and value.dtype != self.dtype:
+            raise DTypeError(f"grad: expected dtype {self.dtype}, got {value.dtype}; say value.astype('{self.dtype}')")
         node.gradient = value
 
     # --- taking it out ---
@@ -241,7 +246,7 @@ class Tensor(Traced):
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The elements in another dtype; gradients come back in this one."""
-        return ops.cast(self, dtype=np.dtype(dtype), source=self.data.dtype)
+        return ops.astype(self, dtype)
 
     def float(self) -> Tensor:
         """As float32."""
@@ -367,11 +372,11 @@ class Tensor(Traced):
     def __itruediv__(self, other: Any) -> Tensor:  # noqa: PYI034 - on the tape a new tensor
         return _in_place(self, other, np.true_divide, ops.div)
 
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return ops.eq(self, other)
+    def __eq__(self, other: object) -> Any:
+        return ops.eq(self, other) if isinstance(other, _COMPARABLE) else NotImplemented
 
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return ops.ne(self, other)
+    def __ne__(self, other: object) -> Any:
+        return ops.ne(self, other) if isinstance(other, _COMPARABLE) else NotImplemented
 
     def __lt__(self, other: Any) -> Tensor:
         return ops.lt(self, other)
@@ -430,15 +435,15 @@ class Tensor(Traced):
         return ops.sign(self)
 
     def sin(self) -> Tensor:
-        """The sine of this tensor radians."""
+        """The sine, this tensor being in radians."""
         return ops.sin(self)
 
     def cos(self) -> Tensor:
-        """The cosine of this tensor radians."""
+        """The cosine, this tensor being in radians."""
         return ops.cos(self)
 
     def tan(self) -> Tensor:
-        """The tangent of this tensor radians; its derivative is ``1 + tan(x)**2``."""
+        """The tangent, this tensor being in radians; its derivative is ``1 + tan(x)**2``."""
         return ops.tan(self)
 
     def tanh(self) -> Tensor:
@@ -610,6 +615,11 @@ class Tensor(Traced):
 
     def __setitem__(self, where: Any, value: Any) -> None:
         _check_writable(self, "x[...] = value")
+        if isinstance(value, Traced) and value.node is not None and recorder() is not None:
+            raise GradientError(
+                "x[...] = value: the value is recorded, and its gradient would be lost; build the tensor with where(), "
+                "cat() or stack(), or write value.detach()"
+            )
         self.data[ops.plain_index(where)] = value.data if isinstance(value, Traced) else value
         wrote(self.data, "x[...] = value")
 
@@ -669,6 +679,10 @@ class Tensor(Traced):
         return array.copy() if copy and array is self.data else array
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        out = options.get("out", ())
+        if out and not any(isinstance(one, Traced) for one in out) and not _any_recorded(inputs):
+            # `w.data -= lr * w.grad`: plain arrays are written, nothing is recorded on either side.
+            return getattr(ufunc, method)(*[_plain(one) for one in inputs], **options)
         if options:
             raise DTypeError(
                 f"numpy.{ufunc.__name__} on a tensor takes no {', '.join(options)}: ops make new tensors; for "
@@ -680,6 +694,9 @@ class Tensor(Traced):
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         given = {name: value for name, value in kwargs.items() if value is not np._NoValue}
+        if func not in ops.NUMPY and not _any_recorded([*args, *given.values()]):
+            # Nothing to differentiate: NumPy's own answer on the arrays, as np.asarray(t) would give it.
+            return func(*[_plain(one) for one in args], **{name: _plain(one) for name, one in given.items()})
         try:
             return _ours(func, f"{func.__module__}.{func.__name__}")(*args, **given)
         except TypeError as error:
@@ -763,6 +780,21 @@ def _check_writable(target: Tensor, what: str) -> None:
         raise GradientError(f"{what}: this tensor is part of a recorded graph; write into x.detach().clone()")
     if target.node is not None and recorder() is not None:
         raise GradientError(f"{what}: a leaf that requires gradients changes only inside `with no_grad():`")
+
+
+def _any_recorded(values: Iterable[Any]) -> bool:
+    return any(
+        value.node is not None
+        if isinstance(value, Traced)
+        else isinstance(value, (list, tuple)) and _any_recorded(value)
+        for value in values
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain(one) for one in value)
+    return value.data if isinstance(value, Traced) else value
 
 
 _SIGNS: dict[Any, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/"}

@@ -145,8 +145,12 @@ def _einsum(_op: Op, sample: Einsum, rng: np.random.Generator) -> _Calls:
         yield [rng.uniform(-3, 3, tuple(sizes[letter] for letter in term)) for term in terms], {"equation": equation}
 
 
-def _classes(_op: Op, _sample: Classes, rng: np.random.Generator) -> _Calls:
-    yield [rng.normal(0, 3, (6, 5))], {"targets": rng.integers(0, 5, 6)}
+def _classes(_op: Op, sample: Classes, rng: np.random.Generator) -> _Calls:
+    logits = rng.normal(0, 3, (6, 5))
+    if sample.targets == "probabilities":
+        yield [logits, rng.dirichlet(np.ones(5), 6)], {}
+    else:
+        yield [logits], {"targets": rng.integers(0, 5, 6)}
 
 
 _MAKERS: dict[type, Callable[[Op, Any, np.random.Generator], _Calls]] = {

@@ -23,7 +23,7 @@ from .arithmetic import (
 from .broadcast import broadcast_to, sum_to
 from .compare import eq, ge, gt, isfinite, isinf, isnan, le, logical_and, logical_not, logical_or, lt, ne
 from .declare import NUMPY
-from .elementwise import cast
+from .elementwise import astype, cast
 from .functions import cos, exp, expm1, log1p, sin, tan, tanh
 from .linalg import einsum, linear, matmul, outer
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
@@ -36,6 +36,7 @@ __all__ = [
     "add",
     "amax",
     "amin",
+    "astype",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
     "cast",

@@ -5,15 +5,15 @@ The walk's gradients of an elementwise op have the shape of its output; :func:`_
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..dtypes import common_dtype, float_dtype_of
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 from ..samples import Reshaping
-from ..tape import Array, Node, Op, Traced, recorder
+from ..tape import Array, Node, Op, Traced, recorder, wrap
 from .broadcast import sum_to
 from .declare import OpFunction, declare, operand, primitive, publish, record
 
@@ -27,6 +27,47 @@ from .declare import OpFunction, declare, operand, primitive, publish, record
 def cast(x: Array, *, dtype: np.dtype[Any], source: np.dtype[Any]) -> Array:
     """``x`` in another dtype; the gradient goes back in ``source``, the dtype it came from."""
     return x.astype(dtype)
+
+
+def astype(x: Any, dtype: Any) -> Any:
+    """``x`` in another dtype. Between floats the gradient passes and comes back in the old dtype.
+
+    Integers and booleans carry no gradient: the result is cut off from the graph.
+
+    Raises:
+        DTypeError: not a dtype of floats, integers or booleans.
+    """
+    wanted = np.dtype(object if dtype is None else dtype)
+    if wanted.kind not in "fiub":
+        raise DTypeError(f"astype: expected a dtype of floats, integers or booleans, got {dtype!r}")
+    if isinstance(x, Traced) and wanted.kind != "f":
+        return wrap(type(x), x.data.astype(wanted))
+    return cast(x, dtype=wanted, source=x.dtype)
+
+
+def same_dtype(*values: Any) -> tuple[Any, ...]:
+    """Tensors and arrays of one dtype, cast on the tape where they differ; numbers and lists of them adopt it."""
+    firm = [one.data if isinstance(one, Traced) else one for one in values if isinstance(one, (Traced, np.ndarray))]
+    target = _meeting(firm) if firm else None
+    settled = []
+    for one in values:
+        if not isinstance(one, (Traced, np.ndarray)):
+            one = np.asarray(operand(one))
+            if one.dtype.kind == "f" and (target is None or target.kind not in "fc"):
+                target = float_dtype_of(np.dtype(bool))
+        settled.append(one)
+    wanted = settled[0].dtype if target is None else target
+    return tuple([one if one.dtype == wanted else cast(one, dtype=wanted, source=one.dtype) for one in settled])
+
+
+def _meeting(arrays: Sequence[Array]) -> np.dtype[Any]:
+    target = arrays[0].dtype
+    widest = arrays[0]
+    for array in arrays[1:]:
+        if array.dtype is not target:
+            target = common_dtype(widest, array)
+            widest = array if array.dtype == target else widest
+    return target
 
 
 def elementwise(
@@ -208,6 +249,8 @@ def _call_any(op: Op, floats: bool) -> OpFunction:
         if kind is None:
             return forward(*operands, **params)
         handles = tuple([one if isinstance(one, Traced) else operand(one) for one in operands])
+        if any(type(one) in (list, tuple) for one in operands):
+            handles = _adopting(operands, handles)
         arrays = tuple([one.data if isinstance(one, Traced) else one for one in handles])
         handles, arrays = _meet(kind, handles, arrays, floats)
         try:
@@ -221,18 +264,24 @@ def _call_any(op: Op, floats: bool) -> OpFunction:
     return call
 
 
+def _adopting(operands: Sequence[Any], handles: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Lists of floats take the dtype of the tensor beside them, like bare numbers."""
+    like = float_dtype_of(next(one.data.dtype for one in operands if isinstance(one, Traced)))
+    return tuple(
+        [
+            handle.astype(like) if type(one) in (list, tuple) and np.asarray(handle).dtype.kind == "f" else handle
+            for one, handle in zip(operands, handles, strict=True)
+        ]
+    )
+
+
 def _meet(
     kind: type[Traced], handles: tuple[Any, ...], arrays: tuple[Any, ...], floats: bool
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Bring the operands to one dtype, on the tape. Bare numbers adopt it; conditions (boolean) stay what they are."""
     everything = [array for array in arrays if isinstance(array, np.ndarray)]
     present = [array for array in everything if array.dtype.kind != "b"] or everything
-    target = present[0].dtype
-    widest = present[0]
-    for array in present[1:]:
-        if array.dtype is not target:
-            target = common_dtype(widest, array)
-            widest = array if array.dtype == target else widest
+    target = _meeting(present)
     if target.kind not in "fc" and (floats or any(type(one) is float for one in arrays)):
         target = float_dtype_of(target)
     if all(array.dtype is target for array in present):

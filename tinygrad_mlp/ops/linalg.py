@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import common_dtype
 from ..errors import ShapeError
 from ..samples import Einsum, Layer, Product
 from ..tape import Array, Traced
 from .arithmetic import mul
 from .broadcast import sum_to
-from .declare import operand, primitive, stands_for
-from .elementwise import cast
+from .declare import primitive, stands_for
+from .elementwise import cast, same_dtype
 from .reductions import reduce_sum
 from .shape import getitem, permuted, reshaped, unsqueeze
 
@@ -44,18 +43,7 @@ def product(a: Array, b: Array) -> Array:
     return np.matmul(a, b)
 
 
-def _same_dtype(*values: Any) -> tuple[Any, ...]:
-    """Tensors and arrays of one float (or one integer) dtype, cast on the tape where they differ."""
-    values = tuple([one if isinstance(one, Traced) else np.asarray(operand(one)) for one in values])
-    target = values[0].dtype
-    if all(one.dtype is target for one in values):
-        return values
-    for one in values[1:]:
-        target = common_dtype(np.empty(1, target), np.empty(1, one.dtype))
-    return tuple([one if one.dtype == target else cast(one, dtype=target, source=one.dtype) for one in values])
-
-
-@stands_for(np.matmul, np.dot)
+@stands_for(np.matmul)
 def matmul(a: Any, b: Any) -> Any:
     """The matrix product: vectors, matrices, and stacks of matrices whose batch axes broadcast.
 
@@ -64,7 +52,7 @@ def matmul(a: Any, b: Any) -> Any:
     """
     if not (isinstance(a, Traced) or isinstance(b, Traced)):
         return np.matmul(a, b)
-    a, b = _same_dtype(a, b)
+    a, b = same_dtype(a, b)
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(f"matmul: shapes {tuple(a.shape)} and {tuple(b.shape)}; numbers multiply with *")
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
@@ -143,12 +131,12 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         )
     dtype = weight.dtype
     if x.dtype is not dtype:
-        x, weight = _same_dtype(x, weight) if x.dtype.kind in "fc" else (cast(x, dtype=dtype, source=x.dtype), weight)
+        x, weight = same_dtype(x, weight) if x.dtype.kind in "fc" else (cast(x, dtype=dtype, source=x.dtype), weight)
     if bias is None:
         return dense_without_bias(x, weight)
     if bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: bias {tuple(bias.shape)} does not fit weight {tuple(weight.shape)} (out, in)")
-    return dense(x, weight, bias if bias.dtype is x.dtype else _same_dtype(bias, x)[0])
+    return dense(x, weight, bias if bias.dtype is x.dtype else same_dtype(bias, x)[0])
 
 
 @stands_for(np.outer)
@@ -203,7 +191,7 @@ def einsum(equation: str, *operands: Any) -> Any:
     if not arrow:
         letters = left.replace(",", "")
         out = "".join(sorted({letter for letter in letters if letters.count(letter) == 1}))
-    values = _same_dtype(*operands)
+    values = same_dtype(*operands)
     sizes: dict[str, int] = {}
     for term, value in zip(terms, values, strict=True):
         if len(term) != value.ndim:
@@ -243,3 +231,13 @@ def _alone(term: str, value: Any, needed: set[str]) -> tuple[str, Any]:
         return term, value
     value = reduce_sum(value, axes=axes, keepdims=False)
     return "".join(letter for letter in term if letter in needed), value
+
+
+@stands_for(np.dot)
+def _numpy_dot(a: Any, b: Any) -> Any:
+    # Beyond matrices numpy.dot is another function than matmul.
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return mul(a, b)
+    if np.ndim(a) > 2 or np.ndim(b) > 2:
+        raise ShapeError("numpy.dot of more than two axes: say a @ b for stacks of matrices, or einsum")
+    return matmul(a, b)

@@ -10,10 +10,10 @@ from ..errors import ArgumentError, DTypeError, ShapeError
 from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
 from .activations import bce_with_logits, softplus
-from .arithmetic import add, mul, neg, sub, zmul
+from .arithmetic import add, mul, neg, sub
 from .declare import operand, primitive
 from .elementwise import elementwise
-from .reductions import log_softmax_along, mean, softmax_along, sum
+from .reductions import exponentials, log_softmax_along, mean, softmax_along, sum
 from .shape import reshaped, transpose, unsqueeze
 
 
@@ -67,17 +67,53 @@ def class_gradient(logits: Array, *, targets: Array, saved: tuple[Array, Array, 
 
 
 def _softmax_jacobian(g: Any, logits: Any) -> Any:
-    p = softmax_along(logits, axis=1)
+    p = softmax_along(logits, axis=logits.ndim - 1)
     weighted = mul(g, p)
-    return sub(weighted, mul(p, sum(weighted, 1, keepdims=True)))
+    return sub(weighted, mul(p, sum(weighted, -1, keepdims=True)))
 
 
-def soft_class_loss(logits: Any, targets: Any) -> Any:
-    """``-sum(targets * log softmax(logits))`` for each row, the targets being probabilities of the same shape."""
-    logs = log_softmax_along(logits, axis=logits.ndim - 1)
-    with np.errstate(over="ignore"):  # zmul squares its result to find NaN; the product itself is in range
-        products = zmul(targets, logs)
-    return neg(sum(products, -1))
+@primitive(
+    vjp=(
+        lambda g, logits, targets: mul(unsqueeze(g, -1), soft_class_gradient(logits, targets)),
+        lambda g, logits: neg(mul(unsqueeze(g, -1), log_softmax_along(logits, axis=logits.ndim - 1))),
+    ),
+    reference=lambda np, logits, targets: (targets * (np.log(np.exp(logits).sum(-1))[..., None] - logits)).sum(-1),
+    samples=Classes("probabilities"),
+    latex=r"-\sum {1} \ln \operatorname{{softmax}}({0})",
+)
+def soft_class_loss(logits: Array, targets: Array) -> Array:
+    """``-sum(targets * log softmax(logits))`` over the last axis, ``targets`` being probabilities of the same shape."""
+    logs = log_softmax_along.op.forward(logits, axis=logits.ndim - 1)  # type: ignore[attr-defined]
+    with np.errstate(invalid="ignore"):
+        products = targets * logs
+    # A class of probability 0 takes no part, even where its logarithm is -inf.
+    return -np.add.reduce(np.where(targets == 0, products.dtype.type(0), products), axis=-1)
+
+
+@primitive(
+    vjp=(
+        lambda g, logits, targets: mul(sum(targets, -1, keepdims=True), _softmax_jacobian(g, logits)),
+        lambda g, logits: sub(sum(mul(g, softmax_along(logits, axis=logits.ndim - 1)), -1, keepdims=True), g),
+    ),
+    reference=lambda np, logits, targets: (
+        np.exp(logits) / np.exp(logits).sum(-1, keepdims=True) * targets.sum(-1, keepdims=True) - targets
+    ),
+    samples=Classes("probabilities"),
+    latex=r"(\operatorname{{softmax}}({0}) - {1})",
+)
+def soft_class_gradient(logits: Array, targets: Array) -> Array:
+    """The derivative of :func:`soft_class_loss` by the logits: ``p (T - t) - t (1 - p)`` with ``T = sum(t)``.
+
+    ``1 - p`` of the row's largest logit is the sum of the other probabilities, never a difference.
+    """
+    e, rest, _ = exponentials(logits, -1)
+    place = np.expand_dims(logits.argmax(-1), -1)
+    whole = 1.0 + rest
+    p = e / whole
+    np.put_along_axis(p, place, 1.0 / whole, -1)
+    others = 1.0 - p
+    np.put_along_axis(others, place, rest / whole, -1)
+    return p * (np.add.reduce(targets, axis=-1, keepdims=True) - targets) - targets * others
 
 
 def _reduce(losses: Any, reduction: str) -> Any:
@@ -177,8 +213,8 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         losses = bce_with_logits(logits, target)
     else:
-        rest = mul(sub(1.0, target), logits)
-        losses = add(rest, mul(add(mul(sub(pos_weight, 1.0), target), 1.0), softplus(neg(logits))))
+        weighted = mul(mul(pos_weight, target), softplus(neg(logits)))
+        losses = add(weighted, mul(sub(1.0, target), softplus(logits)))
     return _reduce(losses if weight is None else mul(losses, weight), reduction)
 
 

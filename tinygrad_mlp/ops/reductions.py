@@ -12,6 +12,7 @@ from ..tape import Array, Traced
 from .arithmetic import add, div, mul, sqrt, square, sub, ties, where
 from .broadcast import broadcast_to
 from .declare import primitive, stands_for
+from .elementwise import cast
 from .functions import exp
 from .kernels import normalise_axes, normalise_axis, sum_axes
 from .shape import cat, reshape, select
@@ -113,7 +114,7 @@ def _numpy_std(a: Any, axis: Axis = None, *, ddof: int = 0, keepdims: bool = Fal
 
 def _share(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
     extreme = ties(x, _restored(y, x.shape, axes))
-    count = sum_axes((extreme.data if isinstance(extreme, Traced) else extreme).astype(y.dtype), axes)
+    count = reduce_sum(cast(extreme, dtype=y.dtype, source=extreme.dtype), axes=axes, keepdims=True)
     return where(extreme, div(_restored(g, x.shape, axes), count), 0.0)
 
 

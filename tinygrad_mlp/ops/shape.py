@@ -11,8 +11,8 @@ from ..errors import DTypeError, ShapeError
 from ..samples import Indexing, Joining, Reshaping
 from ..tape import Array, Traced
 from .broadcast import broadcast_to
-from .declare import operand, primitive, stands_for
-from .elementwise import cast
+from .declare import primitive, stands_for
+from .elementwise import same_dtype
 from .kernels import normalise_axes, normalise_axis
 
 
@@ -238,9 +238,9 @@ def cat(tensors: Sequence[Any], axis: int = 0) -> Any:
     Raises:
         ShapeError: no tensors, or shapes that differ in another axis.
     """
-    tensors = [one if isinstance(one, Traced) else np.asarray(operand(one)) for one in tensors]
-    if not tensors:
+    if len(tensors) == 0:
         raise ShapeError("cat needs at least one tensor")
+    tensors = same_dtype(*tensors)
     shapes = [tuple(one.shape) for one in tensors]
     if len(shapes[0]) == 0:
         raise ShapeError("cat: 0-d tensors have no axis to join along; use stack")
@@ -248,7 +248,7 @@ def cat(tensors: Sequence[Any], axis: int = 0) -> Any:
     if len({(*shape[:place], *shape[place + 1 :]) for shape in shapes}) > 1 or len({len(s) for s in shapes}) > 1:
         raise ShapeError(f"cat along axis {axis}: shapes {shapes} differ in another axis")
     ends = np.cumsum([shape[place] for shape in shapes]).tolist()
-    return joined(*_one_dtype(tensors), axis=place, ends=tuple(ends))
+    return joined(*tensors, axis=place, ends=tuple(ends))
 
 
 @stands_for(np.stack)
@@ -258,18 +258,12 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     Raises:
         ShapeError: no tensors, or shapes that differ.
     """
-    tensors = [one if isinstance(one, Traced) else np.asarray(operand(one)) for one in tensors]
+    if len(tensors) == 0:
+        raise ShapeError("stack needs at least one tensor")
+    tensors = same_dtype(*tensors)
     if len({tuple(one.shape) for one in tensors}) != 1:
         raise ShapeError(f"stack needs tensors of one shape, got {[tuple(one.shape) for one in tensors]}")
     return cat([unsqueeze(one, axis) for one in tensors], axis)
-
-
-def _one_dtype(tensors: Sequence[Any]) -> Sequence[Any]:
-    dtypes = {one.dtype for one in tensors}
-    if len(dtypes) == 1:
-        return tensors
-    target = np.result_type(*dtypes)
-    return [one if one.dtype == target else cast(one, dtype=target, source=one.dtype) for one in tensors]
 
 
 @stands_for(np.transpose)
