@@ -783,10 +783,11 @@ def _check_writable(target: Tensor, what: str) -> None:
 
 
 def _any_recorded(values: Iterable[Any]) -> bool:
+    """Whether NumPy must not simply take the arrays: something is recorded, or is masked and would lose its mask."""
     return any(
         value.node is not None
         if isinstance(value, Traced)
-        else isinstance(value, (list, tuple)) and _any_recorded(value)
+        else isinstance(value, np.ma.MaskedArray) or (isinstance(value, (list, tuple)) and _any_recorded(value))
         for value in values
     )
 

@@ -236,8 +236,9 @@ def _alone(term: str, value: Any, needed: set[str]) -> tuple[str, Any]:
 @stands_for(np.dot)
 def _numpy_dot(a: Any, b: Any) -> Any:
     # Beyond matrices numpy.dot is another function than matmul.
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
+    rank_a, rank_b = getattr(a, "ndim", 0), getattr(b, "ndim", 0)
+    if rank_a == 0 or rank_b == 0:
         return mul(a, b)
-    if np.ndim(a) > 2 or np.ndim(b) > 2:
+    if rank_a > 2 or rank_b > 2:
         raise ShapeError("numpy.dot of more than two axes: say a @ b for stacks of matrices, or einsum")
     return matmul(a, b)

@@ -11,8 +11,8 @@ from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
 from .activations import bce_with_logits, softplus
 from .arithmetic import add, mul, neg, sub
-from .declare import operand, primitive
-from .elementwise import elementwise
+from .declare import primitive
+from .elementwise import elementwise, same_dtype
 from .reductions import exponentials, log_softmax_along, mean, softmax_along, sum
 from .shape import reshaped, transpose, unsqueeze
 
@@ -208,7 +208,7 @@ def binary_cross_entropy_with_logits(
     Raises:
         ShapeError: the shapes differ.
     """
-    target = target if isinstance(target, Traced) else np.asarray(operand(target))
+    logits, target = same_dtype(logits, target)
     _equal_shapes("binary_cross_entropy_with_logits", "logits", logits, target)
     if pos_weight is None:
         losses = bce_with_logits(logits, target)
@@ -238,7 +238,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
         ShapeError: the shapes differ. They are not broadcast: ``(n,)`` against ``(n, 1)`` would silently compare every
         prediction with every target.
     """
-    target = target if isinstance(target, Traced) else np.asarray(operand(target))
+    input, target = same_dtype(input, target)
     _equal_shapes("mse_loss", "input", input, target)
     return _reduce(squared_error(input, target), reduction)
 
