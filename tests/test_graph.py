@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_mlp import Tensor, ops
+from tinygrad_mlp import Tensor, nn, ops
 from tinygrad_mlp.autograd import grad
 from tinygrad_mlp.errors import ArgumentError, DTypeError, GradientError, MissingExtraError
 from tinygrad_mlp.extras import need
@@ -236,6 +237,62 @@ def test_drawing_keeps_the_graph_usable() -> None:
     y.backward()
     assert x.grad is not None
     assert x.grad.item() == pytest.approx(np.cos(0.09) * 0.6)
+
+
+def test_a_leaf_that_wants_a_gradient_is_a_parameter_named_or_not() -> None:
+    """Whether somebody gave it a name does not make a leaf a parameter; wanting a gradient does."""
+    w, x = scalar(1.0), scalar(2.0, requires_grad=False)
+    with record_values():
+        y = w * x
+    kinds = [node.kind for node in y.graph(names={"x": x}).nodes]
+    assert sorted(kinds) == ["input", "op", "parameter"]
+    assert [node.kind for node in y.graph(names={"w": w}).nodes].count("parameter") == 1
+
+
+def labels(graph: Graph) -> list[str]:
+    arrows = re.findall(r"-> n\d+ \[(.*)\];", graph.to_dot())
+    said = [re.search(r'label="([^"]*)"', one) for one in arrows]
+    return [re.sub(r"&#160;|\\n", "", one[1]) for one in said if one]
+
+
+def test_arrows_speak_only_where_the_order_matters() -> None:
+    """Sums and products are unlabelled, differences have sides, and no label repeats the name of its source."""
+    a, b, c = scalar(1.0), scalar(2.0), scalar(3.0)
+    names = {"a": a, "b": b, "c": c}
+    with record_values():
+        assert labels((a * b + c).tanh().graph(names=names)) == []
+        assert labels((a - b).graph(names=names)) == ["left", "right"]
+        assert labels(ops.where(np.array(True), a, b).graph(names=names)) == ["condition", "if true", "if false"]
+        x, weight, bias = Tensor(np.ones((4, 2))), Tensor(np.ones((3, 2)), requires_grad=True), Tensor(np.ones(3))
+        y = ops.linear(x, weight, bias)
+    assert labels(y.graph(names={"x": x, "layer.weight": weight, "bias": bias})) == []
+    assert labels(y.graph(names={"x": x, "kernel": weight, "bias": bias})) == ["weight"]
+
+
+def test_clusters_carry_classes_and_masks_their_purpose() -> None:
+    """With names= a module, clusters are titled name and class, and what Dropout multiplies with stands inside it."""
+    model = nn.MLP(2, 8, 3, dropout=0.5, seed=0)
+    with record_values():
+        loss = nn.CrossEntropyLoss()(model(Tensor(np.ones((4, 2), np.float32))), np.array([0, 1, 2, 0]))
+    graph = loss.graph(names=model)
+    titles = re.findall(r'graph \[label="([^"]*)", tooltip', graph.to_dot())
+    assert sorted(titles) == ["0 Linear", "1 ReLU", "2 Dropout", "3 Linear", "CrossEntropyLoss", "MLP"]
+    (mask,) = [node for node in graph.nodes if node.name == "dropout mask"]
+    assert (mask.kind, mask.module) == ("constant", ("MLP", "2"))
+    assert [label for label in labels(graph) if "mask" in label] == []
+    assert '[label="{0\\ Linear|' in graph.collapsed(1).to_dot(direction="TB")
+    assert "2 Dropout" not in loss.graph(names=dict(model.named_parameters())).to_dot()
+
+
+def test_the_legend_explains_statistics_where_there_are_some() -> None:
+    """Mean and deviation are explained once, in the picture or beside it, and only if a node shows them."""
+    x = Tensor(np.arange(9.0), requires_grad=True)
+    large, small = x.exp().graph(), scalar(1.0).exp().graph()
+    explained = "numbers: mean ± standard deviation, min … max"
+    assert explained in large.legend()
+    assert large.to_dot().count(explained) == 1
+    assert explained not in large.to_dot(legend=False)
+    assert explained not in small.legend()
 
 
 def test_what_cannot_be_drawn_says_so() -> None:
@@ -612,6 +669,23 @@ def test_dot_on_the_path_draws(graph: Graph) -> None:
     picture = render._by_dot(graph.to_dot(), "svg")
     assert picture is not None
     assert b"<svg" in picture
+
+
+def test_renderers_leave_the_terminal_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    """What a library writes to the error stream is held back, told if it fails, and the stream is as before."""
+    with render._quiet_libraries():
+        os.write(2, b"Fontconfig warning")
+
+    def fail() -> None:
+        with render._quiet_libraries():
+            os.write(2, b"the reason")
+            raise ValueError("no picture")
+
+    with pytest.raises(ValueError, match="no picture") as caught:
+        fail()
+    assert caught.value.__notes__ == ["the reason"]
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "after"
 
 
 def test_texts_need_numpy_alone() -> None:

@@ -126,6 +126,54 @@ def test_the_report_is_one_wellformed_page_with_every_section(tmp_path: Path) ->
     assert "taken for plain, is one" in text
 
 
+def test_the_legend_of_the_graph_is_text_of_the_page(tmp_path: Path) -> None:
+    """The picture scrolls on a narrow screen and is drawn without words that would scroll away with it."""
+    pytest.importorskip("pygraphviz", reason='pip install "tinygrad-mlp[graph]"')
+    _, page, content = write(tmp_path)
+    assert "".join(page.text).count("amber: parameter") == 1
+    assert content.index("amber: parameter") > content.rindex("</svg>")
+
+
+def test_formulas_and_parameter_names_can_be_read(tmp_path: Path) -> None:
+    """No line ends inside a number or an equation, and the first path is spelt out."""
+    report = GradcheckReport(
+        ok=True,
+        worst=1e-14,
+        where="0.weight[1, 2]",
+        got=1.0,
+        expected=1.0,
+        method="complex",
+        order=1,
+        rtol=1e-10,
+        compared=6,
+        by_input={"0.weight": 1e-14},
+    )
+    viz.write_report(tmp_path / "r.html", title="t", lead="worst 1e-14", gradients=report)
+    content = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for formula in ("1e-14", "h = 1e-20", "1e-10", "Im f(x + ih)/h"):
+        assert f'<span class="formula">{formula}</span>' in content
+    assert "The name 0.weight means the weight of " in content
+
+
+def test_bars_and_percentages_stand_in_columns_of_their_own(tmp_path: Path) -> None:
+    """Name, bar and share are three cells of a grid."""
+    _, _, content = write(tmp_path)
+    cell = '<span>plain</span><span class="bar"><i style="width:60.0%"></i></span><b>60.0%</b></li>'
+    assert cell in content
+
+
+def test_facts_of_the_run_have_one_time_and_settings_stand_apart(tmp_path: Path) -> None:
+    """The time of writing is the first fact about where and when; notes begin with a capital letter."""
+    viz.write_report(tmp_path / "r.html", title="t", settings=[("lr", "0.1")], environment=[("Python", "3")])
+    content = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.search(
+        r"Settings</h2><table class=.facts.><tr><th>lr</th>.*Where and when</h2><table class=.facts.>"
+        r"<tr><th>written</th><td>\d{4}-\d\d-\d\d \d\d:\d\d UTC</td></tr><tr><th>Python</th>",
+        content,
+        re.DOTALL,
+    )
+
+
 def test_nothing_in_the_report_can_run_or_load(tmp_path: Path) -> None:
     """No script, no event handler, no address that leaves the page; a policy forbids them besides."""
     _, page, content = write(tmp_path)
@@ -304,6 +352,8 @@ def test_curves_show_training_and_validation(matplotlib: Any) -> None:
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["Loss", "Accuracy"]
     ax = figure.axes[1]
     assert viz.plot_curve(history, "accuracy", ax=ax) is ax
+    assert ax.get_legend().get_texts()[0].get_text() == "training (last 60.00%)"
+    assert ax.yaxis.get_major_formatter()(0.525, 0) == "52.5%"
 
 
 def test_the_decision_boundary_colours_the_answers(matplotlib: Any) -> None:
@@ -315,6 +365,18 @@ def test_the_decision_boundary_colours_the_answers(matplotlib: Any) -> None:
     assert tuple(colors[0, 0]) != tuple(colors[0, 9])
     with pytest.raises(ShapeError, match=r"points \(samples, 2\)"):
         viz.plot_decision_boundary(lambda p: p, np.zeros((2, 3)), labels)
+
+
+def test_misclassified_points_are_ringed_and_the_legend_covers_nothing(matplotlib: Any) -> None:
+    """One ring per wrong answer, and the legend ends above the axes."""
+    points = np.array([[-1.0, 0.0], [1.0, 1.0], [0.5, 0.5]])
+    ax = viz.plot_decision_boundary(lambda p: (p[:, 0] > 0).astype(int), points, [0, 1, 0], resolution=10)
+    assert ax.collections[-1].get_offsets().tolist() == [[0.5, 0.5]]
+    assert ax.collections[-1].get_label() == "misclassified (1)"
+    ax.figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1
+    right = viz.plot_decision_boundary(lambda p: (p[:, 0] > 0).astype(int), points[:2], [0, 1], resolution=10)
+    assert len(right.collections) == 2
 
 
 def test_predictions_lie_beside_the_truth(matplotlib: Any) -> None:
