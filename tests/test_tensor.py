@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import datetime as dt
 import pickle
+import threading
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, einsum, from_numpy, no_grad, ops, tensor
 from tinygrad_mlp.autograd import grad
 from tinygrad_mlp.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from tinygrad_mlp.tape import OPS
 
 
 def float64(data: Any) -> Tensor:
@@ -740,3 +743,72 @@ def test_a_masked_array_on_the_left_keeps_its_mask() -> None:
     assert list((masked * Tensor([3.0, 4.0])).mask) == [False, True]
     with pytest.raises((TypeError, GradientError)):
         masked * Tensor([3.0, 4.0], requires_grad=True)
+
+
+# --- names, modes, templates ------------------------------------------------------------------------
+
+
+def test_dim_and_axis_are_one_argument() -> None:
+    """Functions and methods take torch's dim/keepdim for NumPy's axis/keepdims, and refuse both at once."""
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    for name in ("sum", "mean", "var", "std", "amax", "amin", "prod", "logsumexp"):
+        by_axis = getattr(tg, name)(x, axis=1, keepdims=True)
+        for other in (getattr(tg, name)(x, dim=1, keepdim=True), getattr(x, name)(dim=1, keepdim=True)):
+            np.testing.assert_array_equal(by_axis.data, other.data)
+    assert tg.cat([x, x], dim=1).shape == (2, 6)
+    assert tg.stack([x, x], dim=-1).shape == (2, 3, 2)
+    assert tg.softmax(x, dim=0).data.sum(0).tolist() == pytest.approx([1.0, 1.0, 1.0])
+    assert x.argmax(dim=1, keepdim=True).shape == (2, 1)
+    assert x.any(dim=0).shape == (3,)
+    with pytest.raises(ArgumentError, match="two names of one argument"):
+        x.sum(0, dim=1)
+
+
+def test_no_grad_without_parentheses_and_on_coroutines() -> None:
+    """@no_grad decorates like @no_grad(), coroutines included; the mode outside stays as it was."""
+
+    @no_grad
+    def plain() -> bool:
+        return tg.is_grad_enabled()
+
+    @no_grad()
+    async def later() -> bool:
+        await asyncio.sleep(0)
+        return tg.is_grad_enabled()
+
+    assert plain() is False
+    assert asyncio.run(later()) is False
+    assert tg.is_grad_enabled()
+
+
+def test_one_instance_of_a_mode_serves_several_threads() -> None:
+    """Entering one no_grad() object in two threads at once leaves each thread's own mode intact."""
+    mode = no_grad()
+    inside, ready = threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    def other() -> None:
+        with mode:
+            ready.set()
+            inside.wait(10)
+        seen.append(tg.is_grad_enabled())
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    ready.wait(10)
+    with mode:
+        assert not tg.is_grad_enabled()
+    inside.set()
+    thread.join()
+    assert seen == [True]
+    assert tg.is_grad_enabled()
+
+
+@pytest.mark.parametrize("name", sorted(name for name, op in OPS.items() if op.latex))
+def test_every_formula_template_holds_its_operands(name: str) -> None:
+    """A latex template formats, with balanced braces, and shows the operands it is given."""
+    op = OPS[name]
+    marks = [f"<{i}>" for i in range(len(op.operands) or 2)]
+    text = op.latex.format(*marks, **dict.fromkeys(op.params, "<p>"))
+    assert text.count("{") == text.count("}")
+    assert not op.operands or marks[0] in text or marks[-1] in text

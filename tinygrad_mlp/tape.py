@@ -169,9 +169,14 @@ class Op:
         plan = self._plans.get((mask, arity))
         if plan is None:
             tracked = tuple(i for i in range(arity) if mask >> i & 1 and self.rule(i) is not None)
-            plan = self._plans[mask, arity] = Plan(self, tracked, arity)
+            plan = Plan(self, tracked, arity)
+            if arity <= _REMEMBERED:
+                self._plans[mask, arity] = plan
         return plan
 
+
+# Joining ever more tensors would otherwise leave a plan behind for every number of them.
+_REMEMBERED = 32
 
 OPS: dict[str, Op] = {}
 """Every declared op by name; filled by declaring, by nothing else."""

@@ -8,7 +8,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ContextDecorator, contextmanager
-from contextvars import Token
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -514,63 +514,63 @@ class Tensor(Traced):
 
     def sum(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The sum over ``axis`` (all axes by default)."""
-        return ops.sum(self, _one(axis, dim), keepdims or keepdim)
+        return ops.sum(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def mean(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The arithmetic mean over ``axis`` (all axes by default)."""
-        return ops.mean(self, _one(axis, dim), keepdims or keepdim)
+        return ops.mean(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def var(
         self, axis: Any = None, keepdims: Any = False, *, correction: Any = 1, dim: Any = None, keepdim: Any = False
     ) -> Tensor:
         """The variance, ``sum((x - mean)**2) / (n - correction)``; ``correction=1`` (torch's default) is unbiased."""
-        return ops.var(self, _one(axis, dim), correction=correction, keepdims=keepdims or keepdim)
+        return ops.var(self, axis, correction=correction, keepdims=keepdims, dim=dim, keepdim=keepdim)
 
     def std(
         self, axis: Any = None, keepdims: Any = False, *, correction: Any = 1, dim: Any = None, keepdim: Any = False
     ) -> Tensor:
         """The standard deviation, the root of :func:`var`; its gradient is 0 where the input is constant."""
-        return ops.std(self, _one(axis, dim), correction=correction, keepdims=keepdims or keepdim)
+        return ops.std(self, axis, correction=correction, keepdims=keepdims, dim=dim, keepdim=keepdim)
 
     def amax(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The largest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
-        return ops.amax(self, _one(axis, dim), keepdims or keepdim)
+        return ops.amax(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def amin(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The smallest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
-        return ops.amin(self, _one(axis, dim), keepdims or keepdim)
+        return ops.amin(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def prod(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The product over ``axis`` (all axes by default)."""
-        return ops.prod(self, _one(axis, dim), keepdims or keepdim)
+        return ops.prod(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def logsumexp(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """``log(sum(exp(x)))`` over ``axis``, without overflow."""
-        return ops.logsumexp(self, _one(axis, dim), keepdims or keepdim)
+        return ops.logsumexp(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def softmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
         """Class probabilities ``exp(x) / sum(exp(x))`` along ``axis``."""
-        return ops.softmax(self, _one(axis, dim, -1))
+        return ops.softmax(self, axis, dim=dim)
 
     def log_softmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
         """Logarithms of class probabilities along ``axis``."""
-        return ops.log_softmax(self, _one(axis, dim, -1))
+        return ops.log_softmax(self, axis, dim=dim)
 
-    def argmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+    def argmax(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The place of the (first) largest element, over ``axis`` or in the flattened tensor; no gradient."""
-        return wrap(Tensor, np.asarray(self.data.argmax(_one(axis, dim))))
+        return wrap(Tensor, np.asarray(self.data.argmax(ops.chosen(axis, dim), keepdims=keepdims or keepdim)))
 
-    def argmin(self, axis: Any = None, *, dim: Any = None) -> Tensor:
+    def argmin(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The place of the (first) smallest element, over ``axis`` or in the flattened tensor; no gradient."""
-        return wrap(Tensor, np.asarray(self.data.argmin(_one(axis, dim))))
+        return wrap(Tensor, np.asarray(self.data.argmin(ops.chosen(axis, dim), keepdims=keepdims or keepdim)))
 
-    def any(self) -> Tensor:
+    def any(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """Whether some element is not zero."""
-        return wrap(Tensor, np.asarray(self.data.any()))
+        return wrap(Tensor, np.asarray(self.data.any(ops.chosen(axis, dim), keepdims=keepdims or keepdim)))
 
-    def all(self) -> Tensor:
+    def all(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """Whether every element is not zero."""
-        return wrap(Tensor, np.asarray(self.data.all()))
+        return wrap(Tensor, np.asarray(self.data.all(ops.chosen(axis, dim), keepdims=keepdims or keepdim)))
 
     # --- shape ---
 
@@ -600,11 +600,11 @@ class Tensor(Traced):
 
     def squeeze(self, axis: Any = None, *, dim: Any = None) -> Tensor:
         """Drop axes of length 1: all of them, or those named that have it."""
-        return ops.squeeze(self, _one(axis, dim))
+        return ops.squeeze(self, axis, dim=dim)
 
     def unsqueeze(self, axis: Any = None, *, dim: Any = None) -> Tensor:
         """Insert an axis of length 1 at ``axis``."""
-        return ops.unsqueeze(self, _one(axis, dim))
+        return ops.unsqueeze(self, axis, dim=dim)
 
     def expand(self, *shape: Any) -> Tensor:
         """This tensor broadcast to a shape; -1 leaves an axis as it is."""
@@ -732,12 +732,6 @@ def _rebuild(data: Array, is_leaf: bool, is_frozen: bool, grad: Array | None) ->
     return made
 
 
-def _one(axis: Any, dim: Any, default: Any = None) -> Any:
-    """The axis under either of its two names."""
-    given = axis if axis is not None else dim
-    return default if given is None else given
-
-
 def seed_for(root: Tensor, gradient: Any) -> Any:
     """The incoming gradient of ``root`` as the walk takes it: an array, or the traced value the user gave.
 
@@ -835,6 +829,10 @@ def _no_such(name: str) -> NoReturn:
 # --- modes ----------------------------------------------------------------------------------------
 
 
+# The modes to return to, innermost last. It belongs to the context, so one instance may serve several threads.
+_BEFORE: ContextVar[tuple[type[Node] | None, ...]] = ContextVar("before", default=())
+
+
 class set_grad_enabled(ContextDecorator):  # noqa: N801 - torch's name, used like a function
     """Record gradients, or not, inside a ``with`` block or a decorated function.
 
@@ -844,10 +842,17 @@ class set_grad_enabled(ContextDecorator):  # noqa: N801 - torch's name, used lik
 
     def __init__(self, mode: bool) -> None:
         self._kind: type[Node] | None = Node if mode else None
-        self._tokens: list[Token[type[Node] | None]] = []
 
     def __call__(self, function: Any) -> Any:
         """Decorate a function, or a generator function, whose body then runs in this mode."""
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                with self._recreate_cm():
+                    return await function(*args, **kwargs)
+
+            return awaited
         if not inspect.isgeneratorfunction(function):
             return super().__call__(function)
 
@@ -880,17 +885,28 @@ class set_grad_enabled(ContextDecorator):  # noqa: N801 - torch's name, used lik
         return set_grad_enabled(self._kind is not None)
 
     def __enter__(self) -> None:
-        kind = recorder() if self._kind is not None and recorder() is not None else self._kind
-        self._tokens.append(_RECORDER.set(kind))
+        before = recorder()
+        _BEFORE.set((*_BEFORE.get(), before))
+        _RECORDER.set(before if self._kind is not None and before is not None else self._kind)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _RECORDER.reset(self._tokens.pop())
+        *rest, before = _BEFORE.get()
+        _BEFORE.set(tuple(rest))
+        _RECORDER.set(before)
 
 
 class no_grad(set_grad_enabled):  # noqa: N801 - torch's name, used like a function
     """Record nothing inside the block or the decorated function: results need no memory for a backward pass."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        """``@no_grad`` decorates like ``@no_grad()``."""
+        made = super().__new__(cls)
+        if function is None:
+            return made
+        set_grad_enabled.__init__(made, False)
+        return made(function)
 
     def __init__(self) -> None:
         super().__init__(False)

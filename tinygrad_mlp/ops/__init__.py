@@ -25,6 +25,7 @@ from .compare import eq, ge, gt, isfinite, isinf, isnan, le, logical_and, logica
 from .declare import NUMPY
 from .elementwise import astype, cast
 from .functions import cos, exp, expm1, log1p, sin, tan, tanh
+from .kernels import chosen
 from .linalg import einsum, linear, matmul, outer
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .reductions import amax, amin, log_softmax, logsumexp, mean, prod, softmax, std, sum, var
@@ -41,6 +42,7 @@ __all__ = [
     "broadcast_to",
     "cast",
     "cat",
+    "chosen",
     "clamp",
     "cos",
     "cross_entropy",

@@ -13,7 +13,7 @@ from .kernels import broadcast, sum_down
     reference=lambda np, x, *, shape: np.zeros(shape, x.dtype) + x,
     samples=Reshaping("broadcast"),
     passes_on=True,
-    latex=r"\operatorname{broadcast}({0})",
+    latex=r"\operatorname{{broadcast}}({0})",
 )
 def broadcast_to(x: Array, *, shape: tuple[int, ...]) -> Array:
     """``x`` repeated along new and length-1 axes until it has ``shape``; NumPy's broadcasting rule."""

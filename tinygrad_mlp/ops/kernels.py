@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ArgumentError
 from ..tape import Array
 
 # Below this many rows, adding them one after the other is as accurate as pairwise summation needs to be.
@@ -24,6 +25,18 @@ def magnitude(x: Array) -> Array:
     if x.dtype.kind == "c":
         return np.where(x.real < 0, -x, x)
     return np.abs(x)
+
+
+def chosen(axis: Any, dim: Any, default: Any = None) -> Any:
+    """The axis under either of its names, NumPy's ``axis`` or torch's ``dim``.
+
+    Raises:
+        ArgumentError: both are given.
+    """
+    if axis is not None and dim is not None:
+        raise ArgumentError(f"axis={axis} and dim={dim} are two names of one argument; give one of them")
+    given = axis if axis is not None else dim
+    return default if given is None else given
 
 
 def normalise_axis(axis: int, ndim: int) -> int:

@@ -25,7 +25,7 @@ from .shape import reshaped, transpose, unsqueeze
     reference=lambda np, logits, *, targets: np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(targets)), targets],
     samples=Classes("ids"),
     saves=True,
-    latex=r"-\ln \operatorname{softmax}({0})_t",
+    latex=r"-\ln \operatorname{{softmax}}({0})_t",
 )
 def class_loss(logits: Array, *, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     """``-log softmax(logits)[target]`` per row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
@@ -49,7 +49,7 @@ def class_loss(logits: Array, *, targets: Array) -> tuple[Array, tuple[Array, Ar
         np.exp(logits) / np.exp(logits).sum(-1, keepdims=True) - np.eye(logits.shape[-1])[targets]
     ),
     samples=Classes("ids"),
-    latex=r"(\operatorname{softmax}({0}) - 1_t)",
+    latex=r"(\operatorname{{softmax}}({0}) - 1_t)",
 )
 def class_gradient(logits: Array, *, targets: Array, saved: tuple[Array, Array, Array] | None = None) -> Array:
     """The derivative of :func:`class_loss` by the logits: probabilities, and at the target minus the sum of the others.

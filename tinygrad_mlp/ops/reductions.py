@@ -14,7 +14,7 @@ from .broadcast import broadcast_to
 from .declare import primitive, stands_for
 from .elementwise import cast
 from .functions import exp
-from .kernels import normalise_axes, normalise_axis, sum_axes
+from .kernels import chosen, normalise_axes, normalise_axis, sum_axes
 from .shape import cat, reshape, select
 
 Axis = int | tuple[int, ...] | list[int] | None
@@ -47,9 +47,9 @@ def reduce_sum(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
 
 
 @stands_for(np.sum)
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def sum(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
     """The sum over ``axis`` (all axes by default)."""
-    return reduce_sum(x, axes=normalise_axes(axis, x.ndim), keepdims=bool(keepdims))
+    return reduce_sum(x, axes=normalise_axes(chosen(axis, dim), x.ndim), keepdims=bool(keepdims or keepdim))
 
 
 def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
@@ -71,7 +71,7 @@ def _mean_rule(g: Any, x_shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     reference=lambda np, x, *, axes, keepdims: np.mean(x, axis=axes, keepdims=keepdims),
     samples=Reduction(empty=False),
     passes_on=True,
-    latex=r"\operatorname{mean}({0})",
+    latex=r"\operatorname{{mean}}({0})",
 )
 def reduce_mean(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The mean over ``axes``. One op and not sum then divide, because every loss ends in it."""
@@ -79,24 +79,40 @@ def reduce_mean(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
 
 
 @stands_for(np.mean)
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def mean(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
     """The arithmetic mean over ``axis`` (all axes by default); NaN, with NumPy's warning, where there is nothing."""
     x = _floats(x)
-    return reduce_mean(x, axes=normalise_axes(axis, x.ndim), keepdims=bool(keepdims))
+    return reduce_mean(x, axes=normalise_axes(chosen(axis, dim), x.ndim), keepdims=bool(keepdims or keepdim))
 
 
-def var(x: Any, axis: Axis = None, *, correction: int = 1, keepdims: bool = False) -> Any:
+def var(
+    x: Any,
+    axis: Axis = None,
+    *,
+    correction: int = 1,
+    keepdims: bool = False,
+    dim: Axis = None,
+    keepdim: bool = False,
+) -> Any:
     """The variance, ``sum((x - mean)**2) / (n - correction)``; ``correction=1`` (torch's default) is unbiased."""
     x = _floats(x)
-    axes = normalise_axes(axis, x.ndim)
+    axes = normalise_axes(chosen(axis, dim), x.ndim)
     squares = square(sub(x, reduce_mean(x, axes=axes, keepdims=True)))
     freedom = _count(x.shape, axes) - correction
-    return div(reduce_sum(squares, axes=axes, keepdims=bool(keepdims)), float(max(freedom, 0)))
+    return div(reduce_sum(squares, axes=axes, keepdims=bool(keepdims or keepdim)), float(max(freedom, 0)))
 
 
-def std(x: Any, axis: Axis = None, *, correction: int = 1, keepdims: bool = False) -> Any:
+def std(
+    x: Any,
+    axis: Axis = None,
+    *,
+    correction: int = 1,
+    keepdims: bool = False,
+    dim: Axis = None,
+    keepdim: bool = False,
+) -> Any:
     """The standard deviation, the root of :func:`var`; its gradient is 0 where the input is constant."""
-    variance = var(x, axis, correction=correction, keepdims=keepdims)
+    variance = var(x, chosen(axis, dim), correction=correction, keepdims=keepdims or keepdim)
     flat = ties(variance, 0.0)
     # The root's slope is infinite at 0: take the root of something else there, and put the 0 back.
     return where(flat, 0.0, sqrt(where(flat, 1.0, variance)))
@@ -143,28 +159,30 @@ def reduce_min(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
 
 
 @stands_for(np.max)
-def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def amax(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
     """The largest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
-    return reduce_max(x, axes=normalise_axes(axis, x.ndim), keepdims=bool(keepdims))
+    return reduce_max(x, axes=normalise_axes(chosen(axis, dim), x.ndim), keepdims=bool(keepdims or keepdim))
 
 
 @stands_for(np.min)
-def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def amin(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
     """The smallest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
-    return reduce_min(x, axes=normalise_axes(axis, x.ndim), keepdims=bool(keepdims))
+    return reduce_min(x, axes=normalise_axes(chosen(axis, dim), x.ndim), keepdims=bool(keepdims or keepdim))
 
 
 @stands_for(np.prod)
-def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def prod(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
     """The product over ``axis`` (all axes by default).
 
     Halves are multiplied with each other until one factor is left, so the gradient is the product of the *other*
     factors and stays right where factors are 0.
     """
-    axes = normalise_axes(axis, x.ndim)
+    axes = normalise_axes(chosen(axis, dim), x.ndim)
     for one in axes:
         x = _fold_product(x, one)
-    return x if keepdims or not axes else reshape(x, tuple([n for i, n in enumerate(x.shape) if i not in axes]))
+    return (
+        x if keepdims or keepdim or not axes else reshape(x, tuple([n for i, n in enumerate(x.shape) if i not in axes]))
+    )
 
 
 def _fold_product(x: Any, axis: int) -> Any:
@@ -203,7 +221,7 @@ def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
     vjp=(lambda g, y, x, axes: _weighted(_restored(g, x.shape, axes), _restored(y, x.shape, axes), x),),
     reference=lambda np, x, *, axes, keepdims: np.log(np.sum(np.exp(x), axis=axes, keepdims=keepdims)),
     samples=Reduction(empty=False),
-    latex=r"\ln \sum e^{{0}}",
+    latex=r"\ln \sum e^{{{0}}}",
 )
 def reduce_logsumexp(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """``log(sum(exp(x)))`` as ``top + log1p(sum of the others)``; -inf with gradient 0 where all are -inf."""
@@ -222,10 +240,10 @@ def _weighted(g: Any, y: Any, x: Any) -> Any:
     return mul(g, exp(sub(x, where(ties(y, -np.inf), 0.0, y))))
 
 
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
     """``log(sum(exp(x)))`` over ``axis``, without overflow."""
     x = _floats(x)
-    return reduce_logsumexp(x, axes=normalise_axes(axis, x.ndim), keepdims=bool(keepdims))
+    return reduce_logsumexp(x, axes=normalise_axes(chosen(axis, dim), x.ndim), keepdims=bool(keepdims or keepdim))
 
 
 @primitive(
@@ -233,7 +251,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     vjp=(lambda g, y, axis: mul(y, sub(g, reduce_sum(mul(g, y), axes=(axis,), keepdims=True))),),
     reference=lambda np, x, *, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
     samples=Reduction(empty=False, single_axis=True),
-    latex=r"\operatorname{softmax}({0})",
+    latex=r"\operatorname{{softmax}}({0})",
 )
 def softmax_along(x: Array, *, axis: int) -> Array:
     """``exp(x) / sum(exp(x))`` along ``axis``, shifted by the largest value of each row."""
@@ -242,10 +260,10 @@ def softmax_along(x: Array, *, axis: int) -> Array:
     return e
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
-    """Class probabilities ``exp(x) / sum(exp(x))`` along ``axis``."""
+def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
+    """Class probabilities ``exp(x) / sum(exp(x))`` along ``axis``, the last by default."""
     x = _floats(x)
-    return softmax_along(x, axis=normalise_axis(axis, x.ndim))
+    return softmax_along(x, axis=normalise_axis(chosen(axis, dim, -1), x.ndim))
 
 
 @primitive(
@@ -253,7 +271,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     vjp=(lambda g, y, axis: sub(g, mul(exp(y), reduce_sum(g, axes=(axis,), keepdims=True))),),
     reference=lambda np, x, *, axis: x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True)),
     samples=Reduction(empty=False, single_axis=True),
-    latex=r"\ln \operatorname{softmax}({0})",
+    latex=r"\ln \operatorname{{softmax}}({0})",
 )
 def log_softmax_along(x: Array, *, axis: int) -> Array:
     """``log(softmax(x))`` along ``axis``, as ``(x - top) - log1p(sum of the others)``."""
@@ -261,7 +279,7 @@ def log_softmax_along(x: Array, *, axis: int) -> Array:
     return (x - top) - np.log1p(rest)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
-    """Logarithms of class probabilities along ``axis``."""
+def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
+    """Logarithms of class probabilities along ``axis``, the last by default."""
     x = _floats(x)
-    return log_softmax_along(x, axis=normalise_axis(axis, x.ndim))
+    return log_softmax_along(x, axis=normalise_axis(chosen(axis, dim, -1), x.ndim))

@@ -13,7 +13,7 @@ from ..tape import Array, Traced
 from .broadcast import broadcast_to
 from .declare import primitive, stands_for
 from .elementwise import same_dtype
-from .kernels import normalise_axes, normalise_axis
+from .kernels import chosen, normalise_axes, normalise_axis
 
 
 @primitive(
@@ -22,7 +22,7 @@ from .kernels import normalise_axes, normalise_axis
     reference=lambda np, x, *, shape: np.reshape(x, shape),
     samples=Reshaping("reshape"),
     passes_on=True,
-    latex=r"\operatorname{reshape}({0})",
+    latex=r"\operatorname{{reshape}}({0})",
 )
 def reshaped(x: Array, *, shape: tuple[int, ...]) -> Array:
     """The same values in C order under another shape."""
@@ -63,16 +63,16 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 
 @stands_for(np.squeeze)
-def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+def squeeze(x: Any, axis: int | tuple[int, ...] | None = None, *, dim: int | tuple[int, ...] | None = None) -> Any:
     """Drop axes of length 1: all of them, or those named that have it."""
-    axes = set(normalise_axes(axis, x.ndim))
+    axes = set(normalise_axes(chosen(axis, dim), x.ndim))
     return reshaped(x, shape=tuple([size for i, size in enumerate(x.shape) if size != 1 or i not in axes]))
 
 
 @stands_for(np.expand_dims)
-def unsqueeze(x: Any, axis: int) -> Any:
+def unsqueeze(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
     """Insert an axis of length 1 at ``axis``."""
-    place = normalise_axis(axis, x.ndim + 1)
+    place = normalise_axis(chosen(axis, dim), x.ndim + 1)
     return reshaped(x, shape=(*x.shape[:place], 1, *x.shape[place:]))
 
 
@@ -160,7 +160,7 @@ def index(x: Array, *, index: Any) -> Array:
     reference=lambda np, x, *, shape, index: _put_one_by_one(np, x, shape, index),
     samples=Indexing(adjoint=True),
     passes_on=True,
-    latex=r"\operatorname{put}({0})",
+    latex=r"\operatorname{{put}}({0})",
 )
 def put(x: Array, *, shape: tuple[int, ...], index: Any) -> Array:
     """Zeros of ``shape`` with ``x`` added at ``index``; repeated indices add up. The adjoint of indexing."""
@@ -224,7 +224,7 @@ def _cat_rule(position: int) -> Any:
     reference=lambda np, *arrays, axis, ends: np.concatenate(arrays, axis),
     samples=Joining(),
     passes_on=True,
-    latex=r"\operatorname{cat}",
+    latex=r"\operatorname{{cat}}",
 )
 def joined(*arrays: Array, axis: int, ends: tuple[int, ...]) -> Array:
     """Arrays one after the other along ``axis``; ``ends`` says where each ends."""
@@ -232,12 +232,13 @@ def joined(*arrays: Array, axis: int, ends: tuple[int, ...]) -> Array:
 
 
 @stands_for(np.concatenate)
-def cat(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """Tensors one after the other along ``axis``; their other axes must agree.
+def cat(tensors: Sequence[Any], axis: int | None = None, *, dim: int | None = None) -> Any:
+    """Tensors one after the other along ``axis`` (0 by default); their other axes must agree.
 
     Raises:
         ShapeError: no tensors, or shapes that differ in another axis.
     """
+    axis = chosen(axis, dim, 0)
     if len(tensors) == 0:
         raise ShapeError("cat needs at least one tensor")
     tensors = same_dtype(*tensors)
@@ -252,12 +253,13 @@ def cat(tensors: Sequence[Any], axis: int = 0) -> Any:
 
 
 @stands_for(np.stack)
-def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """Tensors of one shape side by side along a new axis.
+def stack(tensors: Sequence[Any], axis: int | None = None, *, dim: int | None = None) -> Any:
+    """Tensors of one shape side by side along a new ``axis`` (0 by default).
 
     Raises:
         ShapeError: no tensors, or shapes that differ.
     """
+    axis = chosen(axis, dim, 0)
     if len(tensors) == 0:
         raise ShapeError("stack needs at least one tensor")
     tensors = same_dtype(*tensors)
