@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -16,8 +17,9 @@ import numpy as np
 import pytest
 
 import tinygrad_mlp
-from tinygrad_mlp import nn
+from tinygrad_mlp import nn, ops
 from tinygrad_mlp.cli import main, tasks
+from tinygrad_mlp.cli.checks import check_folder
 from tinygrad_mlp.cli.op_cases import cases_of, functions, names
 from tinygrad_mlp.datasets import load_digits
 from tinygrad_mlp.errors import ArgumentError
@@ -64,6 +66,38 @@ def test_every_command_explains_every_option(command: str, capsys: pytest.Captur
     assert [name for name, text in options if not text.strip()] == []
 
 
+@pytest.mark.parametrize("command", ["demo", "train", "gradcheck"])
+def test_the_help_of_a_command_has_examples_of_that_command_only(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two examples of its own, none of another, on lines that a terminal of 80 columns does not break."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out.partition("Examples:")[2]
+    assert re.findall(r"^  tinygrad-mlp (\w+)", shown, flags=re.MULTILINE) == [command, command]
+    assert all(line.startswith(("  tinygrad-mlp ", "      ")) for line in shown.splitlines() if line.strip())
+
+
+def test_the_help_shows_the_defaults_that_are_used(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table of defaults has every data set with its own settings."""
+    assert main(["train", "--help"]) == 0
+    shown = capsys.readouterr().out
+    found = {
+        row[0]: tuple(row[1:])
+        for row in re.findall(
+            r"^  ([a-z-]+) +(\d+(?: \d+)?) +(adam|sgd) +(\S+) +(\d+) +(\d+) +(\S+)$", shown, flags=re.MULTILINE
+        )
+    }
+    points = found.pop("points")
+    for name in ("xor", "spiral", "moons", "circles", "gauss", "bmi"):
+        found[name] = points
+    assert found.keys() == tasks.TASKS.keys()
+    for name, row in found.items():
+        usual = tasks._IMAGES if "mnist" in name else tasks.task_of(name).settings
+        widths, *rest = dataclasses.astuple(usual)
+        assert (" ".join(map(str, widths)), *map(str, rest)) == row
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """--version says which program and which version."""
     assert main(["--version"]) == 0
@@ -74,12 +108,26 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["trian", "digits"], 'Did you mean "train"?'),
-        (["train"], "DATASET"),
+        (["train"], f"tinygrad-mlp train moons. There are: {', '.join(sorted(tasks.TASKS))}"),
         (["train", "digit"], "unknown data set 'digit'; did you mean 'digits'?"),
         (["train", "iris", "--optimizer", "adma"], "unknown optimizer 'adma'; did you mean 'adam'?"),
         (["train", "iris", "--activation", "rleu"], "unknown activation 'rleu'; did you mean 'relu'?"),
         (["train", "iris", "--epochs", "many"], '"many"'),
-        (["train", "iris", "--validation", "5000"], "5000"),
+        (["train", "iris", "--optimizer", "rmsprop"], "--optimizer: unknown optimizer 'rmsprop'. Valid: adam, adamw"),
+        (["train", "iris", "--epochs", "0"], "--epochs is a whole number from 1, got 0"),
+        (["train", "iris", "--batch-size", "0"], "--batch-size is a whole number from 1, got 0"),
+        (["train", "iris", "--hidden", "8", "0"], "--hidden is a whole number from 1, got 0"),
+        (["train", "iris", "--lr", "-1"], "--lr is a number above 0, got -1; say --lr 0.01"),
+        (["train", "iris", "--lr", "nan"], "--lr is a number above 0, got nan"),
+        (["train", "iris", "--dropout", "2"], "--dropout is a number from 0 to 1, got 2"),
+        (["train", "iris", "--seed", "-1"], "--seed is a whole number from 0, got -1"),
+        (["train", "iris", "--validation", "5000"], "--validation 5000: iris has 120 training samples"),
+        (["train", "iris", "--validation", "119"], "--validation 119: that part of the 120 training samples of iris"),
+        (["train", "iris", "--validation", "1.5"], "--validation is a number of samples or a share below 1, got 1.5"),
+        (["demo", "--seed", "-1"], "--seed is a whole number from 0, got -1"),
+        (["gradcheck", "--order", "3"], "--order is 1 or 2, got 3"),
+        (["gradcheck", "--model", "3"], "--model is a list of two or more sizes"),
+        (["gradcheck", "--model", "3", "0"], "--model is a whole number from 1, got 0"),
         (["gradcheck", "expp"], "unknown op 'expp'; did you mean 'exp'?"),
     ],
 )
@@ -93,7 +141,8 @@ def test_errors_are_one_line_and_exit_code_2(
     """No traceback: one line that starts with "error:" and says what would be right."""
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    error = capsys.readouterr().err
+    shown, error = capsys.readouterr()
+    assert shown == ""
     assert error.startswith("error: ")
     assert message in error
     assert error.count("\n") == 1
@@ -101,10 +150,22 @@ def test_errors_are_one_line_and_exit_code_2(
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An OSError is told like any other error."""
-    (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    assert main(["train", "iris", "--epochs", "1", "--output", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    """It is noticed before the training, not after it, and named as the option that has to change."""
+    file = tmp_path / "file"
+    file.write_text("in the way", encoding="utf-8")
+    for command in (["train", "iris", "--epochs", "1"], ["demo"]):
+        for folder in (file, file / "below"):
+            assert main([*command, "--output", str(folder)]) == 2
+            shown, error = capsys.readouterr()
+            assert shown == ""
+            assert error == f"error: --output {folder}: {file} is a file, not a folder; choose another folder\n"
+
+
+def test_a_folder_without_permission_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the nearest folder that exists cannot be written to, the error names it."""
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ArgumentError, match="cannot be written to; choose another folder"):
+        check_folder("--output", tmp_path / "new" / "folder")
 
 
 def test_without_cyclopts_the_command_says_how_to_install_it() -> None:
@@ -169,7 +230,7 @@ def test_ctrl_c_keeps_the_finished_epochs(tmp_path: Path) -> None:
         command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        while not process.stdout.readline().startswith("Epoch 2/"):
+        while not process.stdout.readline().startswith("Epoch 1/"):
             assert process.poll() is None
             time.sleep(0)
         process.send_signal(signal.SIGINT)
@@ -178,7 +239,7 @@ def test_ctrl_c_keeps_the_finished_epochs(tmp_path: Path) -> None:
     assert "Stopped: interrupted" in output
     found = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
     assert found["stopped"] == "interrupted"
-    assert len(found["history"]["loss"]) >= 2
+    assert len(found["history"]["loss"]) >= 1
 
 
 def test_the_npz_of_a_diverging_run_is_finite_and_the_exit_code_says_so(
@@ -257,11 +318,25 @@ def test_fashion_mnist_is_ready_to_train_on(real_data: Any) -> None:
 
 
 def test_gradcheck_checks_every_op_with_a_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    """One line per op, all right, exit code 0."""
+    """One line per op, all right, exit code 0; the last line says how many of them are internal."""
     assert main(["gradcheck"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[2:-2]] == names()
-    assert lines[-1] == f"{len(names())} of {len(names())} ops right, order 1, float64."
+    assert [line.split()[0] for line in lines[2:-4]] == names()
+    internal = len(set(names()) - set(ops.__all__))
+    assert 0 < internal < len(names())
+    assert lines[-1].startswith(
+        f"{len(names())} of {len(names())} ops right, order 1, float64: {len(names()) - internal} of tinygrad_mlp.ops, "
+        f"{internal} internal"
+    )
+
+
+def test_gradcheck_says_what_its_errors_are_relative_to(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both tables call the column an error and state the floor below it."""
+    for arguments in (["exp"], ["--model", "3", "2"]):
+        assert main(["gradcheck", *arguments]) == 0
+        shown = capsys.readouterr().out
+        assert shown.splitlines()[0].split("  ")[1].strip() == "worst error"
+        assert "a thousandth of the largest" in shown
 
 
 def test_gradcheck_notices_a_wrong_rule(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

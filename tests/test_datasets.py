@@ -750,6 +750,16 @@ def test_a_damaged_file_in_the_download_folder_is_fetched_anew(server: Server, t
     assert_small(SMALL.load(tmp_path, fetch=False))
 
 
+def test_without_a_network_the_error_is_one_line_and_the_three_ways(no_data: Path) -> None:
+    """Where no host can be reached, the reasons of the HTTP client are left out; any other reason is told."""
+    pytest.importorskip("pooch", reason='pooch is missing: pip install "tinygrad-mlp[datasets]"')
+    mirrors = ("http://127.0.0.1:1/a/", "http://127.0.0.1:1/b/")
+    with pytest.raises(DataNotFoundError, match="Three ways to provide small-set") as caught:
+        replace(SMALL, mirrors=mirrors).load(None, fetch=True)
+    reason = str(caught.value).splitlines()[1]
+    assert reason == "It was not downloaded: no network: 127.0.0.1:1 and 127.0.0.1:1 cannot be reached."
+
+
 def test_without_pooch_the_error_still_names_three_ways(no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing optional library is one more reason, not another kind of error."""
     monkeypatch.setitem(sys.modules, "pooch", None)

@@ -450,7 +450,7 @@ def test_the_lines_say_why_training_ended_early(capsys: pytest.CaptureFixture[st
 
 
 def test_a_terminal_gets_a_bar_and_lines_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bar shows epoch, loss, accuracy, samples/s and the time left; each epoch leaves its line."""
+    """The bar shows epoch, loss, accuracy, samples/s and the time left; each epoch of a short run leaves its line."""
     console_module = pytest.importorskip("rich.console", reason='rich is missing: pip install "tinygrad-mlp[cli]"')
     screen = io.StringIO()
     console = console_module.Console(file=screen, force_terminal=True, width=120, color_system=None)
@@ -461,6 +461,20 @@ def test_a_terminal_gets_a_bar_and_lines_above_it(monkeypatch: pytest.MonkeyPatc
     shown = screen.getvalue()
     assert re.search(r"Epoch 1/2 .*loss \d\.\d{4} accuracy \d\.\d{4} [\d,]+ samples/s ETA", shown)
     assert re.search(r"Epoch 2/2 - .*val_accuracy: \d\.\d{4}", shown)
+
+
+def test_a_long_run_on_a_terminal_leaves_the_same_few_lines() -> None:
+    """Beside the bar a run of 60 epochs leaves seven lines; one that ends early also its last epoch and the reason."""
+    console_module = pytest.importorskip("rich.console", reason='rich is missing: pip install "tinygrad-mlp[cli]"')
+    for epochs, stop, expected in ((60, None, [1, 10, 20, 30, 40, 50, 60]), (60, 13, [1, 10, 13])):
+        screen = io.StringIO()
+        bar = BarProgress(console_module.Console(file=screen, width=120))
+        bar.start(epochs, 1)
+        for number in range(stop or epochs):
+            bar.epoch(number, {"loss": 0.5}, 0.1)
+        bar.stop("interrupted" if stop else None)
+        assert [int(one) for one in re.findall(r"Epoch (\d+)/60 - ", screen.getvalue())] == expected
+        assert ("Stopped: interrupted" in screen.getvalue()) == bool(stop)
 
 
 def test_verbose_chooses_the_view(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,24 +11,50 @@ import tinygrad_mlp
 
 __all__ = ["make_app"]
 
-_EPILOGUE = """Examples:
-
+# No line longer than 79 characters, which a terminal of 80 shows without breaking it.
+_DEMO_EXAMPLES = """\
   tinygrad-mlp demo
-      prove the gradients, train on 1,797 real digits, write a report: about ten seconds
+      prove the gradients, train on 1,797 real digits, write a report
 
+  tinygrad-mlp demo --open --output runs/first
+      the same, show the report in the browser, keep it in another folder
+"""
+_TRAIN_EXAMPLES = """\
   tinygrad-mlp train moons
       any data set trains with settings that work for it
 
-  tinygrad-mlp train fashion-mnist --hidden 300 100 --optimizer sgd --lr 0.01 --epochs 30 --validation 5000
-      the same, said explicitly
-
+  tinygrad-mlp train digits --hidden 300 100 --optimizer sgd --lr 0.01
+      two hidden layers and another optimizer
+"""
+_GRADCHECK_EXAMPLES = """\
   tinygrad-mlp gradcheck
       every op's gradient rule against an independent derivative
 
   tinygrad-mlp gradcheck --model 4 8 3 --activation tanh --order 2
       the second derivatives of a whole network
+"""
+# A test compares these numbers with those that are used: importing them here would make --help wait for the package.
+_DEFAULTS = """\
+Defaults by data set:
 
-Each command explains its options: tinygrad-mlp train --help"""
+  data set       hidden   optimizer  lr     epochs  batch-size  validation
+  digits         128 64   adam       0.002  30      32          0.1
+  iris           64       adam       0.002  60      16          0.1
+  wine           64       adam       0.002  60      16          0.1
+  breast-cancer  64       adam       0.002  60      16          0.1
+  diabetes       16       adam       0.002  40      16          0.1
+  fashion-mnist  300 100  sgd        0.01   30      32          5000
+  mnist          300 100  sgd        0.01   30      32          5000
+  points         32 32    adam       0.01   100     32          0.1
+
+Another --optimizer than that of the table comes with its own --lr:
+0.001 for adam, adamw and sgd.
+
+"""
+_EPILOGUE = (
+    f"Examples:\n\n{_DEMO_EXAMPLES}\n{_TRAIN_EXAMPLES}\n{_GRADCHECK_EXAMPLES}\n"
+    "Each command explains its options: tinygrad-mlp train --help"
+)
 
 
 def make_app(cyclopts: ModuleType) -> Any:
@@ -43,8 +69,9 @@ def make_app(cyclopts: ModuleType) -> Any:
         default_parameter=cyclopts.Parameter(consume_multiple=True, negative_iterable=()),
         suppress_keyboard_interrupt=False,
     )
-    for command in (demo, train, gradcheck):
-        app.command(command)
+    app.command(demo, help_epilogue=f"Examples:\n\n{_DEMO_EXAMPLES}")
+    app.command(train, help_epilogue=f"{_DEFAULTS}Examples:\n\n{_TRAIN_EXAMPLES}")
+    app.command(gradcheck, help_epilogue=f"Examples:\n\n{_GRADCHECK_EXAMPLES}")
     return app
 
 
@@ -65,7 +92,7 @@ def demo(*, output: Path = Path("runs/demo"), open: bool = False, seed: int = 0)
 
 
 def train(
-    dataset: str,
+    dataset: str | None = None,
     /,
     *,
     hidden: list[int] | None = None,
@@ -82,20 +109,23 @@ def train(
 ) -> int:
     """Train a multilayer perceptron on a data set, by name, and write a report.
 
-    What is not said is chosen to work for the data set. Tables and points are standardised with the mean and scale of
-    the training samples; pixels are divided by the largest possible value. The test samples are always the same ones.
+    What is not said is chosen to work for the data set, see the table below.
+    Tables and points are standardised with the mean and scale of the training
+    samples; pixels are divided by the largest possible value. The test samples
+    are always the same ones.
 
     Args:
-        dataset: Images: digits (bundled), fashion-mnist, mnist. Tables: iris, wine, breast-cancer, diabetes (a number
-            to predict). Points: xor, spiral, moons, circles, gauss, bmi (a number to predict).
-        hidden: Width of each hidden layer, as in --hidden 300 100.
+        dataset: Images: digits (bundled), fashion-mnist, mnist.
+            Tables: iris, wine, breast-cancer, diabetes (a number to predict).
+            Points: xor, spiral, moons, circles, gauss, bmi (a number to predict).
+        hidden: Width of each hidden layer, as in --hidden 300 100. [default: by data set]
         activation: relu, leaky_relu, gelu, silu, softplus, tanh, sigmoid, identity.
         dropout: Probability of dropping a hidden value in training.
-        optimizer: sgd, adam, adamw.
-        lr: Learning rate.
-        epochs: How often to go through the training samples.
-        batch_size: Samples per step.
-        validation: How many training samples to hold out and watch while training: a number, or a share below 1.
+        optimizer: sgd, adam, adamw. [default: by data set]
+        lr: Learning rate. [default: by data set, 0.002 to 0.01]
+        epochs: How often to go through the training samples. [default: by data set, 30 to 100]
+        batch_size: Samples per step. [default: by data set, 16 or 32]
+        validation: Training samples to hold out and watch: a number, or a share below 1. [default: by data set]
         seed: Of the initial weights, the validation samples and the order; the same seed gives the same bits.
         output: Folder for report.html, history.json and weights.npz; runs/DATASET by default.
         open: Show the report in the browser.
@@ -113,7 +143,7 @@ def train(
         batch_size=batch_size,
         validation=validation,
         seed=seed,
-        output=output or Path("runs") / dataset,
+        output=output,
     )
     if open:
         webbrowser.open(report.resolve().as_uri())
@@ -137,4 +167,4 @@ def gradcheck(
     """
     from .gradients import check_model, check_ops  # noqa: PLC0415 - see above
 
-    return check_model(tuple(model), activation, order, seed) if model else check_ops(ops, order, seed)
+    return check_ops(ops, order, seed) if model is None else check_model(tuple(model), activation, order, seed)

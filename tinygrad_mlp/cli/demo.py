@@ -13,6 +13,7 @@ from ..ops import cross_entropy
 from ..tape import Array
 from ..tensor import Tensor
 from ..testing import GradcheckReport, gradcheck_module
+from .checks import check_count, check_folder
 from .run import train, write_files
 from .tasks import make_ready, task_of
 
@@ -26,6 +27,8 @@ _CHECKED_SAMPLES = 8
 
 def run_demo(output: Path, *, open_report: bool, seed: int) -> int:
     """Run all of it and print what happens; return the exit code, 1 if a gradient is not right."""
+    check_count("--seed", seed, least=0)
+    check_folder("--output", output)
     threads = need("threadpoolctl", extra="cli", purpose="run the demo")
     # These products are too small to be shared: where other programs compete for the cores, a second BLAS thread
     # waits ten times longer than it works.

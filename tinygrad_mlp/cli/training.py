@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ..nn import MLP
+from ..errors import ArgumentError, did_you_mean
+from ..nn import ACTIVATIONS, MLP
+from ..train.choices import OPTIMIZERS
+from .checks import check_choice, check_count, check_folder, check_number, check_validation
 from .run import train, write_files
-from .tasks import make_ready, task_of
+from .tasks import TASKS, Ready, Task, make_ready, task_of
 
 __all__ = ["run_training"]
 
 
 def run_training(
-    dataset: str,
+    dataset: str | None,
     *,
     hidden: list[int] | None,
     activation: str,
@@ -24,17 +27,33 @@ def run_training(
     batch_size: int | None,
     validation: float | None,
     seed: int,
-    output: Path,
+    output: Path | None,
 ) -> tuple[int, Path]:
     """Train, write the files, print the result; None means what works for the data set.
+
+    Raises:
+        ArgumentError: an option that cannot be right; nothing has been printed or written then.
 
     Returns:
         The exit code (130 if training was interrupted, 2 if the loss was not finite) and where the report is.
     """
+    dataset = _checked_name(dataset)
+    output = output or Path("runs") / dataset
+    for width in hidden or []:
+        check_count("--hidden", width)
+    check_choice("--activation", activation, ACTIVATIONS)
+    check_number("--dropout", dropout, low=0, high=1, example="0.2")
+    check_choice("--optimizer", optimizer, OPTIMIZERS)
+    check_number("--lr", lr, low=0, example="0.01")
+    check_count("--epochs", epochs)
+    check_count("--batch-size", batch_size)
+    check_validation(validation)
+    check_count("--seed", seed, least=0)
+    check_folder("--output", output)
     task = task_of(dataset)
     usual = task.settings
     held_out = usual.validation if validation is None else validation
-    ready = make_ready(task, held_out, seed)
+    ready = _ready(task, held_out, seed)
     widths = list(usual.hidden) if hidden is None else hidden
     model = MLP(ready.x.shape[1], *widths, ready.outputs, activation=activation, dropout=dropout, seed=seed)
     # Another optimizer than the usual one comes with its own learning rate.
@@ -79,3 +98,27 @@ def run_training(
         print("Interrupted: the finished epochs were kept.", file=sys.stderr)
         return 130, written.path
     return (2 if result.history.stopped else 0), written.path
+
+
+def _checked_name(dataset: str | None) -> str:
+    if dataset is None:
+        raise ArgumentError(f"train needs a data set: tinygrad-mlp train moons. There are: {', '.join(sorted(TASKS))}")
+    if dataset not in TASKS:
+        raise ArgumentError(did_you_mean("data set", dataset, TASKS))
+    return dataset
+
+
+def _ready(task: Task, held_out: float, seed: int) -> Ready:
+    there = len(task.x_train)
+    if held_out >= there:
+        raise ArgumentError(
+            f"--validation {held_out:g}: {task.name} has {there:,} training samples, some must be left to train on; "
+            "say --validation 0.1 for a tenth"
+        )
+    try:
+        return make_ready(task, held_out, seed)
+    except ArgumentError as error:
+        raise ArgumentError(
+            f"--validation {held_out:g}: that part of the {there:,} training samples of {task.name} cannot be held out "
+            "with some of every class on both sides; say --validation 0.1 for a tenth"
+        ) from error

@@ -29,11 +29,14 @@ def download(files: Sequence[IdxFile], mirrors: Sequence[str], folder: Path) -> 
 
     Raises:
         MissingExtraError: pooch is not installed.
-        DataNotFoundError: no mirror served a file; the message holds each mirror's reason.
+        DataNotFoundError: no mirror served a file; the message holds each mirror's reason, or says that there is no
+            network where none could be reached.
     """
     pooch = need("pooch", extra="datasets", purpose="download data sets")
+    unreachable = need("requests", extra="datasets", purpose="download data sets").ConnectionError
     for file in files:
-        reasons = []
+        reasons: list[str] = []
+        offline = True
         for mirror in mirrors:
             url = f"{mirror}{file.name}.gz"
             try:
@@ -42,7 +45,11 @@ def download(files: Sequence[IdxFile], mirrors: Sequence[str], folder: Path) -> 
             # requests' errors are OSErrors, a wrong hash is pooch's ValueError: either way the next mirror may do.
             except (OSError, ValueError) as error:
                 reasons.append(f"{url}: {error}")
+                offline &= isinstance(error, unreachable)
         else:
+            if offline:
+                hosts = " and ".join(mirror.split("/")[2] for mirror in mirrors)
+                raise DataNotFoundError(f"no network: {hosts} cannot be reached.")
             raise DataNotFoundError("\n".join(reasons))
 
 
