@@ -31,7 +31,7 @@ section { background: var(--sheet); border: 1px solid var(--line); border-radius
   /* Lines are turned, colours keep their hue; images would become negatives, so they are only dimmed. */
   .lines, .graph { background: transparent; }
   .lines svg, .graph svg { filter: invert(1) hue-rotate(180deg) opacity(.88); mix-blend-mode: screen; }
-  .card:not(.lines, .graph) { background: #dedede; }
+  .card:not(.lines, .graph) { background: #dedede; width: fit-content; max-width: 100%; }
   .card:not(.lines, .graph) svg, figure img { filter: brightness(.87); } }
 .graph { text-align: left; }
 .graph svg { width: 100%; min-width: 46rem; max-width: 60rem; }
