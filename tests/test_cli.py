@@ -191,7 +191,7 @@ def test_train_leaves_history_weights_and_report(tmp_path: Path) -> None:
     accuracy = float((model(tinygrad_mlp.from_numpy(ready.x_test)).data.argmax(1) == ready.y_test).mean())
     assert accuracy == found["test"]["accuracy"]
     report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert f"{accuracy:.4f}" in report
+    assert f"{accuracy:.2%}" in report
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_output_lines_in_a_pipe(tmp_path: Path) -> None:
     assert lines[0] == "xor: 270 training, 30 validation, 100 test samples"
     assert [line.split(" - ")[0] for line in lines if line.startswith("Epoch")] == ["Epoch 1/2", "Epoch 2/2"]
     assert lines[-2] == f"Report: {Path('runs/xor/report.html')}"
-    assert re.fullmatch(r"xor: test accuracy \d\.\d{4} after 2 epochs in \d+\.\d s\.", lines[-1])
+    assert re.fullmatch(r"xor: test accuracy \d+\.\d\d% after 2 epochs in \d+\.\d s\.", lines[-1])
     assert (tmp_path / "runs" / "xor" / "report.html").exists()
 
 

@@ -53,7 +53,7 @@ class Result:
     def headline(self) -> tuple[str, str]:
         """The name and the value of the one number that matters: the accuracy, or R² for a number."""
         if "accuracy" in self.scores:
-            return "test accuracy", f"{self.scores['accuracy']:.4f}"
+            return "test accuracy", f"{self.scores['accuracy']:.2%}"
         return "test R²", f"{self.scores['r2']:.4f}"
 
 
@@ -114,18 +114,21 @@ def write_files(
         title=title,
         lead=lead,
         numbers=numbers,
-        data=task.facts,
+        data=[("samples", _sizes(result.ready)), *task.facts],
         summary=result.model.summary(),
         history=history.history,
         answers=_answers(result),
         figures=_figures(result),
         gradients=gradients,
         graph=step_graph(result),
-        environment=[
-            *((name.replace("_", " "), _shown(value)) for name, value in settings.items()),
-            *_environment(),
-        ],
+        settings=[(name.replace("_", " "), _shown(value)) for name, value in settings.items()],
+        environment=_environment(),
     )
+
+
+def _sizes(ready: Ready) -> str:
+    validated = "" if ready.validation is None else f", {len(ready.validation[0]):,} for validation"
+    return f"{len(ready.x):,} for training{validated}, {len(ready.x_test):,} held out for the test"
 
 
 def _shown(value: object) -> str:
@@ -152,11 +155,15 @@ def _figures(result: Result) -> Iterator[tuple[str, str, Any]]:
             axes = plot_decision_boundary(
                 lambda points: predict(result.model, points).argmax(1), ready.x_test, ready.y_test
             )
-            yield "Where the network draws the line", "Test samples over the regions of each class.", axes.figure
+            yield (
+                "Where the network draws the line",
+                "Test samples over the regions of each class; rings mark the mistakes.",
+                axes.figure,
+            )
         elif not task.class_names:
             truth, found = (part * ready.unit + ready.centre for part in (ready.y_test, result.outputs))
             error = float(np.sqrt(np.mean(np.square(truth - found))))
-            note = f"{task.target}; the root of the mean squared error is {error:.3g}."
+            note = f"One point per test sample. Target: {task.target}. Root mean squared error: {error:.3g}."
             yield "Predictions against the truth", note, plot_predictions(truth, found).figure
     except MissingExtraError:
         return

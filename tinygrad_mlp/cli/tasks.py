@@ -168,7 +168,6 @@ def _task(
     shape = more.get("image_shape")
     pixels = f" ({shape[0]} x {shape[1]} pixels)" if shape else ""
     counts = [
-        ("samples", f"{len(x_train):,} for training and validation, {len(x_test):,} held out for the test"),
         ("inputs", f"{x_train.shape[1]:,} numbers{pixels}"),
         ("classes", ", ".join(names)) if names else ("target", more.get("target", "")),
     ]
