@@ -248,4 +248,6 @@ def _pull(rules: list[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
     if len(rules) == 1:
         rule = rules[0]
         return lambda g, kept, inputs: (rule(g, kept, inputs),)
-    return lambda g, kept, inputs: tuple([rule(g, kept, inputs) for rule in rules])
+    # Last operand first: a bias's gradient, with its temporaries, comes before the large one of the weight.
+    backwards = rules[::-1]
+    return lambda g, kept, inputs: tuple([rule(g, kept, inputs) for rule in backwards][::-1])

@@ -131,7 +131,8 @@ class Optimizer:
         options = self._checked({**self.defaults, **{name: group[name] for name in self.defaults if name in group}})
         self.param_groups.append({"params": tensors, **options})
         limit = _BLOCK if self._blockwise(options) else None
-        first, second = _shared_scratch(tensors, limit), _shared_scratch(tensors, limit)
+        first = _shared_scratch(tensors, limit)
+        second = first if limit else _shared_scratch(tensors, limit)
         self._slots.append([(one, {}, a, b) for one, a, b in zip(tensors, first, second, strict=True)])
         self._rules.append(((), {}))
 
@@ -141,7 +142,7 @@ class Optimizer:
         return {parameter: state for slots in self._slots for parameter, state, *_ in slots if state}
 
     def _blockwise(self, _options: Mapping[str, Any]) -> bool:
-        """Whether large parameters are updated block by block, with scratch for one block only."""
+        """Whether large parameters are updated block by block, with scratch for one block and no second scratch."""
         return False
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -342,7 +343,7 @@ def _listed(params: Any, owner: str) -> list[Any]:
 
 
 # A block of this many elements and what is read beside it stay in the processor's cache.
-_BLOCK = 1 << 15
+_BLOCK = 3 << 13
 
 
 def _shared_scratch(tensors: Sequence[Tensor], limit: int | None) -> list[Array]:

@@ -100,7 +100,7 @@ class SGD(Optimizer):
                 subtract(values, part, values)
 
         def general(data: Array, gradient: Array, state: State, scratch: Array, second: Array) -> None:
-            if scratch.size != data.size:  # the group had no momentum and no decay when it was made
+            if second is scratch:  # the group had no momentum and no decay when it was made
                 scratch, second = np.empty_like(data), np.empty_like(data)
             if decay:
                 multiply(data, shrink, scratch)
