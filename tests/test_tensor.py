@@ -812,3 +812,17 @@ def test_every_formula_template_holds_its_operands(name: str) -> None:
     text = op.latex.format(*marks, **dict.fromkeys(op.params, "<p>"))
     assert text.count("{") == text.count("}")
     assert not op.operands or marks[0] in text or marks[-1] in text
+
+
+def test_numpy_dot_is_matmul_up_to_matrices_and_nothing_else() -> None:
+    """np.dot multiplies by numbers and by matrices as NumPy does, and refuses stacks, where it is another function."""
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    np.testing.assert_array_equal(np.dot(x, 2.0).data, 2.0 * x.data)
+    np.testing.assert_array_equal(np.dot(x, x.data).data, x.data @ x.data)
+    with pytest.raises(ShapeError, match="einsum"):
+        np.dot(x.reshape(1, 2, 2), x)
+
+
+def test_lists_alone_join_in_the_default_dtype() -> None:
+    """cat and stack of plain numbers give the default dtype, like Tensor of them."""
+    assert np.asarray(tg.cat([[1.0], [2.0]])).dtype == np.float32

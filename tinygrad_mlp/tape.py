@@ -458,9 +458,7 @@ def walk(
     recorded = any(isinstance(seed, Traced) for seed in seeds)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for node in order:
-            g = pending.pop(node, None)
-            if g is None:
-                continue
+            g = pending.pop(node)
             plan = node.plan
             if type(node) is not Node:
                 node.saw(g)
