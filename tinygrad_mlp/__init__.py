@@ -92,7 +92,7 @@ from .tensor import (
 __version__ = "0.1.0"
 
 # Imported when first named, so that `import tinygrad_mlp` costs little more than `import numpy`.
-_ROOMS = frozenset({"data", "datasets", "graph", "nn", "optim", "testing", "train", "viz"})
+_ROOMS = frozenset({"data", "datasets", "func", "graph", "nn", "optim", "testing", "train", "viz"})
 
 
 def __getattr__(name: str) -> types.ModuleType:
