@@ -553,3 +553,19 @@ def test_tensors_are_taken_too() -> None:
     model = nn.MLP(4, 8, 3, seed=0)
     fit(model, Tensor(x), Tensor(y), verbose=0)
     assert predict(model, Tensor(x)).shape == (70, 3)
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_step() -> None:
+    """A finite loss with an infinite gradient leaves the weights as they were, and says where it happened."""
+    model = nn.Linear(2, 1, bias=False, seed=0)
+    model.weight.data[...] = 0.0
+
+    def root(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - targets).abs().sqrt().sum()
+
+    with pytest.warns(
+        RuntimeWarning, match=r"non-finite gradient in epoch 1, batch 1 of 1; the weights are those before"
+    ):
+        history = fit(model, np.ones((4, 2)), np.array([[0.0], [0.0], [0.0], [1.0]]), loss=root, metrics=(), verbose=0)
+    assert history.stopped == "non-finite gradient in epoch 1, batch 1 of 1"
+    np.testing.assert_array_equal(model.weight.data, np.zeros((1, 2)))

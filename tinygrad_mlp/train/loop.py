@@ -76,8 +76,8 @@ def fit(
 
     Returns:
         The :class:`History`. Training ends early, with ``history.stopped`` saying why, on Ctrl-C (after the step that
-        is running; press again to break out of it) and on a loss that is not finite, which also warns and leaves the
-        weights as they were before that step. Only finished epochs are entered.
+        is running; press again to break out of it) and on a loss or a gradient that is not finite, which also warns and
+        leaves the weights as they were before that step. Only finished epochs are entered.
 
     Raises:
         ArgumentError: an unknown name, no samples, options out of range or that contradict each other.
@@ -110,10 +110,11 @@ def fit(
                 seconds = time.perf_counter() - began
                 history.append(logs, seconds)
                 progress.epoch(epoch, logs, seconds)
+                interrupts.obey()  # one that came while the epoch was being judged
     except KeyboardInterrupt:
         history.stopped = "interrupted"
     except _NotFiniteError as error:
-        history.stopped = f"non-finite loss in epoch {len(history.epoch) + 1}, {error}"
+        history.stopped = f"non-finite {error.what} in epoch {len(history.epoch) + 1}, {error}"
     finally:
         progress.stop(history.stopped)
     if history.stopped and history.stopped != "interrupted":
@@ -135,6 +136,7 @@ def _train_epoch(
     progress: Progress,
     interrupts: _Interrupts,
 ) -> None:
+    parameters = list(model.parameters())
     for step, batch in enumerate(batches, 1):
         x, y = _tensors(batch)
         optimizer.zero_grad()
@@ -142,17 +144,33 @@ def _train_epoch(
         loss = compared(criterion, outputs, y, batches)
         value = float(loss.data)
         if not math.isfinite(value):
-            raise _NotFiniteError(f"batch {step} of {len(batches)}: {value}")
+            raise _NotFiniteError("loss", f"batch {step} of {len(batches)}: {value}")
         loss.backward()
+        if not _all_finite(parameters):
+            raise _NotFiniteError("gradient", f"batch {step} of {len(batches)}")
         optimizer.step()
         meters.update(value, outputs.data, y.data)
         progress.batch(step, meters)
-        if interrupts.pending:
-            raise KeyboardInterrupt
+        interrupts.obey()
 
 
 class _NotFiniteError(Exception):
-    """The loss of a batch is NaN or infinite."""
+    """The loss of a batch, or a gradient of it, is NaN or infinite."""
+
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(where)
+        self.what = what
+
+
+def _all_finite(parameters: list[Tensor]) -> bool:
+    for parameter in parameters:
+        gradient = parameter.grad
+        if gradient is not None:
+            flat = gradient.data.ravel("K")
+            # One product tells in nearly all cases; squares can overflow where the gradient itself does not.
+            if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
+                return False
+    return True
 
 
 def evaluate(
@@ -313,6 +331,11 @@ class _Interrupts:
 
     pending = False
     _replaced = False
+
+    def obey(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C was pressed."""
+        if self.pending:
+            raise KeyboardInterrupt
 
     def __enter__(self) -> Self:
         main = threading.current_thread() is threading.main_thread()
