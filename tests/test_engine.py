@@ -23,6 +23,7 @@ from strategies import leaf
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, autograd, ops
 from tinygrad_mlp.errors import ChangedValueError, DTypeError, GradientError, ReleasedGraphError, ShapeError
+from tinygrad_mlp.ops.declare import primitive
 from tinygrad_mlp.tape import OPS, consumers_first, wrote
 
 
@@ -649,3 +650,18 @@ def test_complex_leaf_keeps_its_array() -> None:
     """What the other tests use for the complex step: a leaf on exactly the array given."""
     array = np.array([1.0 + 1e-20j])
     assert leaf(array).data is array
+
+
+def test_a_rule_may_read_a_parameter_left_at_its_default() -> None:
+    """A parameter that the caller leaves out reaches the rule with the default that the op declares."""
+
+    def scaled(x: Any, *, factor: float = 3.0) -> Any:
+        return x * factor
+
+    op_function = primitive(vjp=(lambda g, factor: g * factor,), samples=None)(scaled)
+    try:
+        x = Tensor([1.0, 2.0], requires_grad=True)
+        (op_function(x) * op_function(x, factor=5.0)).sum().backward()
+        np.testing.assert_array_equal(x.grad.data, [30.0, 60.0])
+    finally:
+        del OPS["scaled"]

@@ -183,11 +183,8 @@ def call_one(op: Op) -> OpFunction:
     def call(x: Any, **params: Any) -> Any:
         if isinstance(x, Traced):
             data = x.data
-            node = x.node
-            y = forward(data, **params)
-            if node is None:
-                return record(op, type(x), y, (x,), (data,), 0, (), params)
-            return record(op, type(x), y, (x,), (data,), 1, (node,), params)
+            inputs = () if x.node is None else (x.node,)
+            return record(op, type(x), forward(data, **params), (x,), (data,), len(inputs), inputs, params)
         y = forward(x, **params)
         return y[0] if saves else y
 
@@ -237,11 +234,15 @@ def record(
             return wrap(kind, y)
     values = (y, *arrays, saved)
     if plan.reads_params:
-        values += tuple([params[name] for name in op.params])
+        values += tuple([params[name] if name in params else _defaults(op)[name] for name in op.params])
     node = make(plan, tuple(inputs), () if plan.keep is None else plan.keep(values), y.shape)
     if make is not Node:
         node.observe(y, operands, params)
     return wrap(kind, y, node)
+
+
+def _defaults(op: Op) -> dict[str, Any]:
+    return op.forward.__kwdefaults__ or {}
 
 
 def _pull(rules: list[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
