@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,18 @@ def download(files: Sequence[IdxFile], mirrors: Sequence[str], folder: Path) -> 
         DataNotFoundError: no mirror served a file; the message holds each mirror's reason, or says that there is no
             network where none could be reached.
     """
+    fresh = not folder.exists()
+    try:
+        _fetch_all(files, mirrors, folder)
+    except BaseException:
+        # pooch makes the folder before it asks; an empty one would look to others like a data set that is there.
+        if fresh:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _fetch_all(files: Sequence[IdxFile], mirrors: Sequence[str], folder: Path) -> None:
     pooch = need("pooch", extra="datasets", purpose="download data sets")
     unreachable = need("requests", extra="datasets", purpose="download data sets").ConnectionError
     for file in files:
