@@ -720,7 +720,7 @@ def test_a_broken_mirror_falls_back_to_the_next(server: Server, no_data: Path, h
 
 @pytest.mark.parametrize("how", WAYS_TO_SPOIL)
 def test_broken_mirrors_only_are_an_error_with_three_ways(server: Server, no_data: Path, how: str) -> None:
-    """No mirror right: the error gives every mirror's reason and the three ways, and neither file nor folder is left behind."""
+    """No mirror right: the error gives every mirror's reason and the three ways; no file and no folder stays."""
     bad, worse = server.add_mirror("bad"), server.add_mirror("worse")
     spoil(server, bad, how)
     spoil(server, worse, how)

@@ -151,7 +151,7 @@ def training_step(weights: list[Tensor], x: Tensor, t: np.ndarray) -> weakref.re
     loss.backward()
     for one in weights:
         one.data -= 0.01 * one.grad.data
-        wrote(one.data, "the step")
+        wrote("the step", one.data)
         one.grad = None
     return weakref.ref(loss)
 
@@ -472,7 +472,7 @@ def _subtract_view(x: Tensor) -> None:
 
 def _optimizer(x: Tensor) -> None:
     x.data -= 0.1
-    wrote(x.data, "an optimizer's step")
+    wrote("an optimizer's step", x.data)
 
 
 WRITES = [_set, _add, _divide, _subtract_view, _optimizer]

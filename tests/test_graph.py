@@ -27,8 +27,9 @@ from tinygrad_mlp.errors import ArgumentError, DTypeError, GradientError, Missin
 from tinygrad_mlp.extras import need
 from tinygrad_mlp.graph import Graph, GraphNode, Status, graph_of, render
 from tinygrad_mlp.graph.labels import printable, summary
-from tinygrad_mlp.tape import Leaf, scoped
+from tinygrad_mlp.tape import Leaf
 from tinygrad_mlp.tensor import record_values
+from tinygrad_mlp.watch import scoped
 
 HAS_PYGRAPHVIZ = render._by_pygraphviz("digraph {}", "svg") is not None
 needs_renderer = pytest.mark.skipif(not HAS_PYGRAPHVIZ, reason='pip install "tinygrad-mlp[graph]"')

@@ -6,7 +6,8 @@
     ├── ArgumentError (ValueError)         an option outside the values it can take
     ├── GradientError (RuntimeError)       a backward pass that cannot be right
     │   ├── ReleasedGraphError             a second walk over a graph whose values were let go
-    │   └── ChangedValueError              a value that a rule needs was overwritten after it was recorded
+    │   ├── ChangedValueError              a value that a rule needs was overwritten after it was recorded
+    │   └── AnomalyError                   a NaN or an infinity, found where it first appeared (detect_anomaly)
     ├── StateError (ValueError)            a state dict that does not fit its module or optimizer
     ├── MissingExtraError (ImportError)    an optional library is not installed
     └── DataNotFoundError (FileNotFoundError)
@@ -21,6 +22,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AnomalyError",
     "ArgumentError",
     "ChangedValueError",
     "ChecksumError",
@@ -62,6 +64,10 @@ class ReleasedGraphError(GradientError):
 
 class ChangedValueError(GradientError):
     """A value that a gradient rule needs was overwritten after the op recorded it."""
+
+
+class AnomalyError(GradientError):
+    """A value or a gradient that is NaN or infinite, though everything it was made of is finite."""
 
 
 class StateError(TinygradMlpError, ValueError):

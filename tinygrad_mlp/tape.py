@@ -16,11 +16,15 @@ traced values and every rule is itself recorded, which is how derivatives of any
 from __future__ import annotations
 
 import itertools
+import linecache
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter, itemgetter
+from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,19 +35,21 @@ from .errors import ChangedValueError, ReleasedGraphError
 __all__ = [
     "OPS",
     "Array",
+    "Hooks",
     "Leaf",
+    "Line",
     "Node",
     "Op",
     "Plan",
-    "Recorded",
     "Traced",
     "consumers_first",
+    "line_text",
     "recorder",
     "recording_with",
-    "scope",
-    "scoped",
     "tick",
+    "user_line",
     "walk",
+    "walking",
     "wrap",
     "wrote",
 ]
@@ -208,10 +214,8 @@ class Plan:
         self.roles = tuple(-1 if name == "y" else rank.get(name) for name in names)
         self.pull = op.pull_maker([_adapt(rule, read, names, rank) for rule, read in zip(rules, reads, strict=True)])
 
-    def revive(self, kind: type[Traced], node: Node) -> tuple[Any, ...]:
+    def revive(self, kind: type[Traced], node: Node, kept: tuple[Any, ...]) -> tuple[Any, ...]:
         """The kept values of ``node`` as traced values, so that rules applied to them are recorded."""
-        kept = node.kept
-        assert kept is not None
         return tuple(
             value if role is None else wrap(kind, value, node if role < 0 else node.inputs[role])
             for value, role in zip(kept, self.roles, strict=True)
@@ -266,7 +270,10 @@ class Node:
     ``kept`` is None once a walk has released it.
     """
 
-    __slots__ = ("inputs", "kept", "plan", "shape", "tick")
+    __slots__ = ("hooks", "inputs", "kept", "plan", "shape", "tick")
+
+    # Left unset in plain nodes, which have none: one store less for every op.
+    hooks: Hooks | None
 
     def __init__(
         self, plan: Plan | None, inputs: tuple[Node, ...], kept: tuple[Any, ...] | None, shape: tuple[int, ...]
@@ -284,7 +291,19 @@ class Node:
         """Called after recording under a recorder of another kind than Node; here there is nothing to note."""
 
     def saw(self, gradient: Any) -> None:
-        """Called by the walk with the whole gradient of this node, for kinds of node that want to know."""
+        """Called by the walk with the whole gradient of this node, before its rules run, for other kinds than Node.
+
+        They may raise here or in :meth:`gave`: no leaf has been given anything by then.
+        """
+
+    def gave(self, results: Sequence[Any]) -> None:
+        """Called by the walk with what the rules made of the gradient, one result for each of ``inputs``."""
+
+
+class Hooked(Node):
+    """A plain node that hooks were put on: ``node.__class__ = Hooked``, so that other nodes pay nothing for hooks."""
+
+    __slots__ = ()
 
 
 class Leaf(Node):
@@ -297,42 +316,51 @@ class Leaf(Node):
         self.array = array
         self.gradient: Any = None
         self.name: str | None = None
+        self.hooks = None
 
 
-class Recorded(Node):
-    """A node that also notes its value, all its operands and its gradient: for pictures, never for training."""
+class Hooks:
+    """What users hung on one node.
 
-    __slots__ = ("gradient", "operands", "params", "scope", "value")
+    Attributes:
+        before: functions of the node's gradient, by key, run in order by the walk; each may return a replacement.
+        after: functions run once ``backward()`` has added to a leaf's gradient.
+        retains: called with the gradient that ``backward()`` brings to this node, which is no leaf, after ``before``.
+        gradient: where ``retains`` puts it.
+    """
 
-    def __init__(
-        self, plan: Plan | None, inputs: tuple[Node, ...], kept: tuple[Any, ...] | None, shape: tuple[int, ...]
-    ) -> None:
-        super().__init__(plan, inputs, kept, shape)
-        self.value: Array | None = None
-        self.operands: tuple[tuple[Node | None, Any], ...] = ()
-        self.params: dict[str, Any] = {}
+    __slots__ = ("after", "before", "gradient", "retains")
+
+    def __init__(self) -> None:
+        self.before: dict[int, Callable[[Any], Any]] = {}
+        self.after: dict[int, Callable[[], None]] = {}
+        self.retains: Callable[[Any], None] | None = None
         self.gradient: Any = None
-        self.scope: tuple[str, ...] = scope()
 
-    def observe(self, y: Array, operands: Sequence[Any], params: dict[str, Any]) -> None:
-        """Note the value, the operands (with their nodes, where they have one) and the parameters."""
-        self.value = y
-        self.operands = tuple(
-            (operand.node, operand.data) if isinstance(operand, Traced) else (None, operand) for operand in operands
-        )
-        self.params = params
+    @staticmethod
+    def of(node: Node) -> Hooks:
+        """The hooks of ``node``, made now if there were none."""
+        if type(node) is Node:
+            node.__class__ = Hooked
+            node.hooks = None
+        if node.hooks is None:
+            node.hooks = Hooks()
+        return node.hooks
 
-    def saw(self, gradient: Any) -> None:
-        """Note the gradient."""
-        self.gradient = gradient.data if isinstance(gradient, Traced) else np.array(gradient)
+    def run(self, gradient: Any) -> Any:
+        """The gradient after all functions of ``before``."""
+        for function in tuple(self.before.values()):
+            gradient = function(gradient)
+        return gradient
 
 
 _RECORDER: ContextVar[type[Node] | None] = ContextVar("recorder", default=Node)
 recorder: Callable[[], type[Node] | None] = _RECORDER.get
 """The kind of node that ops record in this context; None where they record nothing (``no_grad``)."""
 
-_SCOPE: ContextVar[tuple[str, ...]] = ContextVar("scope", default=())
-scope: Callable[[], tuple[str, ...]] = _SCOPE.get
+_WALKING: ContextVar[bool] = ContextVar("walking", default=False)
+walking: Callable[[], bool] = _WALKING.get
+"""Whether the rules of a walk that is itself recorded are running in this context."""
 
 
 @contextmanager
@@ -345,33 +373,53 @@ def recording_with(kind: type[Node] | None) -> Iterator[None]:
         _RECORDER.reset(token)
 
 
-@contextmanager
-def scoped(name: str) -> Iterator[None]:
-    """Nodes recorded for pictures inside the block belong to the module path extended by ``name``."""
-    token = _SCOPE.set((*_SCOPE.get(), name))
-    try:
-        yield
-    finally:
-        _SCOPE.reset(token)
+# --- where in the user's program ------------------------------------------------------------------
+
+Line = tuple[CodeType, int]
+"""A line of a program: its code object and its number."""
+
+_PACKAGE = str(Path(__file__).parent) + "/"
+
+
+def user_line() -> Line | None:
+    """The innermost line on the stack that is not this package's own; None if all are."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename.startswith(_PACKAGE):
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return frame.f_code, frame.f_lineno
+
+
+def line_text(line: Line | None) -> str:
+    """``file.py:12, in train: `y = x.log()```, as error messages name a line."""
+    if line is None:
+        return "an unknown line"
+    code, number = line
+    source = linecache.getline(code.co_filename, number).strip()
+    inside = "" if code.co_name == "<module>" else f", in {code.co_name}"
+    return f"{code.co_filename}:{number}{inside}" + (f": `{source}`" if source else "")
 
 
 # --- writes ---------------------------------------------------------------------------------------
 
 # Which arrays the library has written into, and when. One dictionary entry per written array and one comparison per
 # backward pass replace a version counter on every tensor and every kept value.
-_writes: dict[int, tuple[int, str]] = {}
+_writes: dict[int, tuple[int, str, Line | None]] = {}
 _last_write = 0
 
 
-def wrote(array: Array, what: str) -> None:
-    """Note that ``array`` was just written into by ``what``, a few words for the error message."""
+def wrote(what: str, *arrays: Array) -> None:
+    """Note that ``arrays`` were just written into by ``what``, a few words for the error message."""
     global _last_write
-    owner = _owner(array)
-    key = id(owner)
-    if key not in _writes:
-        weakref.finalize(owner, _writes.pop, key, None).atexit = False
-    _last_write = tick()
-    _writes[key] = (_last_write, what)
+    where = user_line()
+    for array in arrays:
+        owner = _owner(array)
+        key = id(owner)
+        if key not in _writes:
+            weakref.finalize(owner, _writes.pop, key, None).atexit = False
+        _last_write = tick()
+        _writes[key] = (_last_write, what, where)
 
 
 def _owner(array: Array) -> Array:
@@ -393,12 +441,14 @@ def _check_walkable(order: Sequence[Node]) -> None:
         return
     for node in order:
         for value in node.kept or ():
-            when, what = _writes.get(id(_owner(value)), (0, "")) if isinstance(value, np.ndarray) else (0, "")
-            if when > node.tick and node.plan is not None:
+            if not isinstance(value, np.ndarray) or node.plan is None:
+                continue
+            when, what, where = _writes.get(id(_owner(value)), (0, "", None))
+            if when > node.tick:
                 raise ChangedValueError(
                     f"the gradient of {node.plan.op.name} needs a value of shape {value.shape} that was overwritten "
-                    f"by {what} after {node.plan.op.name} read it. Call backward() before writing, or write into a "
-                    "copy (x.clone())."
+                    f"by {what} after {node.plan.op.name} read it, at {line_text(where)}. Call backward() before "
+                    "writing, or write into a copy (x.clone())."
                 )
 
 
@@ -407,17 +457,18 @@ def _check_walkable(order: Sequence[Node]) -> None:
 _by_tick = attrgetter("tick")
 
 
-def consumers_first(roots: Iterable[Node]) -> list[Node]:
-    """Every node that ``roots`` depend on, each once, consumers before what they consume."""
-    seen = set(roots)
-    stack = list(seen)
+def consumers_first(roots: Iterable[Node], stops: Iterable[Node] = ()) -> list[Node]:
+    """Every node that ``roots`` depend on, each once, consumers before what they consume; nothing from ``stops`` on."""
+    ends = set(stops)
+    seen = set(roots) | ends
+    stack = list(seen - ends)
     pop = stack.pop
     while stack:
         for source in pop().inputs:
             if source not in seen:
                 seen.add(source)
                 stack.append(source)
-    order = list(seen)
+    order = list(seen - ends if ends else seen)
     order.sort(key=_by_tick, reverse=True)
     return order
 
@@ -428,6 +479,7 @@ def walk(
     *,
     targets: Iterable[Node] | None = None,
     retain: bool = False,
+    through: bool = True,
 ) -> dict[Node, Any]:
     """The gradients of ``roots``, seeded with ``seeds``, with respect to the leaves or to ``targets``.
 
@@ -435,6 +487,7 @@ def walk(
         roots: where to start, one seed each: arrays for plain NumPy, traced values to record the walk itself.
         targets: the nodes wanted; None for every leaf that is reached.
         retain: keep what the rules read, so that the graph can be walked again.
+        through: False ends the walk at the targets: neither their rules nor their hooks run.
 
     Returns:
         A gradient for every wanted node that the roots depend on. Arrays among them share memory with nothing else.
@@ -443,11 +496,11 @@ def walk(
         ReleasedGraphError: an earlier walk released this graph; nothing has been changed.
         ChangedValueError: a kept value was overwritten since; nothing has been changed.
     """
-    order = consumers_first(roots)
     wanted = None if targets is None else set(targets)
+    order = consumers_first(roots, () if through or wanted is None else wanted)
     if wanted is not None:
         order = _leading_to(wanted, order)
-    needed = None if wanted is None else set(order)
+    needed = None if wanted is None else wanted.union(order)
     _check_walkable(order)
     pending: dict[Node, Any] = {}
     owned: set[Node] = set()
@@ -456,33 +509,53 @@ def walk(
             pending[root] = pending[root] + seed if root in pending else seed
     found: dict[Node, Any] = {}
     recorded = any(isinstance(seed, Traced) for seed in seeds)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for node in order:
-            g = pending.pop(node)
-            plan = node.plan
-            if type(node) is not Node:
-                node.saw(g)
-            if plan is None if wanted is None else node in wanted:
-                found[node] = g if isinstance(g, Traced) else np.asarray(g) if node in owned else np.array(g)
-            if plan is None:
-                continue
-            inputs = node.inputs
-            kept = plan.revive(type(g), node) if recorded and isinstance(g, Traced) else node.kept
-            if not retain:
-                node.kept = None
-            fresh = plan.fresh
-            for source, gradient in zip(inputs, plan.pull(g, kept, inputs)):  # noqa: B905 - plans guarantee it
-                if source in pending:
-                    before = pending[source]
-                    if source in owned and type(before) is np.ndarray and not isinstance(gradient, Traced):
-                        before += gradient
-                    else:
-                        pending[source] = before + gradient
-                        owned.add(source)
-                elif needed is None or source in needed:
-                    pending[source] = gradient
-                    if fresh:
-                        owned.add(source)
+    token = _WALKING.set(True) if recorded else None
+    try:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            for node in order:
+                g = pending.pop(node)
+                plan = node.plan
+                watched = type(node) is not Node
+                if watched:
+                    if node.hooks is not None:
+                        g = node.hooks.run(g)
+                        owned.discard(node)  # a hook may have kept it
+                        if wanted is None and node.hooks.retains is not None:
+                            node.hooks.retains(g)
+                    node.saw(g)
+                if plan is None if wanted is None else node in wanted:
+                    found[node] = g if isinstance(g, Traced) else np.asarray(g) if node in owned else np.array(g)
+                if plan is None:
+                    continue
+                inputs = node.inputs
+                kept = node.kept
+                if kept is None:  # another thread is walking the same graph, and was faster
+                    raise ReleasedGraphError(_released(node))
+                if recorded and not isinstance(g, (np.ndarray, np.generic)):
+                    kept = plan.revive(type(g), node, kept)
+                if not retain:
+                    node.kept = None
+                fresh = plan.fresh
+                gradients = plan.pull(g, kept, inputs)
+                if watched:
+                    node.gave(gradients)
+                for source, gradient in zip(inputs, gradients):  # noqa: B905 - plans guarantee it
+                    if source in pending:
+                        before = pending[source]
+                        if source in owned and type(before) is np.ndarray and not isinstance(gradient, Traced):
+                            before += gradient
+                        else:
+                            pending[source] = before + gradient
+                            owned.add(source)
+                    elif needed is None or source in needed:
+                        pending[source] = gradient
+                        if fresh:
+                            owned.add(source)
+    finally:
+        if token is not None:
+            _WALKING.reset(token)
+    if not through:  # what is still waiting has arrived at targets
+        found |= {node: g if isinstance(g, Traced) else np.array(g) for node, g in pending.items()}
     return found
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -18,7 +20,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import ops
 from .dtypes import get_default_dtype
 from .errors import ArgumentError, DTypeError, GradientError, ShapeError
-from .tape import _RECORDER, Array, Leaf, Node, Recorded, Traced, recorder, recording_with, walk, wrap, wrote
+from .tape import _RECORDER, Array, Hooks, Leaf, Node, Traced, recorder, recording_with, tick, walk, wrap, wrote
+from .watch import checking
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -190,17 +193,23 @@ class Tensor(Traced):
         Only leaves keep one; asking a result for its gradient warns.
         """
         leaf = self._leaf()
-        if leaf is None and self.node is not None:
+        if leaf is not None or self.node is None:
+            return None if leaf is None else leaf.gradient
+        if not self.retains_grad:
             warnings.warn(
-                "only leaves keep their gradient, this tensor is the result of an op; for its gradient say "
-                "autograd.grad(loss, x), or draw loss.graph() inside record_values()",
+                "only leaves keep their gradient, this tensor is the result of an op; say x.retain_grad() before "
+                "backward(), or autograd.grad(loss, x)",
                 stacklevel=2,
             )
-        return None if leaf is None else leaf.gradient
+            return None
+        kept: Tensor | None = Hooks.of(self.node).gradient
+        return kept
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        node = self._leaf()
+        node: Any = self._leaf()
+        if node is None and value is None and self.retains_grad:
+            node = Hooks.of(cast("Node", self.node))
         if node is None:
             raise GradientError("only leaves that require gradients hold one; set requires_grad=True first")
         if value is not None and not isinstance(value, Tensor):
@@ -303,8 +312,103 @@ class Tensor(Traced):
                 found = {leaf: one.clone() if isinstance(one, Tensor) else one for leaf, one in found.items()}
         else:
             found = walk((self.node,), (seed.data if isinstance(seed, Traced) else seed,), retain=bool(retain_graph))
-        for leaf, new in found.items():
-            _accumulate(leaf, new)
+        with _ACCUMULATING:
+            for leaf, new in found.items():
+                _accumulate(leaf, new)
+        for leaf in found:
+            if leaf.hooks is not None:
+                for function in tuple(leaf.hooks.after.values()):
+                    function()
+
+    def register_hook(self, function: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Have ``function`` called with the gradient of this tensor in every backward pass, once it is complete.
+
+        What it returns, of the same shape and dtype, takes the gradient's place on the way to whatever this tensor was
+        computed from, and in ``.grad`` if it is a leaf; None changes nothing. Hooks run in the order of registering.
+        The gradient given is read-only, and is on the tape where the backward pass is recorded.
+
+        Returns:
+            A handle: ``handle.remove()`` takes the hook off, and so does leaving ``with handle:``.
+
+        Raises:
+            GradientError: the tensor requires no gradient.
+
+        >>> x = Tensor([1.0, 2.0], requires_grad=True)
+        >>> handle = x.register_hook(lambda g: g * 10)
+        >>> x.sum().backward()
+        >>> x.grad
+        tensor([10., 10.])
+        """
+        node = self._hookable("register_hook")
+
+        def run(gradient: Any) -> Any:
+            if isinstance(gradient, Traced):
+                return _replacement(function(cast("Tensor", gradient)), gradient)
+            shown = np.asarray(gradient).view()
+            shown.flags.writeable = False
+            replaced = _replacement(function(wrap(Tensor, shown)), shown)
+            return replaced.data if isinstance(replaced, Traced) else replaced
+
+        return RemovableHandle(Hooks.of(node).before, run)
+
+    def register_post_accumulate_grad_hook(self, function: Callable[[Tensor], None]) -> RemovableHandle:
+        """Have ``function`` called with this leaf each time ``backward()`` has added to its ``.grad``.
+
+        The place for updates that need no second loop over the parameters. Returns a handle, as
+        :meth:`register_hook` does.
+
+        Raises:
+            GradientError: not a leaf that requires gradients.
+        """
+        node = self._hookable("register_post_accumulate_grad_hook")
+        if not isinstance(node, Leaf):
+            raise GradientError(
+                "register_post_accumulate_grad_hook: gradients accumulate in leaves, this tensor is the result of an "
+                "op; register_hook() sees its gradient"
+            )
+        # The leaf must not hold the tensor that holds the leaf.
+        mine = weakref.ref(self)
+
+        def run() -> None:
+            tensor = mine()
+            if tensor is not None:
+                function(tensor)
+
+        return RemovableHandle(Hooks.of(node).after, run)
+
+    def _hookable(self, name: str) -> Node:
+        if self.node is None:
+            raise GradientError(
+                f"{name}: this tensor requires no gradient, so none will come; set requires_grad=True before computing "
+                "with it"
+            )
+        return self.node
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this tensor in ``.grad`` on ``backward()``, though it is the result of an op.
+
+        Passes accumulate, as in a leaf; ``x.grad = None`` forgets them. On a leaf nothing changes.
+
+        Raises:
+            GradientError: the tensor requires no gradient.
+        """
+        node = self._hookable("retain_grad")
+        if isinstance(node, Leaf) or self.retains_grad:
+            return
+        hooks = Hooks.of(node)
+
+        def keep(gradient: Any) -> None:
+            new = gradient if isinstance(gradient, Tensor) else wrap(Tensor, np.array(gradient))
+            hooks.gradient = new if hooks.gradient is None else hooks.gradient + new
+
+        hooks.retains = keep
+
+    @property
+    def retains_grad(self) -> Any:
+        """Whether this tensor is the result of an op and keeps its gradient nevertheless."""
+        node = self.node
+        # Plain nodes have no hooks, not even an empty place for them.
+        return node is not None and type(node) is not Node and node.hooks is not None and node.hooks.retains is not None
 
     def graph(self, **options: Any) -> Graph:
         """The graph of everything this tensor was computed from; see :func:`tinygrad_mlp.graph.graph_of`."""
@@ -621,7 +725,7 @@ class Tensor(Traced):
                 "cat() or stack(), or write value.detach()"
             )
         self.data[ops.plain_index(where)] = value.data if isinstance(value, Traced) else value
-        wrote(self.data, "x[...] = value")
+        wrote("x[...] = value", self.data)
 
     def __len__(self) -> Any:
         if self.data.ndim == 0:
@@ -723,6 +827,41 @@ class Tensor(Traced):
         return format(self.item(), spec) if self.data.ndim == 0 and spec else format(repr(self), spec)
 
 
+class RemovableHandle:
+    """Takes a hook off again: by :meth:`remove`, or at the end of a ``with`` block."""
+
+    def __init__(self, hooks: dict[int, Any], function: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        self._key = tick()
+        hooks[self._key] = function
+
+    def remove(self) -> None:
+        """Take the hook off; a second time changes nothing."""
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def _replacement(result: Any, gradient: Any) -> Any:
+    """What a hook returned, if it can take the gradient's place; the gradient where it returned None."""
+    if result is None:
+        return gradient
+    if not isinstance(result, Tensor):
+        raise DTypeError(f"a gradient hook returns a Tensor or None, got {type(result).__name__}")
+    data = gradient.data if isinstance(gradient, Traced) else gradient
+    if result.shape != data.shape:
+        raise ShapeError(f"a gradient hook returned shape {result.shape} for a gradient of shape {data.shape}")
+    if result.dtype != data.dtype:
+        raise DTypeError(
+            f"a gradient hook returned dtype {result.dtype} for a gradient of {data.dtype}; say .astype('{data.dtype}')"
+        )
+    return result
+
+
 def _rebuild(data: Array, is_leaf: bool, is_frozen: bool, grad: Array | None) -> Tensor:
     made = wrap(Tensor, data)
     if is_leaf:
@@ -756,6 +895,10 @@ def seed_for(root: Tensor, gradient: Any) -> Any:
     return given.astype(data.dtype, copy=False)
 
 
+# Backward passes of several threads may end in the same leaves: each addition is read, add and store in one piece.
+_ACCUMULATING = threading.Lock()
+
+
 def _accumulate(leaf: Node, new: Any) -> None:
     assert isinstance(leaf, Leaf)
     made = new if isinstance(new, Tensor) else wrap(Tensor, new)
@@ -764,7 +907,7 @@ def _accumulate(leaf: Node, new: Any) -> None:
         leaf.gradient = made
     elif before.node is None and made.node is None and before.data.flags.writeable:
         before.data += made.data
-        wrote(before.data, "an accumulating backward()")
+        wrote("an accumulating backward()", before.data)
     else:
         leaf.gradient = before + made
 
@@ -804,7 +947,7 @@ def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callabl
     name = f"x {_SIGNS[ufunc]}= value"
     _check_writable(target, name)
     ufunc(target.data, other.data if isinstance(other, Traced) else other, out=target.data)
-    wrote(target.data, name)
+    wrote(name, target.data)
     return target
 
 
@@ -885,9 +1028,11 @@ class set_grad_enabled(ContextDecorator):  # noqa: N801 - torch's name, used lik
         return set_grad_enabled(self._kind is not None)
 
     def __enter__(self) -> None:
-        before = recorder()
-        _BEFORE.set((*_BEFORE.get(), before))
-        _RECORDER.set(before if self._kind is not None and before is not None else self._kind)
+        before = (*_BEFORE.get(), recorder())
+        _BEFORE.set(before)
+        # Recording again goes on as it was before it was switched off.
+        kind = self._kind and next((one for one in reversed(before) if one is not None), self._kind)
+        _RECORDER.set(kind)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -932,7 +1077,7 @@ def record_values() -> Iterator[None]:
     >>> with record_values():
     ...     y = (x * 3.0).tanh()
     """
-    with recording_with(Recorded):
+    with checking():
         yield
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, GradientError
-from ..tape import Array, Leaf, Node, Recorded, Traced
+from ..tape import Array, Leaf, Node, Traced
+from ..watch import Recorded
 from .graph import Graph
 from .plain import GraphEdge, GraphNode, Kind, Status
 
@@ -175,7 +175,7 @@ class _Builder:
                 for (position, name, _, _), source in zip(operands, sources, strict=True)
             ]
         outputs = tuple(dict.fromkeys(self.place[root.node] for root in self.roots if root.node is not None))
-        classes = MappingProxyType(self.naming.class_of)
+        classes = self.naming.class_of
         return Graph(tuple(self.nodes), tuple(self.edges), outputs, self._notes(), max_nodes, classes)
 
     def _leaf(self, node: Leaf) -> GraphNode:
@@ -217,7 +217,7 @@ class _Builder:
             value_status=Status.NOT_KEPT if value is None else Status.KNOWN,
             gradient=None if gradient is None else _frozen(gradient),
             gradient_status=status,
-            params=MappingProxyType(dict(node.params)) if isinstance(node, Recorded) else MappingProxyType({}),
+            params=dict(node.params) if isinstance(node, Recorded) else {},
         )
 
     def _constant(self, data: Any, consumer: Node, operand: str) -> int:

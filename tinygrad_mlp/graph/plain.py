@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -56,7 +55,7 @@ class GraphNode:
     value_status: Status = Status.NOT_KEPT
     gradient: Array | None = None
     gradient_status: Status = Status.NOT_YET
-    params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    params: Mapping[str, Any] = field(default_factory=dict)
     contains: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -102,4 +101,4 @@ class GraphData:
     outputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
     max_nodes: int = 200
-    module_classes: Mapping[tuple[str, ...], str] = field(default_factory=lambda: MappingProxyType({}))
+    module_classes: Mapping[tuple[str, ...], str] = field(default_factory=dict)

@@ -91,7 +91,7 @@ def _fill(tensor: Tensor, values: Array | float, name: str) -> Tensor:
     if tensor.dtype.kind != "f":
         raise DTypeError(f"init.{name} fills floats, this tensor is {tensor.dtype}")
     tensor.data[...] = values
-    wrote(tensor.data, f"init.{name}")
+    wrote(f"init.{name}", tensor.data)
     return tensor
 
 

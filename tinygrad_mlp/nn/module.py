@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..errors import ArgumentError, DTypeError, StateError
-from ..tape import Array, Leaf, Recorded, recorder, recording_with, scoped, wrap, wrote
+from ..tape import Array, Leaf, recorder, recording_with, wrap, wrote
 from ..tensor import Tensor
+from ..watch import Recorded, scoped
 from .summary import Row, Summary
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter", "clear_gradient", "refuse_data"]
@@ -56,7 +57,7 @@ def clear_gradient(parameter: Tensor, set_to_none: bool = True) -> None:
         parameter.grad = None
     elif before.node is None and before.data.flags.writeable:
         before.data.fill(0)
-        wrote(before.data, "zero_grad(set_to_none=False)")
+        wrote("zero_grad(set_to_none=False)", before.data)
     else:
         parameter.grad = wrap(Tensor, np.zeros_like(before.data))
 
@@ -470,7 +471,7 @@ class Module:
             )
         for _, tensor, value in values.values():
             np.copyto(tensor.data, value)
-            wrote(tensor.data, "load_state_dict")
+            wrote("load_state_dict", tensor.data)
         return IncompatibleKeys(missing, unexpected)
 
     # --- looking at it ---

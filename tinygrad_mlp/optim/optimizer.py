@@ -168,17 +168,20 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        what = self._what
-        for place, group in enumerate(self.param_groups):
-            rules = self._rules_of(place, group)
-            for parameter, state, scratch, second in self._slots[place]:
-                node: Any = parameter.node
-                if node is None or node.gradient is None:
-                    continue
-                data = parameter.data
-                update = rules.get(data.dtype) or self._new_rule(rules, group, data.dtype)
-                update(data, node.gradient.data, state, scratch, second)
-                wrote(data, what)
+        written: list[Array] = []
+        try:
+            for place, group in enumerate(self.param_groups):
+                rules = self._rules_of(place, group)
+                for parameter, state, scratch, second in self._slots[place]:
+                    node: Any = parameter.node
+                    if node is None or node.gradient is None:
+                        continue
+                    data = parameter.data
+                    update = rules.get(data.dtype) or self._new_rule(rules, group, data.dtype)
+                    written.append(data)
+                    update(data, node.gradient.data, state, scratch, second)
+        finally:
+            wrote(self._what, *written)
         return loss
 
     def _rules_of(self, place: int, group: dict[str, Any]) -> dict[np.dtype[Any], Update]:

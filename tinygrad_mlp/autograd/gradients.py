@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .errors import ArgumentError, GradientError
-from .tape import Node, Traced, recorder, recording_with, walk, wrap
-from .tensor import Tensor, seed_for
+from ..errors import ArgumentError, GradientError
+from ..tape import Node, Traced, recorder, recording_with, walk, wrap
+from ..tensor import Tensor, seed_for
 
 __all__ = ["grad"]
 

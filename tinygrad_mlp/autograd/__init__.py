@@ -1,0 +1,18 @@
+"""What is done with a recorded graph: gradients as a function, one's own rules, less memory, finding mistakes."""
+
+from __future__ import annotations
+
+from .checkpoints import checkpoint
+from .function import Function, FunctionContext, once_differentiable
+from .gradients import grad
+from .modes import detect_anomaly, detect_writes
+
+__all__ = [
+    "Function",
+    "FunctionContext",
+    "checkpoint",
+    "detect_anomaly",
+    "detect_writes",
+    "grad",
+    "once_differentiable",
+]
