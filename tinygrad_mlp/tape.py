@@ -376,7 +376,7 @@ def recording_with(kind: type[Node] | None) -> Iterator[None]:
 # --- where in the user's program ------------------------------------------------------------------
 
 Line = tuple[CodeType, int]
-"""A line of a program: its code object and its number."""
+"""A place in a program: its code object and the offset of the instruction, which is had faster than its line."""
 
 _PACKAGE = str(Path(__file__).parent) + "/"
 
@@ -395,7 +395,8 @@ def line_text(line: Line | None) -> str:
     """``file.py:12, in train: `y = x.log()```, as error messages name a line."""
     if line is None:
         return "an unknown line"
-    code, number = line
+    code, offset = line
+    number = next((n for start, end, n in code.co_lines() if start <= offset < end and n), code.co_firstlineno)
     source = linecache.getline(code.co_filename, number).strip()
     inside = "" if code.co_name == "<module>" else f", in {code.co_name}"
     return f"{code.co_filename}:{number}{inside}" + (f": `{source}`" if source else "")
@@ -412,14 +413,14 @@ _last_write = 0
 def wrote(what: str, *arrays: Array) -> None:
     """Note that ``arrays`` were just written into by ``what``, a few words for the error message."""
     global _last_write
-    where = user_line()
+    _last_write = tick()
+    entry = _last_write, what, user_line()
     for array in arrays:
-        owner = _owner(array)
+        owner = array if array.base is None else _owner(array)
         key = id(owner)
         if key not in _writes:
             weakref.finalize(owner, _writes.pop, key, None).atexit = False
-        _last_write = tick()
-        _writes[key] = (_last_write, what, where)
+        _writes[key] = entry
 
 
 def _owner(array: Array) -> Array:
@@ -457,18 +458,23 @@ def _check_walkable(order: Sequence[Node]) -> None:
 _by_tick = attrgetter("tick")
 
 
-def consumers_first(roots: Iterable[Node], stops: Iterable[Node] = ()) -> list[Node]:
+def consumers_first(roots: Iterable[Node], stops: set[Node] | None = None) -> list[Node]:
     """Every node that ``roots`` depend on, each once, consumers before what they consume; nothing from ``stops`` on."""
-    ends = set(stops)
-    seen = set(roots) | ends
-    stack = list(seen - ends)
+    seen = set(roots)
+    if stops:
+        seen -= stops
+    stack = list(seen)
+    if stops:
+        seen |= stops
     pop = stack.pop
     while stack:
         for source in pop().inputs:
             if source not in seen:
                 seen.add(source)
                 stack.append(source)
-    order = list(seen - ends if ends else seen)
+    if stops:
+        seen -= stops
+    order = list(seen)
     order.sort(key=_by_tick, reverse=True)
     return order
 
@@ -497,7 +503,7 @@ def walk(
         ChangedValueError: a kept value was overwritten since; nothing has been changed.
     """
     wanted = None if targets is None else set(targets)
-    order = consumers_first(roots, () if through or wanted is None else wanted)
+    order = consumers_first(roots, None if through else wanted)
     if wanted is not None:
         order = _leading_to(wanted, order)
     needed = None if wanted is None else wanted.union(order)
@@ -515,29 +521,32 @@ def walk(
             for node in order:
                 g = pending.pop(node)
                 plan = node.plan
-                watched = type(node) is not Node
-                if watched:
+                plain = type(node) is Node
+                if not plain:
                     if node.hooks is not None:
                         g = node.hooks.run(g)
                         owned.discard(node)  # a hook may have kept it
                         if wanted is None and node.hooks.retains is not None:
                             node.hooks.retains(g)
                     node.saw(g)
-                if plan is None if wanted is None else node in wanted:
-                    found[node] = g if isinstance(g, Traced) else np.asarray(g) if node in owned else np.array(g)
-                if plan is None:
-                    continue
+                    if plan is None:
+                        if wanted is None or node in wanted:
+                            found[node] = _own(g, node in owned)
+                        continue
+                if wanted is not None and node in wanted:
+                    found[node] = _own(g, node in owned)
+                assert plan is not None
                 inputs = node.inputs
                 kept = node.kept
                 if kept is None:  # another thread is walking the same graph, and was faster
                     raise ReleasedGraphError(_released(node))
-                if recorded and not isinstance(g, (np.ndarray, np.generic)):
-                    kept = plan.revive(type(g), node, kept)
                 if not retain:
                     node.kept = None
+                if recorded and not isinstance(g, (np.ndarray, np.generic)):
+                    kept = plan.revive(type(g), node, kept)
                 fresh = plan.fresh
                 gradients = plan.pull(g, kept, inputs)
-                if watched:
+                if not plain:
                     node.gave(gradients)
                 for source, gradient in zip(inputs, gradients):  # noqa: B905 - plans guarantee it
                     if source in pending:
@@ -557,6 +566,13 @@ def walk(
     if not through:  # what is still waiting has arrived at targets
         found |= {node: g if isinstance(g, Traced) else np.array(g) for node, g in pending.items()}
     return found
+
+
+def _own(gradient: Any, is_owned: bool) -> Any:
+    """The gradient for the caller to keep; an array in memory of its own."""
+    if isinstance(gradient, Traced):
+        return gradient
+    return np.asarray(gradient) if is_owned else np.array(gradient)
 
 
 def _leading_to(wanted: set[Node], order: Sequence[Node]) -> list[Node]:

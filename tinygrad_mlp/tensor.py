@@ -312,13 +312,9 @@ class Tensor(Traced):
                 found = {leaf: one.clone() if isinstance(one, Tensor) else one for leaf, one in found.items()}
         else:
             found = walk((self.node,), (seed.data if isinstance(seed, Traced) else seed,), retain=bool(retain_graph))
-        with _ACCUMULATING:
-            for leaf, new in found.items():
-                _accumulate(leaf, new)
-        for leaf in found:
-            if leaf.hooks is not None:
-                for function in tuple(leaf.hooks.after.values()):
-                    function()
+        for leaf in _accumulate(found):
+            for function in tuple(cast("Hooks", leaf.hooks).after.values()):
+                function()
 
     def register_hook(self, function: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Have ``function`` called with the gradient of this tensor in every backward pass, once it is complete.
@@ -899,17 +895,27 @@ def seed_for(root: Tensor, gradient: Any) -> Any:
 _ACCUMULATING = threading.Lock()
 
 
-def _accumulate(leaf: Node, new: Any) -> None:
-    assert isinstance(leaf, Leaf)
-    made = new if isinstance(new, Tensor) else wrap(Tensor, new)
-    before = leaf.gradient
-    if before is None:
-        leaf.gradient = made
-    elif before.node is None and made.node is None and before.data.flags.writeable:
-        before.data += made.data
-        wrote("an accumulating backward()", before.data)
-    else:
-        leaf.gradient = before + made
+def _accumulate(found: dict[Node, Any]) -> list[Leaf]:
+    """Add what a walk found to the leaves' gradients; the leaves with hooks to run then."""
+    overwritten: list[Array] = []
+    hooked: list[Leaf] = []
+    with _ACCUMULATING:
+        for leaf, new in found.items():
+            assert isinstance(leaf, Leaf)
+            if leaf.hooks is not None:
+                hooked.append(leaf)
+            before = leaf.gradient
+            made = wrap(Tensor, new) if isinstance(new, np.ndarray) else new
+            if before is None:
+                leaf.gradient = made
+            elif before.node is None and made.node is None and before.data.flags.writeable:
+                before.data += made.data
+                overwritten.append(before.data)
+            else:
+                leaf.gradient = before + made
+        if overwritten:
+            wrote("an accumulating backward()", *overwritten)
+    return hooked
 
 
 def _check_writable(target: Tensor, what: str) -> None:
