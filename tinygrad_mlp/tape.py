@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -383,12 +383,14 @@ _PACKAGE = str(Path(__file__).parent) + "/"
 
 def user_line() -> Line | None:
     """The innermost line on the stack that is not this package's own; None if all are."""
-    frame = sys._getframe(1)
-    while frame.f_code.co_filename.startswith(_PACKAGE):
-        if frame.f_back is None:
-            return None
+    # inspect's way to the frames would read source files on every call.
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(_PACKAGE):
+            return code, frame.f_lasti
         frame = frame.f_back
-    return frame.f_code, frame.f_lineno
+    return None
 
 
 def line_text(line: Line | None) -> str:
