@@ -384,7 +384,7 @@ _PACKAGE = str(Path(__file__).parent) + "/"
 def user_line() -> Line | None:
     """The innermost line on the stack that is not this package's own; None if all are."""
     # inspect's way to the frames would read source files on every call.
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         if not code.co_filename.startswith(_PACKAGE):
