@@ -7,7 +7,7 @@
     ├── GradientError (RuntimeError)       a backward pass that cannot be right
     │   ├── ReleasedGraphError             a second walk over a graph whose values were let go
     │   ├── ChangedValueError              a value that a rule needs was overwritten after it was recorded
-    │   └── AnomalyError                   a NaN or an infinity, found where it first appeared (detect_anomaly)
+    │   └── AnomalyError (FloatingPointError) a NaN or an infinity, found where it first appeared (detect_anomaly)
     ├── StateError (ValueError)            a state dict that does not fit its module or optimizer
     ├── MissingExtraError (ImportError)    an optional library is not installed
     └── DataNotFoundError (FileNotFoundError)
@@ -66,7 +66,7 @@ class ChangedValueError(GradientError):
     """A value that a gradient rule needs was overwritten after the op recorded it."""
 
 
-class AnomalyError(GradientError):
+class AnomalyError(GradientError, FloatingPointError):
     """A value or a gradient that is NaN or infinite, though everything it was made of is finite."""
 
 
