@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .gradcheck import GradcheckReport, gradcheck, gradcheck_module
+from .gradcheck import gradcheck, gradcheck_module
+from .report import GradcheckReport, InputDetail, Kink
 
-__all__ = ["GradcheckReport", "gradcheck", "gradcheck_module"]
+__all__ = ["GradcheckReport", "InputDetail", "Kink", "gradcheck", "gradcheck_module"]
