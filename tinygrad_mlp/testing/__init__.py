@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .gradcheck import gradcheck, gradcheck_module
+from .property import gradient_test
 from .report import GradcheckReport, InputDetail, Kink
 
-__all__ = ["GradcheckReport", "InputDetail", "Kink", "gradcheck", "gradcheck_module"]
+__all__ = ["GradcheckReport", "InputDetail", "Kink", "gradcheck", "gradcheck_module", "gradient_test"]

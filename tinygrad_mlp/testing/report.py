@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ..errors import GradientError
 from ..tape import Array
 
@@ -147,9 +149,7 @@ class GradcheckReport:
         """The wrong entries of each input of the part reported, the first few."""
         parts = []
         for name, detail in self.details.items():
-            places = [
-                tuple(int(i) for i in place) for place in zip(*(detail.verdict == "WRONG").nonzero(), strict=True)
-            ]
+            places = np.argwhere(detail.verdict == "WRONG").tolist()
             if places and detail.verdict.ndim:
                 more = ", ..." if len(places) > _SHOWN else ""
                 listed = ", ".join(f"[{', '.join(map(str, place))}]" for place in places[:_SHOWN])
