@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import Phase, find, settings
@@ -14,7 +16,7 @@ from strategies import DIFFERENTIABLE, Case, cases, gradients
 
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, ops
-from tinygrad_mlp.errors import ArgumentError, DTypeError, GradientError
+from tinygrad_mlp.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinygrad_mlp.tape import OPS, Op
 from tinygrad_mlp.testing import gradcheck, gradcheck_module
 
@@ -396,3 +398,342 @@ def test_differences_do_not_overrule_the_complex_step(monkeypatch: pytest.Monkey
     monkeypatch.setattr(softmax, "_plans", {})
     x = Tensor(np.random.default_rng(0).normal(size=(3, 4)))
     assert not gradcheck(lambda t: t.softmax(), [x]).ok
+
+
+# --- functions of other libraries -----------------------------------------------------------------
+
+
+def foreign(library: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """A smooth function of two inputs in that library, and the same with part of its gradient cut off."""
+    if library == "torch":
+        torch = pytest.importorskip("torch")
+        return (
+            lambda x, y: torch.tanh(x * y).sum(0) + torch.exp(x),
+            lambda x, y: torch.tanh(x * y).sum(0) + torch.exp(x.detach()),
+        )
+    if library == "jax":
+        jax = pytest.importorskip("jax")
+        return (
+            lambda x, y: jax.numpy.tanh(x * y).sum(0) + jax.numpy.exp(x),
+            lambda x, y: jax.numpy.tanh(x * y).sum(0) + jax.numpy.exp(jax.lax.stop_gradient(x)),
+        )
+    anp = pytest.importorskip("autograd.numpy")
+    getval = importlib.import_module("autograd.tracer").getval
+    return (
+        lambda x, y: anp.sum(anp.tanh(x * y), 0) + anp.exp(x),
+        lambda x, y: anp.sum(anp.tanh(x * y), 0) + anp.exp(getval(x)),
+    )
+
+
+LIBRARIES = ("torch", "jax", "autograd")
+TWO = [np.array([[0.3, -1.2, 0.7], [2.0, 0.4, -0.1]]), np.array([0.5, -1.0, 1.5])]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("mode", ["reverse", "forward", "both"])
+@pytest.mark.parametrize("order", [1, 2])
+def test_functions_of_other_libraries_are_checked(library: str, mode: str, order: int) -> None:
+    """The library is told from the code of the function; a right gradient passes, a cut-off one is named."""
+    right, wrong = foreign(library)
+    report = gradcheck(right, TWO, mode=mode, order=order).raise_if_wrong()
+    assert report.framework == library
+    report = gradcheck(wrong, TWO, mode=mode, order=order)
+    assert not report.ok
+    assert report.by_input["input 0"] > 1e-3
+    assert report.where.startswith("input 0")
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_forward_mode_of_ours(order: int) -> None:
+    """J·v, and the change of the gradient along v, are compared too; several outputs count together."""
+    report = gradcheck(lambda x, y: (ops.tanh(x * y), ops.exp(x).sum()), TWO, mode="both", order=order)
+    assert report.verdict == "right"
+    assert report.compared == 9
+    broken = gradcheck(lambda x, y: (ops.tanh(x * y), ops.exp(x.detach()).sum()), TWO, mode="forward", order=order)
+    assert not broken.ok
+    assert broken.mode == "forward"
+
+
+def test_analytic_functions_of_other_libraries_get_the_complex_step() -> None:
+    """torch, JAX and HIPS functions run on complex numbers as well: ten digits instead of six."""
+    for library in LIBRARIES:
+        right, _ = foreign(library)
+        assert gradcheck(right, TWO).method == "complex"
+
+
+def test_torch_modules_are_checked_in_double() -> None:
+    """A module in single precision is checked as a copy in double, and stays as it is."""
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.LayerNorm(4))
+    assert gradcheck(module, [TWO[0]], order=2).ok
+    assert module[0].weight.dtype == torch.float32
+    with pytest.raises(DTypeError, match=r"float32.*double"):
+        gradcheck(lambda x: torch.tanh(x.float()), [TWO[0]])
+
+
+def test_backward_pass_by_hand() -> None:
+    """Plain NumPy with a gradient somebody wrote: with or without an incoming gradient, for one input or several."""
+
+    def forward(x: Any, w: Any) -> Any:
+        return np.tanh(x @ w)
+
+    def backward(g: Any, x: Any, w: Any) -> tuple[Any, Any]:
+        slope = g * (1.0 - np.tanh(x @ w) ** 2)
+        return slope @ w.T, x.T @ slope
+
+    inputs = [TWO[0], np.linspace(-1.0, 1.0, 6).reshape(3, 2)]
+    report = gradcheck(forward, inputs, grad=backward).raise_if_wrong()
+    assert (report.framework, report.method) == ("numpy", "complex")
+    report = gradcheck(forward, inputs, grad=lambda g, x, w: (backward(g, x, w)[0], x.T @ g))
+    assert not report.ok
+    assert report.by_input["input 0"] < 1e-12 < report.by_input["input 1"]
+    assert gradcheck(lambda x: np.sum(x**3), [TWO[1]], grad=lambda x: 3 * x**2).ok
+    assert gradcheck(lambda x: (np.sin(x), np.sum(x)), [TWO[1]], grad=lambda g, x: g[0] * np.cos(x) + g[1]).ok
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"grad": lambda g, x: g[:2]}, ShapeError, r"input 0 has shape \(2,\)"),
+        ({"grad": lambda g, x: (g, g)}, ArgumentError, "2 gradients for 1 inputs"),
+        ({"grad": lambda x: x}, ArgumentError, "returns 3 numbers"),
+        ({"framework": "numpy"}, ArgumentError, "needs its backward pass"),
+        ({"framework": "tensorflow"}, ArgumentError, "unknown framework"),
+        ({"framework": "torch", "grad": lambda g, x: g}, ArgumentError, "belongs to NumPy"),
+        ({"grad": lambda g, x: g, "mode": "forward"}, ArgumentError, "no forward mode"),
+        ({"grad": lambda g, x: g, "order": 2}, ArgumentError, "order 1 only"),
+        ({"mode": "sideways"}, ArgumentError, "unknown mode"),
+        ({}, ArgumentError, "returned numpy.ndarray"),
+    ],
+)
+def test_misuse_is_one_named_error(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    """What cannot be checked is said before anything is compared."""
+    with pytest.raises(error, match=message):
+        gradcheck(lambda x: np.asarray(x.data if isinstance(x, Tensor) else x) * 1.0, [TWO[1]], **options)
+
+
+def test_library_that_cannot_be_told_is_asked_for() -> None:
+    """Two libraries in one function: no guess."""
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ArgumentError, match=r"tinygrad_mlp, torch.*framework="):
+        gradcheck(lambda x: ops.tanh(torch.tanh(x)), [TWO[1]])
+
+
+def test_library_without_such_a_derivative_is_named() -> None:
+    """An operation of torch without a forward rule is no wrong gradient but a named error."""
+    torch = pytest.importorskip("torch")
+
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 2.0
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * 2.0
+
+    assert gradcheck(Once.apply, [TWO[1]], framework="torch").ok
+    with pytest.raises(GradientError, match="no forward mode"):
+        gradcheck(Once.apply, [TWO[1]], framework="torch", mode="forward")
+
+
+@pytest.mark.parametrize("value", [np.array([1, 2]), np.array([1j]), np.array(["a"])])
+def test_integers_and_complex_numbers_are_refused(value: Any) -> None:
+    """An array of integers has no gradient; plain Python numbers are taken as what they stand for."""
+    with pytest.raises(DTypeError):
+        gradcheck(lambda x: x * 1.0, [value])
+    assert gradcheck(lambda x: x * 1.0, [[1, 2]]).ok
+
+
+# --- error bars -----------------------------------------------------------------------------------
+
+SMOOTH = {
+    "exp": (np.exp, mpmath.exp),
+    "sin 20x": (lambda x: np.sin(20 * x), lambda x: mpmath.sin(20 * x)),
+    "cubic": (lambda x: x**3, lambda x: x**3),
+    "cancelling": (lambda x: x - np.sin(x), lambda x: x - mpmath.sin(x)),
+    "narrow": (lambda x: np.arctan(100 * x), lambda x: mpmath.atan(100 * x)),
+    "pole": (lambda x: 1 / (x + 3.1), lambda x: 1 / (x + mpmath.mpf(3.1))),
+    "large": (lambda x: np.exp(x) + 1e8, mpmath.exp),
+    "log cosh": (lambda x: np.log(np.cosh(x)), lambda x: mpmath.log(mpmath.cosh(x))),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_true_error_is_within_the_error_bar(name: str) -> None:
+    """Differences are no further off than they say, on functions that are steep, flat, noisy, or cancel."""
+    function, exact = SMOOTH[name]
+    points = np.random.default_rng(0).uniform(-3.0, 3.0, 25)
+    report = gradcheck(function, [points], grad=lambda g, x: np.zeros_like(x) + np.nan, method="central")
+    detail = report.details["input 0"]
+    with mpmath.workdps(40):
+        slopes = np.array([float(mpmath.diff(exact, float(point))) for point in points])
+    # Both are weighted with the same incoming gradient, which a function with slope 1 shows.
+    weights = gradcheck(lambda x: x, [points], grad=lambda g, x: g).details["input 0"].got
+    assert np.all(np.abs(detail.expected - weights * slopes) <= detail.bar)
+    assert np.median(detail.bar / np.abs(weights * slopes)) < 1e-3
+
+
+def test_error_within_the_bar_is_undecided_and_not_wrong() -> None:
+    """Where rounding hides a derivative, differences say so instead of accusing."""
+
+    def noisy(x: Any) -> Any:
+        return np.sin(x) + 1e9
+
+    def almost(g: Any, x: Any) -> Any:
+        return g * np.cos(x) * (1.0 + 1e-3)
+
+    report = gradcheck(noisy, [TWO[1]], grad=almost, method="central", rtol=1e-6)
+    assert report.ok
+    assert report.undecided == 3
+    assert report.verdict == "undecided"
+    assert "undecided" in str(report)
+    # The complex step, which subtracts nothing, decides it.
+    assert not gradcheck(noisy, [TWO[1]], grad=almost).ok
+
+
+def test_tolerance_is_taken_from_the_bar_where_that_is_sharper() -> None:
+    """gelu has no complex continuation here; a rule wrong by one part in ten million is found all the same."""
+    x = [-1.0, 0.3, 2.0]
+    good = gradcheck(ops.gelu, [x])
+    assert good.ok
+    assert good.method == "central"
+    with corrupted(OPS["gelu"], lambda gradient: gradient * (1.0 + 1e-7)):
+        report = gradcheck(ops.gelu, [x])
+    assert not report.ok
+    assert report.rtol < 1e-7
+
+
+def test_details_have_the_shape_of_the_input() -> None:
+    """Every entry has its two numbers, its error, its bar and its verdict."""
+    report = gradcheck(lambda x, y: ops.tanh(x * y), TWO)
+    detail = report.details["input 0"]
+    assert detail.got.shape == detail.expected.shape == detail.error.shape == detail.bar.shape == (2, 3)
+    assert set(detail.verdict.ravel()) == {"right"}
+    np.testing.assert_allclose(detail.got, detail.expected, rtol=1e-12)
+
+
+def test_tiny_derivative_that_is_well_defined_is_judged_by_itself() -> None:
+    """y(1 - y) is 0 at 40, where the slope of the sigmoid is 4e-18; a sum that cancels to 1e-18 is left in peace."""
+
+    def textbook(g: Any, x: Any) -> Any:
+        y = 1.0 / (1.0 + np.exp(-x))
+        return g * y * (1.0 - y)
+
+    report = gradcheck(lambda x: 1.0 / (1.0 + np.exp(-x)), [np.array([40.0, 0.5])], grad=textbook)
+    assert not report.ok
+    assert report.where == "input 0[0]"
+    assert gradcheck(ops.sigmoid, [[40.0, -40.0, 0.5]], order=2).ok
+    assert gradcheck(lambda x: ops.softmax(x).sum(), [[1.0, 2.0, 0.5]], order=2).ok
+
+
+# --- kinks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fn", "x", "kinks"),
+    [
+        (ops.relu, [0.0, 1.0, -1.0], {(0,)}),
+        (ops.abs, [0.0, 1.0], {(0,)}),
+        (ops.amax, [1.0, 1.0, 0.5], {(0,), (1,)}),
+        (lambda x: ops.clamp(x, 0.0, 1.0), [0.0, 0.5, 1.0], {(0,), (2,)}),
+        (ops.sqrt, [0.0, 1.0], {(0,)}),
+        (lambda x: ops.leaky_relu(x, 0.1), [0.0], {(0,)}),
+        (lambda x: ops.relu(x) * ops.relu(x), [0.0, 1.0], set()),
+        (lambda x: ops.abs(x) + ops.relu(x), [1e-10, -1e-5, 1e-3], set()),
+    ],
+)
+def test_kinks_are_listed_and_are_no_failures(fn: Callable[..., Any], x: list[float], kinks: set[Any]) -> None:
+    """Left and right derivative, what the engine gave, and that it lies between; near a kink is not at it."""
+    report = gradcheck(fn, [x])
+    assert report.ok
+    assert {kink.entry for kink in report.kinks} == kinks
+    assert report.verdict == ("kink" if kinks else "right")
+    for kink in report.kinks:
+        assert kink.inside
+        assert kink.input == "input 0"
+        assert f"kink at input 0[{kink.entry[0]}]" in str(report)
+
+
+def test_kink_has_both_slopes() -> None:
+    """The numbers are the derivatives from the left and from the right, times the incoming gradient."""
+    (kink,) = gradcheck(lambda x: ops.leaky_relu(x, 0.25), [[0.0]]).kinks
+    incoming = np.random.default_rng(0).standard_normal(1).item()
+    assert kink.left == pytest.approx(0.25 * incoming, rel=1e-6)
+    assert kink.right == pytest.approx(incoming, rel=1e-6)
+    assert kink.got == 0.25 * incoming
+
+
+def test_kink_of_two_inputs_at_once() -> None:
+    """A tie of two tensors is a kink for both, and half of the gradient lies between."""
+    report = gradcheck(ops.maximum, [[1.0, 2.0], [1.0, 0.0]], order=2)
+    assert report.ok
+    assert {(kink.input, kink.entry) for kink in report.kinks} == {("input 0", (0,)), ("input 1", (0,))}
+
+
+def test_kink_of_second_order() -> None:
+    """x·|x| is smooth once and has a kink in its slope."""
+    report = gradcheck(lambda x: x * ops.abs(x), [[0.0, 1.0]], order=2)
+    assert report.ok
+    assert [(kink.entry, kink.order) for kink in report.kinks] == [((0,), 2)]
+
+
+@pytest.mark.parametrize("slope", [-0.5, 1.5, np.nan])
+def test_value_outside_of_the_kink_is_wrong(slope: float) -> None:
+    """Between 0 and 1 all is defensible at the kink of relu; -0.5, 1.5 and NaN are not."""
+
+    def backward(g: Any, x: Any) -> Any:
+        return g * np.where(x == 0.0, slope, x > 0.0)
+
+    report = gradcheck(lambda x: np.maximum(x, 0.0), [np.array([0.0, 1.0])], grad=backward)
+    assert not report.ok
+    assert report.where == "input 0[0]"
+    if np.isfinite(slope):
+        assert "OUTSIDE" in str(report)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3, 1.0])
+def test_every_value_between_is_a_kink(slope: float) -> None:
+    """No choice between the two slopes is called wrong."""
+    report = gradcheck(
+        lambda x: np.maximum(x, 0.0),
+        [np.array([0.0, 1.0])],
+        grad=lambda g, x: g * np.where(x == 0.0, slope, x > 0.0),
+    )
+    assert report.verdict == "kink"
+
+
+def test_jump_is_undecided() -> None:
+    """Where the value itself jumps there is no derivative to compare with."""
+    report = gradcheck(ops.sign, [[0.0, 1.0]])
+    assert report.ok
+    assert report.verdict == "undecided"
+
+
+# --- what is wrong besides numbers ----------------------------------------------------------------
+
+
+def test_backward_pass_that_writes_into_its_incoming_gradient() -> None:
+    """The numbers are right, and the next user of that gradient gets others."""
+
+    def backward(g: Any, x: Any) -> Any:
+        return np.multiply(g, np.cos(x), out=g)
+
+    report = gradcheck(np.sin, [TWO[1]], grad=backward)
+    assert not report.ok
+    assert "incoming gradient" in str(report)
+
+
+def test_gradients_that_share_memory_are_noted() -> None:
+    """One array for two inputs is right until somebody adds into one of them."""
+    report = gradcheck(lambda x, y: x + y, [TWO[1], TWO[1]], grad=lambda g, x, y: (g, g))
+    assert report.ok
+    assert "share memory" in str(report)
+
+
+def test_gradient_that_changes_from_call_to_call_is_refused() -> None:
+    """A backward pass with randomness of its own cannot be compared."""
+    rng = np.random.default_rng(0)
+    with pytest.raises(ArgumentError, match="gradient is another one"):
+        gradcheck(np.sin, [TWO[1]], grad=lambda g, x: g * np.cos(x) + rng.random())

@@ -43,6 +43,9 @@ _BARS = 10.0
 _SHARPEST = 1e-9
 # Entries smaller than this share of the largest are judged against that share: they are sums that cancelled.
 _SMALL = 1e-3
+# The engine's own rounding, in units of the last place of what the function's value lets one expect of a gradient: an
+# entry may be a sum of numbers of that size that cancelled, as in softmax(x).sum().
+_ROUNDING = 64.0
 # Unless they are small and yet well defined (see _Pass.in_the_tail); then by themselves, to this many digits.
 _TAIL = 1e-6
 _TAIL_ENTRIES = 32
@@ -109,6 +112,7 @@ def gradcheck(
     >>> report.verdict, report.where
     ('WRONG', 'input 0[1]')
     """
+    _refuse_unknown(order, mode, method)
     given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     points = [_as_float64(one) for one in given]
     subject = _subject(fn, given, points, grad, framework)
@@ -135,6 +139,7 @@ def gradcheck_module(
     The other arguments, and what is raised, are those of :func:`gradcheck`. Put modules with random parts into
     ``eval()``.
     """
+    _refuse_unknown(order, mode, method)
     named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
     if not named:
         raise ArgumentError("gradcheck_module: the module has no parameter that requires gradients")
@@ -147,6 +152,15 @@ def gradcheck_module(
     points = [_as_float64(parameter) for parameter in parameters]
     check = _Check(_Ours(call), points, [name for name, _ in named], np.random.default_rng(seed), max_entries)
     return _run(check, order, mode, method, rtol)
+
+
+def _refuse_unknown(order: int, mode: str, method: str) -> None:
+    if method not in _METHODS:
+        raise ArgumentError(did_you_mean("method", method, _METHODS))
+    if mode not in _MODES:
+        raise ArgumentError(did_you_mean("mode", mode, _MODES))
+    if order not in (1, 2):
+        raise ArgumentError(f"gradcheck: order is 1 or 2, got {order!r}")
 
 
 def _as_float64(value: Any) -> Array:
@@ -462,6 +476,7 @@ class _Pass:
         self.incoming = check.incoming if order == 1 else np.ones(1)
         # A foreign backward pass on complex numbers may conjugate, which no longer is the function continued.
         self.analytic = order == 1 or check.subject.complex_gradients
+        self.largest = 0.0
         self._rounding: Array | None = None
 
     # --- the two sides of the comparison ---
@@ -507,11 +522,18 @@ class _Pass:
     def rounding(self) -> Array:
         """The noise in the function's values, measured once."""
         if self._rounding is None:
-            steps = [
-                d * np.where(p == 0.0, 1.0, np.abs(p))
-                for p, d in zip(self.check.points, self.check.everywhere, strict=True)
-            ]
-            self._rounding = noise(self.diagonal(steps))
+            points, directions = self.check.points, self.check.everywhere
+
+            def along(offset: float, t: float) -> Array:
+                moved = []
+                for point, direction in zip(points, directions, strict=True):
+                    unit = np.maximum(1.0, np.abs(point))
+                    if not offset:
+                        unit = np.where(point == 0.0, 1.0, np.abs(point))
+                    moved.append(np.asarray(point + direction * (offset + t) * unit))
+                return self.function(moved)
+
+            self._rounding = noise(along)
         return self._rounding
 
     def length(self, which: int, probe: _Probe) -> float:
@@ -550,13 +572,12 @@ class _Pass:
                     raise
         if not rows:
             rows = self.rows(numbers, "central")
-        floor = self.judged(rows)
+        self.judge(rows)
         # An absurd answer of the complex step hides other entries behind its size: ask until nothing changes.
         while self.method == "auto" and self.ask_again(rows):
-            floor = self.judged(rows)
-        self.usual = max(self.usual, floor / _SMALL)
-        self.look_for_corners(rows, floor)
-        self.in_the_tail(rows, floor)
+            self.judge(rows)
+        self.look_for_corners(rows)
+        self.in_the_tail(rows)
         assert len(rows) == len(check.probes)
         return rows
 
@@ -568,13 +589,16 @@ class _Pass:
             for (which, probe), got in zip(self.check.probes, numbers, strict=True)
         ]
 
-    def judged(self, rows: Sequence[_Row]) -> float:
-        """Judge all rows; gives the size below which entries were judged relative to it."""
-        usual = max([self.usual, *[abs(row.expected) for row in rows if np.isfinite(row.expected)]])
-        floor = _SMALL * usual + float(np.finfo(float).tiny)
+    def judge(self, rows: Sequence[_Row]) -> None:
+        """Judge all rows."""
+        self.largest = max([abs(row.expected) for row in rows if np.isfinite(row.expected)], default=0.0)
         for row in rows:
-            row.judge(floor, self.rtol)
-        return floor
+            row.judge(self.floor(row.method), self.rtol)
+
+    def floor(self, method: str) -> float:
+        """The size below which entries are judged relative to it."""
+        rounding = _ROUNDING * float(np.finfo(float).eps) * self.usual / _TOLERANCE[method]
+        return max(_SMALL * self.largest, rounding, float(np.finfo(float).tiny))
 
     def ask_again(self, rows: Sequence[_Row]) -> bool:
         """A second opinion, from differences, on entries that the complex step calls wrong; whether it was heeded.
@@ -584,7 +608,7 @@ class _Pass:
         """
         doubtful = [row for row in rows if row.method == "complex" and row.verdict == "WRONG"]
         opinions = [self.by_differences(row.which, row.probe) for row in doubtful]
-        least = _SMALL * max([self.usual, *[abs(value) for value, _ in opinions if np.isfinite(value)]])
+        least = _SMALL * max([abs(value) for value, _ in opinions if np.isfinite(value)], default=0.0)
         overruled = [
             not np.isfinite(row.expected) or abs(row.expected - value) > bar + _SHARPEST * max(abs(value), least)
             for row, (value, bar) in zip(doubtful, opinions, strict=True)
@@ -595,23 +619,22 @@ class _Pass:
                 row.expected, row.bar, row.method = value, bar, "central"
         return any(overruled)
 
-    def look_for_corners(self, rows: Sequence[_Row], floor: float) -> None:
+    def look_for_corners(self, rows: Sequence[_Row]) -> None:
         """Turn entries whose derivatives from left and right differ into kinks."""
         check = self.check
-        jump, threshold = jump_of_slope(self.diagonal(check.everywhere), check.reach, self.rounding())
-        somewhere = not np.all(jump <= threshold)
+        somewhere = jump_of_slope(self.diagonal(check.everywhere), check.reach, self.rounding)
         candidates = list(rows) if somewhere else [row for row in rows if row.verdict == "WRONG"][:_CORNERS]
         for row in candidates:
             along, length = self.line(row.which, row.probe), self.length(row.which, row.probe)
-            jump, threshold = jump_of_slope(along, max(1.0, length), self.rounding())
-            if np.all(jump <= threshold):
+            if not jump_of_slope(along, max(1.0, length), self.rounding):
                 continue
             left = one_sided(along, length, self.rounding(), -1)
             right = one_sided(along, length, self.rounding(), 1)
-            self.judge_corner(row, left, right, floor)
+            self.judge_corner(row, left, right)
 
-    def judge_corner(self, row: _Row, left: Estimate, right: Estimate, floor: float) -> None:
+    def judge_corner(self, row: _Row, left: Estimate, right: Estimate) -> None:
         """The entry is a kink if the two sides differ beyond their bars; wrong only outside the interval."""
+        floor = self.floor("central")
         # Where the function lives on one side only, that side is all there is.
         missing = np.isnan(left.value), np.isnan(right.value)
         if np.any(missing[0] & missing[1]):
@@ -628,7 +651,7 @@ class _Pass:
             value, bar = self.contracted(Estimate((lower + upper) / 2.0, bars + np.abs(upper - lower)))
             if abs(value - row.expected) > bar + row.bar:
                 row.expected, row.bar, row.method = value, bar, "central"
-                row.judge(floor, self.rtol)
+                row.judge(self.floor("central"), self.rtol)
             return
         with np.errstate(invalid="ignore"):
             ends = np.where(weights == 0.0, 0.0, np.array([weights * lower, weights * upper]))
@@ -657,13 +680,14 @@ class _Pass:
             row.name, row.probe.entry, from_left, from_right, row.got, low, high, inside=inside, order=self.order
         )
 
-    def in_the_tail(self, rows: Sequence[_Row], floor: float) -> None:
+    def in_the_tail(self, rows: Sequence[_Row]) -> None:
         """Find derivatives that are tiny, well defined, and not what the engine says.
 
         An entry far below the others is as a rule a sum that cancelled, in which neither side has a digit right. It is
         something else if the complex step gives nearly the same number a small step away: noise would give another
         number altogether, or exactly the same. Then it is judged by itself.
         """
+        floor = self.floor("complex")
         candidates = [
             row
             for row in rows
@@ -687,15 +711,8 @@ class _Pass:
 
 
 def _run(check: _Check, order: int, mode: str, method: str, rtol: float | None) -> GradcheckReport:
-    if method not in _METHODS:
-        raise ArgumentError(did_you_mean("method", method, _METHODS))
-    if mode not in _MODES:
-        raise ArgumentError(did_you_mean("mode", mode, _MODES))
-    if order not in (1, 2):
-        raise ArgumentError(f"gradcheck: order is 1 or 2, got {order!r}")
     if recorder() is None and check.subject.framework == "tinygrad_mlp":
         raise GradientError("gradcheck: nothing is recorded inside no_grad(); call it outside")
-    # What the output itself would let one expect: gradients far below are sums that cancelled, as softmax(x).sum()'s.
     usual = float(np.max(np.abs(check.incoming * check.value), initial=0.0)) / check.reach
     reports = []
     for degree in range(1, order + 1):
@@ -712,7 +729,7 @@ def _run(check: _Check, order: int, mode: str, method: str, rtol: float | None) 
                     raise
                 what = "forward mode" if one == "forward" else "second derivative"
                 raise no_such_mode(check.subject.framework, what, error) from error
-            usual = part.usual
+            usual = max(usual, part.largest)
             reports.append(_reported(check, part, rows))
     return _merged(check, reports)
 
