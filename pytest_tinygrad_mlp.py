@@ -93,7 +93,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("gradient tests")
     shown = rows if config.option.verbose > 0 else rows[:_SHOWN]
     for node, one in shown:
-        extras = "".join(f", {one[name]} {name}" for name in ("kinks", "undecided") if one[name])
+        extras = "".join(f", {name}: {one[name]}" for name in ("kinks", "undecided") if one[name])
         failed = ", FAILED" if one["script"] else ""
         worst = f"worst error {one['worst']:.1e} at {one['where'] or '-'}"
         terminalreporter.line(f"{node}: {one['examples']} checked, {worst}{extras}{failed}")

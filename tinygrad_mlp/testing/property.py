@@ -215,7 +215,8 @@ def _test(
                 raise GradientError(f"{report}\n\nThis script fails in the same way:\n\n{figures['script']}")
 
         # Hypothesis keeps failing examples, and with derandomize its seed, by the name of the test.
-        one_example.__name__ = one_example.__qualname__ = test.__qualname__
+        one_example.__name__ = test.__name__ if test.__name__.isidentifier() else "gradient_test"
+        one_example.__qualname__ = test.__qualname__
         one_example.__module__ = test.__module__
         wanted = listener.examples or examples
         number = {} if wanted is None else {"max_examples": wanted}
