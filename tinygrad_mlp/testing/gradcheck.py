@@ -72,6 +72,7 @@ def gradcheck(
     rtol: float | None = None,
     seed: int = 0,
     max_entries: int = 256,
+    names: Sequence[str] | None = None,
 ) -> GradcheckReport:
     """Compare the gradient of ``fn`` by every input with an independent derivative.
 
@@ -92,6 +93,7 @@ def gradcheck(
         seed: of the incoming gradient and of the directions.
         max_entries: inputs with more entries than this are checked along one random direction, which involves every
             entry, and at this many randomly chosen entries.
+        names: what the report calls the inputs; ``"input 0"`` and so on by default.
 
     Raises:
         ArgumentError: an unknown option, or ``fn`` is not finite at the inputs, or it or its gradient answers
@@ -116,8 +118,10 @@ def gradcheck(
     given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     points = [_as_float64(one) for one in given]
     subject = _subject(fn, given, points, grad, framework)
-    names = [f"input {i}" for i in range(len(points))]
-    check = _Check(subject, points, names, np.random.default_rng(seed), max_entries)
+    called = [f"input {i}" for i in range(len(points))] if names is None else list(names)
+    if len(called) != len(points):
+        raise ArgumentError(f"gradcheck: {len(called)} names for {len(points)} inputs")
+    check = _Check(subject, points, called, np.random.default_rng(seed), max_entries)
     return _run(check, order, mode, method, rtol)
 
 
