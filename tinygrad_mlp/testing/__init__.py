@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .gradcheck import gradcheck, gradcheck_module
 from .property import gradient_test
-from .report import GradcheckReport, InputDetail, Kink
+from .gradcheck_report import GradcheckReport, InputDetail, Kink
 
 __all__ = ["GradcheckReport", "InputDetail", "Kink", "gradcheck", "gradcheck_module", "gradient_test"]

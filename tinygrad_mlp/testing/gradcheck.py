@@ -31,7 +31,7 @@ from ..tensor import Tensor, no_grad
 from ..tree import flatten
 from .differences import Estimate, NotAnalyticError, central, complex_step, jump_of_slope, noise, one_sided
 from .foreign import FRAMEWORKS, Autograd, Jax, Numpy, Subject, Torch, guess, no_such_mode
-from .report import GradcheckReport, InputDetail, Kink
+from .gradcheck_report import GradcheckReport, InputDetail, Kink
 
 __all__ = ["gradcheck", "gradcheck_module"]
 

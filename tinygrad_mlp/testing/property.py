@@ -14,7 +14,7 @@ from ..errors import ArgumentError, GradientError, did_you_mean
 from ..extras import need
 from ..samples import Domain
 from .gradcheck import gradcheck
-from .report import GradcheckReport
+from .gradcheck_report import GradcheckReport
 from .reproducer import is_input, reproducer
 
 __all__ = ["Listener", "gradient_test", "listener"]
