@@ -27,13 +27,16 @@ __all__ = [
 class Domain:
     """The values one operand may take: ``low <= value <= high``, never within ``margin`` of a point in ``avoid``.
 
-    ``avoid`` lists kinks and poles, where the derivative is a convention rather than a limit.
+    ``avoid`` lists kinks and poles, where the derivative is a convention rather than a limit. ``reach`` is the range
+    over which the accuracy contract holds, from magnitude ``least`` on; None: from ``low`` to ``high``.
     """
 
     low: float = -3.0
     high: float = 3.0
     avoid: tuple[float, ...] = ()
     margin: float = 0.05
+    reach: tuple[float, float] | None = None
+    least: float = 1e-8
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,22 @@ import numpy as np
 from ..errors import ArgumentError
 from ..samples import Domain, Elementwise
 from ..tape import Array
-from .arithmetic import add, gate, mul, neg, sub
+from .arithmetic import add, gate, mul, neg, sub, zmul
 from .elementwise import elementwise
-from .functions import exp, tanh
-from .kernels import erfc, magnitude
+from .functions import tanh
+from .kernels import FAR, magnitude, normal
 
-_WIDE = Elementwise((Domain(-20.0, 20.0),))
-_KINKED = Elementwise((Domain(avoid=(0.0,)),))
+_LOGIT = Domain(-20.0, 20.0, reach=(-700.0, 700.0))
+_WIDE = Elementwise((_LOGIT,))
+_ANY = Domain(reach=(-1e100, 1e100), least=1e-100)
+_NO_KINK = Domain(avoid=(0.0,), reach=(-1e100, 1e100), least=1e-100)
+_NORMAL = Elementwise((Domain(-5.0, 5.0, reach=(-26.0, 26.0)),))
 
 
 @elementwise(
     vjp=(lambda g, y: gate(g, y),),
     reference=lambda mp, x: x if x > 0 else 0 * x,
-    samples=_KINKED,
+    samples=Elementwise((_NO_KINK,)),
     scalar="fmax({0}, 0)",
     latex=r"\max({0}, 0)",
     floats=False,
@@ -61,7 +64,7 @@ def sigmoid_slope(x: Array) -> Array:
     name="leaky_relu",
     vjp=(lambda g, x, slope: leaky_gate(g, x, slope=slope),),
     reference=lambda mp, x, *, slope: x if x > 0 else slope * x,
-    samples=Elementwise((Domain(avoid=(0.0,)),), params=((("slope", 0.01),), (("slope", 0.2),))),
+    samples=Elementwise((_NO_KINK,), params=((("slope", 0.01),), (("slope", 0.2),))),
     latex=r"\max({0}, {slope}\,{0})",
 )
 def _leaky(x: Array, *, slope: float) -> Array:
@@ -72,7 +75,7 @@ def _leaky(x: Array, *, slope: float) -> Array:
 @elementwise(
     vjp=(lambda g, x, slope: leaky_gate(g, x, slope=slope), None),
     reference=lambda mp, z, x, *, slope: z if x > 0 else slope * z,
-    samples=Elementwise((Domain(), Domain(avoid=(0.0,))), params=((("slope", 0.01),),)),
+    samples=Elementwise((_ANY, _NO_KINK), params=((("slope", 0.01),),)),
     latex=r"{0} \, (1 \text{{ or }} {slope})",
 )
 def leaky_gate(z: Array, x: Array, *, slope: float) -> Array:
@@ -132,31 +135,53 @@ def silu_slope(x: Array) -> Array:
     return (np.where(x.real >= 0, e.dtype.type(1), e) + x * (e / one)) / one
 
 
-_SQRT_HALF = math.sqrt(0.5)
-_BELL = 1.0 / math.sqrt(2.0 * math.pi)
-
-
 @elementwise(
     name="gelu",
     vjp=(lambda g, x: mul(g, gelu_slope(x)),),
     reference=lambda mp, x: x * mp.erfc(-x / mp.sqrt(2)) / 2,
-    samples=Elementwise((Domain(-5.0, 5.0),)),
+    samples=_NORMAL,
     latex=r"{0}\,\Phi({0})",
 )
 def gelu_exact(x: Array) -> Array:
-    """``x Phi(x)`` with the normal distribution function, as ``(x / 2) erfc(-x / sqrt 2)``."""
-    return 0.5 * x * erfc(x * -_SQRT_HALF)
+    """``x Phi(x)`` with the normal distribution function, from the tail on the side of ``x``."""
+    _, tail = normal(x)
+    return np.asarray(x * np.where(x < 0, tail, 1.0 - tail)).astype(x.dtype)
 
 
 @elementwise(
-    vjp=(lambda g, x: mul(g, mul(mul(exp(mul(mul(x, x), -0.5)), _BELL), sub(2.0, mul(x, x)))),),
+    vjp=(lambda g, x: zmul(g, gelu_bend(x)),),
     reference=lambda mp, x: mp.erfc(-x / mp.sqrt(2)) / 2 + x * mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
-    samples=Elementwise((Domain(-5.0, 5.0),)),
+    samples=_NORMAL,
     latex=r"\operatorname{{gelu}}'({0})",
 )
 def gelu_slope(x: Array) -> Array:
     """The derivative of gelu, ``Phi(x) + x phi(x)``."""
-    return 0.5 * erfc(x * -_SQRT_HALF) + x * (np.exp(-0.5 * x * x) * _BELL)
+    density, tail = normal(x)
+    return np.asarray(np.where(x < 0, tail, 1.0 - tail) + x * density).astype(x.dtype)
+
+
+@elementwise(
+    vjp=(lambda g, x: zmul(g, zmul(zmul(normal_density(x), x), sub(mul(x, x), 4.0))),),
+    reference=lambda mp, x: mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi) * (2 - x * x),
+    samples=_NORMAL,
+    latex=r"\operatorname{{gelu}}''({0})",
+)
+def gelu_bend(x: Array) -> Array:
+    """The second derivative of gelu, ``phi(x) (2 - x**2)``."""
+    density, _ = normal(x)
+    near = np.clip(x, -FAR, FAR)
+    return np.asarray(density * (2.0 - np.square(near, dtype=np.float64))).astype(x.dtype)
+
+
+@elementwise(
+    vjp=(lambda g, x: neg(zmul(g, zmul(normal_density(x), x))),),
+    reference=lambda mp, x: mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
+    samples=_NORMAL,
+    latex=r"\phi({0})",
+)
+def normal_density(x: Array) -> Array:
+    """The normal density ``phi(x) = exp(-x**2 / 2) / sqrt(2 pi)``."""
+    return normal(x)[0].astype(x.dtype)
 
 
 def gelu(x: Any, approximate: str = "none") -> Any:
@@ -180,19 +205,20 @@ def _array_like(x: Any, other: Any) -> Any:
 @elementwise(
     vjp=(lambda g, x, target: mul(g, bce_gradient(x, target)), lambda g, x: neg(mul(g, x))),
     reference=lambda mp, x, target: mp.log(1 + mp.exp(-x)) * target + mp.log(1 + mp.exp(x)) * (1 - target),
-    samples=Elementwise((Domain(-20.0, 20.0), Domain(0.0, 1.0))),
+    samples=Elementwise((_LOGIT, Domain(0.0, 1.0))),
     latex=r"-\left[{1}\ln\sigma({0}) + (1 - {1})\ln(1 - \sigma({0}))\right]",
 )
 def bce_with_logits(x: Array, target: Array) -> Array:
-    """The binary cross-entropy of a logit: ``max(x, 0) - x t + log1p(exp(-|x|))``."""
+    """The binary cross-entropy of a logit: ``|x| (1 - t or t) + log1p(exp(-|x|))``, a sum without cancellation."""
     x = _array_like(x, target)
-    return np.maximum(x, x.dtype.type(0)) - x * target + np.log1p(np.exp(-magnitude(x)))
+    size = magnitude(x)
+    return size * np.where(x.real >= 0, 1.0 - target, target) + np.log1p(np.exp(-size))
 
 
 @elementwise(
     vjp=(lambda g, x: mul(g, sigmoid_slope(x)), lambda g: neg(g)),
     reference=lambda mp, x, target: 1 / (1 + mp.exp(-x)) - target,
-    samples=Elementwise((Domain(-20.0, 20.0), Domain(0.0, 1.0))),
+    samples=Elementwise((_LOGIT, Domain(0.0, 1.0))),
     latex=r"(\sigma({0}) - {1})",
 )
 def bce_gradient(x: Array, target: Array) -> Array:

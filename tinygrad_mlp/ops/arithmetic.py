@@ -14,8 +14,13 @@ from .declare import operand, stands_for
 from .elementwise import elementwise
 from .kernels import magnitude
 
-_TWO = Elementwise((Domain(), Domain()))
-_POSITIVE = Domain(0.05, 5.0)
+_ANY = Domain(reach=(-1e100, 1e100), least=1e-100)
+_TWO = Elementwise((_ANY, _ANY))
+_NO_KINK = Domain(avoid=(0.0,), reach=(-1e100, 1e100), least=1e-100)
+_DIVISOR = Domain(avoid=(0.0,), margin=0.2, reach=(-1e100, 1e100), least=1e-100)
+_POSITIVE = Domain(0.05, 5.0, reach=(0.0, 1e300), least=1e-300)
+_BASE = Domain(0.05, 5.0, reach=(0.0, 1e25), least=1e-25)
+_EXPONENT = Domain(reach=(-10.0, 10.0), least=1e-4)
 
 
 @elementwise(
@@ -63,7 +68,7 @@ def mul(a: Array, b: Array) -> Any:
     vjp=(lambda g: neg(g),),
     ufunc=np.negative,
     reference=lambda mp, x: -x,
-    samples=Elementwise(),
+    samples=Elementwise((_ANY,)),
     scalar="(-{0})",
     latex="-{0}",
     floats=False,
@@ -114,7 +119,7 @@ def zmul(z: Array, d: Array, *, out: Array | None = None) -> Array:
 @elementwise(
     vjp=(lambda g, d: zdiv(g, d), lambda g, y, d: neg(zdiv(_either_zero_wins(g, y), d))),
     reference=lambda mp, z, d: z / d,
-    samples=Elementwise((Domain(), Domain(avoid=(0.0,), margin=0.2))),
+    samples=Elementwise((_ANY, _DIVISOR)),
     scalar="({0} == 0 ? 0 : {0} / {1})",
     latex=r"\frac{{{0}}}{{{1}}}",
 )
@@ -127,7 +132,7 @@ def zdiv(z: Array, d: Array, *, out: Array | None = None) -> Array:
     vjp=(lambda g, b: zdiv(g, b), lambda g, y, b: neg(zdiv(zmul(g, y), b))),
     ufunc=np.true_divide,
     reference=lambda mp, a, b: a / b,
-    samples=Elementwise((Domain(), Domain(avoid=(0.0,), margin=0.2))),
+    samples=Elementwise((_ANY, _DIVISOR)),
     scalar="({0} / {1})",
     latex=r"\frac{{{0}}}{{{1}}}",
 )
@@ -142,7 +147,7 @@ def div(a: Array, b: Array) -> Any:
     vjp=(lambda g, x: mul(g, mul(x, 2.0)),),
     numpy=np.square,
     reference=lambda mp, x: x * x,
-    samples=Elementwise(),
+    samples=Elementwise((_ANY,)),
     scalar="({0} * {0})",
     latex="{0}^2",
     floats=False,
@@ -180,7 +185,7 @@ def log(x: Array) -> Any:
     name="pow_by_number",
     vjp=(lambda g, x, exponent: zmul(g, _power_slope(x, exponent)),),
     reference=lambda mp, x, *, exponent: x**exponent,
-    samples=Elementwise((_POSITIVE,), params=((("exponent", 3),), (("exponent", -2),), (("exponent", 0.5),))),
+    samples=Elementwise((_BASE,), params=tuple((("exponent", one),) for one in (3, -2, 0.5, 1.7, 0.3))),
     latex="{0}^{{{exponent}}}",
     floats=False,
 )
@@ -207,7 +212,7 @@ def _power_slope(x: Any, exponent: float) -> Any:
     ),
     numpy=np.float_power,
     reference=lambda mp, base, exponent: base**exponent,
-    samples=Elementwise((_POSITIVE, Domain())),
+    samples=Elementwise((_BASE, _EXPONENT)),
     scalar="pow({0}, {1})",
     latex="{0}^{{{1}}}",
     floats=False,
@@ -225,37 +230,66 @@ def _one_dtype_and_shape(base: Any, exponent: Any) -> list[Array]:
 
 @elementwise(
     vjp=(
-        lambda g, base, exponent: zmul(g, zmul(exponent, pow_by_base(base, sub(exponent, 1.0)))),
         lambda g, base, exponent: zmul(
-            g, add(power(base, sub(exponent, 1.0)), zmul(pow_by_base(base, exponent), log(base)))
+            g, _either_zero_wins(power_less(base, exponent, n=2), mul(exponent, sub(exponent, 1.0)))
         ),
+        lambda g, base, exponent: zmul(g, _mixed(base, exponent)),
     ),
     reference=lambda mp, base, exponent: exponent * base ** (exponent - 1),
-    samples=Elementwise((_POSITIVE, Domain())),
+    samples=Elementwise((_BASE, _EXPONENT)),
     latex=r"{1} \, {0}^{{{1} - 1}}",
 )
 def pow_by_base(base: Array, exponent: Array) -> Array:
     """The derivative of ``base ** exponent`` by ``base``; 0 where ``exponent`` is 0, whatever the base."""
     base, exponent = _one_dtype_and_shape(base, exponent)
     with np.errstate(all="ignore"):
-        lowered = np.power(base, exponent - 1)
-        # Below 0.5, exponent - 1 is rounded: divide the value instead, where the division is defined.
-        divided = np.power(base, exponent) / base
-        usable = (exponent < 0.5) & np.isfinite(divided) & (base != 0)
-        slope = exponent * np.where(usable, divided, lowered)
+        lowered = _lowered(base, exponent, 1)
+        slope = exponent * lowered
     vanishing = (exponent == 0) | (np.isinf(exponent) & (lowered == 0))
     return np.where(vanishing, np.zeros((), slope.dtype), slope)
 
 
 @elementwise(
     vjp=(
-        lambda g, base, exponent: zmul(
-            g, add(power(base, sub(exponent, 1.0)), zmul(pow_by_base(base, exponent), log(base)))
+        lambda g, base, exponent, n: zmul(
+            g, _either_zero_wins(power_less(base, exponent, n=n + 1), sub(exponent, float(n)))
         ),
+        lambda g, base, exponent, n: zmul(g, zmul(power_less(base, exponent, n=n), log(base))),
+    ),
+    reference=lambda mp, base, exponent, *, n: base ** (exponent - n),
+    samples=Elementwise((_BASE, _EXPONENT), params=((("n", 1),), (("n", 2),))),
+    latex=r"{0}^{{{1} - {n}}}",
+)
+def power_less(base: Array, exponent: Array, *, n: int) -> Array:
+    """``base ** (exponent - n)`` for a whole number ``n``, without rounding the difference.
+
+    A large ``log(base)`` would magnify that rounding: the value is divided by the base instead.
+    """
+    with np.errstate(all="ignore"):
+        return _lowered(*_one_dtype_and_shape(base, exponent), n)
+
+
+def _lowered(base: Array, exponent: Array, n: int) -> Array:
+    lowered = np.power(base, exponent - n)
+    divided = np.power(base, exponent)
+    for _ in range(n):
+        divided = divided / base
+    # From n / 2 on, the difference is exact.
+    usable = (exponent < 0.5 * n) & np.isfinite(divided) & (divided != 0) & (base != 0)
+    return np.where(usable, divided, lowered)
+
+
+def _mixed(base: Any, exponent: Any) -> Any:
+    return add(power_less(base, exponent, n=1), zmul(pow_by_base(base, exponent), log(base)))
+
+
+@elementwise(
+    vjp=(
+        lambda g, base, exponent: zmul(g, _mixed(base, exponent)),
         lambda g, y, base: zmul(g, zmul(y, log(base))),
     ),
     reference=lambda mp, base, exponent: base**exponent * mp.log(base),
-    samples=Elementwise((_POSITIVE, Domain())),
+    samples=Elementwise((_BASE, _EXPONENT)),
     latex=r"{0}^{{{1}}} \ln {0}",
 )
 def pow_by_exponent(base: Array, exponent: Array) -> Array:
@@ -301,7 +335,7 @@ def _no_slope(g: Any) -> Any:
     vjp=(_no_slope,),
     ufunc=np.sign,
     reference=lambda mp, x: mp.sign(x),
-    samples=Elementwise((Domain(avoid=(0.0,)),)),
+    samples=Elementwise((_NO_KINK,)),
     scalar="(({0} > 0) - ({0} < 0))",
     latex=r"\operatorname{{sign}}({0})",
     floats=False,
@@ -314,7 +348,7 @@ def sign(x: Array) -> Any:
     vjp=(lambda g, x: zmul(g, sign(x)),),
     numpy=(np.absolute, np.fabs),
     reference=lambda mp, x: x if x >= 0 else -x,
-    samples=Elementwise((Domain(avoid=(0.0,)),)),
+    samples=Elementwise((_NO_KINK,)),
     scalar="fabs({0})",
     latex=r"\lvert {0} \rvert",
     floats=False,
@@ -342,7 +376,7 @@ def ties(a: Array, b: Array) -> Array:
         lambda g, condition: where(condition, 0.0, g),
     ),
     reference=lambda mp, condition, a, b: a if condition else b,
-    samples=Elementwise((Domain(avoid=(0.0,)), Domain(), Domain())),
+    samples=Elementwise((Domain(avoid=(0.0,)), _ANY, _ANY)),
     scalar="({0} ? {1} : {2})",
     latex=r"\begin{{cases}} {1} & {0} \\ {2} & \text{{else}} \end{{cases}}",
     numpy=np.where,
@@ -356,7 +390,7 @@ def where(condition: Array, a: Array, b: Array) -> Array:
 @elementwise(
     vjp=(lambda g, switch: gate(g, switch), None),
     reference=lambda mp, z, y: z if y > 0 else 0 * z,
-    samples=Elementwise((Domain(), Domain(avoid=(0.0,)))),
+    samples=Elementwise((_ANY, _NO_KINK)),
     scalar="({1} > 0 ? {0} : 0)",
     latex=r"{0} \, [{1} > 0]",
 )
@@ -370,7 +404,7 @@ def gate(z: Array, switch: Array) -> Array:
 @elementwise(
     vjp=(lambda g, x, bound: gate(g, sub(x, bound)), None),
     reference=lambda mp, x, bound: max(bound, x),
-    samples=Elementwise((Domain(), Domain()), apart=0.05),
+    samples=Elementwise((_ANY, _ANY), apart=0.05),
     scalar="fmax({0}, {1})",
     latex=r"\max({0}, {1})",
     floats=False,
@@ -383,7 +417,7 @@ def at_least(x: Array, bound: Array, *, out: Array | None = None) -> Array:
 @elementwise(
     vjp=(lambda g, x, bound: gate(g, sub(bound, x)), None),
     reference=lambda mp, x, bound: min(bound, x),
-    samples=Elementwise((Domain(), Domain()), apart=0.05),
+    samples=Elementwise((_ANY, _ANY), apart=0.05),
     scalar="fmin({0}, {1})",
     latex=r"\min({0}, {1})",
     floats=False,
@@ -402,7 +436,7 @@ def _share(g: Any, difference: Any) -> Any:
     name="maximum",
     vjp=(lambda g, a, b: _share(g, sub(a, b)), lambda g, a, b: _share(g, sub(b, a))),
     reference=lambda mp, a, b: max(b, a),
-    samples=Elementwise((Domain(), Domain()), apart=0.05),
+    samples=Elementwise((_ANY, _ANY), apart=0.05),
     scalar="fmax({0}, {1})",
     latex=r"\max({0}, {1})",
     floats=False,
@@ -416,7 +450,7 @@ def larger(a: Array, b: Array, *, out: Array | None = None) -> Array:
     name="minimum",
     vjp=(lambda g, a, b: _share(g, sub(b, a)), lambda g, a, b: _share(g, sub(a, b))),
     reference=lambda mp, a, b: min(b, a),
-    samples=Elementwise((Domain(), Domain()), apart=0.05),
+    samples=Elementwise((_ANY, _ANY), apart=0.05),
     scalar="fmin({0}, {1})",
     latex=r"\min({0}, {1})",
     floats=False,

@@ -12,12 +12,16 @@ from .arithmetic import add, mul, neg, square, zdiv, zmul
 from .elementwise import elementwise
 from .kernels import magnitude
 
+_EXPONENTIAL = Elementwise((Domain(reach=(-708.0, 709.0)),))
+_PERIODIC = Elementwise((Domain(reach=(-1e4, 1e4)),))
+_SATURATING = Elementwise((Domain(reach=(-300.0, 300.0)),))
+
 
 @elementwise(
     vjp=(lambda g, y: zmul(g, y),),
     ufunc=np.exp,
     reference=lambda mp, x: mp.exp(x),
-    samples=Elementwise(),
+    samples=_EXPONENTIAL,
     scalar="exp({0})",
     latex="e^{{{0}}}",
 )
@@ -29,7 +33,7 @@ def exp(x: Array) -> Any:
     vjp=(lambda g, x: zmul(g, exp(x)),),
     ufunc=np.expm1,
     reference=lambda mp, x: mp.expm1(x),
-    samples=Elementwise(),
+    samples=_EXPONENTIAL,
     scalar="expm1({0})",
     latex="e^{{{0}}} - 1",
 )
@@ -41,7 +45,7 @@ def expm1(x: Array) -> Any:
     vjp=(lambda g, x: zdiv(g, add(x, 1.0)),),
     ufunc=np.log1p,
     reference=lambda mp, x: mp.log1p(x) if hasattr(mp, "log1p") else mp.log(1 + x),
-    samples=Elementwise((Domain(-0.9, 5.0),)),
+    samples=Elementwise((Domain(-0.9, 5.0, reach=(-0.999, 1e18), least=1e-18),)),
     scalar="log1p({0})",
     latex=r"\ln(1 + {0})",
 )
@@ -53,7 +57,7 @@ def log1p(x: Array) -> Any:
     vjp=(lambda g, x: mul(g, cos(x)),),
     ufunc=np.sin,
     reference=lambda mp, x: mp.sin(x),
-    samples=Elementwise(),
+    samples=_PERIODIC,
     scalar="sin({0})",
     latex=r"\sin {0}",
 )
@@ -65,7 +69,7 @@ def sin(x: Array) -> Any:
     vjp=(lambda g, x: neg(mul(g, sin(x))),),
     ufunc=np.cos,
     reference=lambda mp, x: mp.cos(x),
-    samples=Elementwise(),
+    samples=_PERIODIC,
     scalar="cos({0})",
     latex=r"\cos {0}",
 )
@@ -77,7 +81,7 @@ def cos(x: Array) -> Any:
     vjp=(lambda g, y: zmul(g, add(square(y), 1.0)),),
     ufunc=np.tan,
     reference=lambda mp, x: mp.tan(x),
-    samples=Elementwise((Domain(-1.4, 1.4),)),
+    samples=Elementwise((Domain(-1.4, 1.4, reach=(-1.5, 1.5)),)),
     scalar="tan({0})",
     latex=r"\tan {0}",
 )
@@ -89,7 +93,7 @@ def tan(x: Array) -> Any:
     vjp=(lambda g, x: mul(g, tanh_slope(x)),),
     ufunc=np.tanh,
     reference=lambda mp, x: mp.tanh(x),
-    samples=Elementwise(),
+    samples=_SATURATING,
     scalar="tanh({0})",
     latex=r"\tanh {0}",
 )
@@ -100,7 +104,7 @@ def tanh(x: Array) -> Any:
 @elementwise(
     vjp=(lambda g, y, x: mul(g, mul(mul(tanh(x), y), -2.0)),),
     reference=lambda mp, x: 1 / mp.cosh(x) ** 2,
-    samples=Elementwise(),
+    samples=_SATURATING,
     latex=r"\left(1 - \tanh^2 {0}\right)",
 )
 def tanh_slope(x: Array) -> Array:

@@ -13,7 +13,7 @@ from .activations import bce_with_logits, softplus
 from .arithmetic import add, mul, neg, sub
 from .declare import primitive
 from .elementwise import elementwise, same_dtype
-from .reductions import exponentials, log_softmax_along, mean, softmax_along, sum
+from .reductions import exponentials, log_softmax_along, mean, softmax_along, softmax_pull, sum
 from .shape import reshaped, transpose, unsqueeze
 
 
@@ -67,9 +67,7 @@ def class_gradient(logits: Array, *, targets: Array, saved: tuple[Array, Array, 
 
 
 def _softmax_jacobian(g: Any, logits: Any) -> Any:
-    p = softmax_along(logits, axis=logits.ndim - 1)
-    weighted = mul(g, p)
-    return sub(weighted, mul(p, sum(weighted, -1, keepdims=True)))
+    return softmax_pull(g, softmax_along(logits, axis=logits.ndim - 1), logits.ndim - 1)
 
 
 @primitive(
@@ -221,7 +219,7 @@ def binary_cross_entropy_with_logits(
 @elementwise(
     vjp=(lambda g, a, b: mul(g, mul(sub(a, b), 2.0)), lambda g, a, b: mul(g, mul(sub(b, a), 2.0))),
     reference=lambda mp, a, b: (a - b) ** 2,
-    samples=Elementwise((Domain(), Domain())),
+    samples=Elementwise((Domain(reach=(-1e50, 1e50)), Domain(reach=(-1e50, 1e50)))),
     scalar="(({0} - {1}) * ({0} - {1}))",
     latex=r"\left({0} - {1}\right)^2",
 )

@@ -9,13 +9,13 @@ import numpy as np
 
 from ..samples import Reduction
 from ..tape import Array, Traced
-from .arithmetic import add, div, mul, sqrt, square, sub, ties, where
+from .arithmetic import add, div, mul, neg, sqrt, square, sub, ties, where
 from .broadcast import broadcast_to
 from .declare import primitive, stands_for
 from .elementwise import cast
-from .functions import exp
+from .functions import exp, expm1
 from .kernels import chosen, normalise_axes, normalise_axis, sum_axes
-from .shape import cat, reshape, select
+from .shape import cat, getitem, reshape, select
 
 Axis = int | tuple[int, ...] | list[int] | None
 
@@ -248,7 +248,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = 
 
 @primitive(
     name="softmax",
-    vjp=(lambda g, y, axis: mul(y, sub(g, reduce_sum(mul(g, y), axes=(axis,), keepdims=True))),),
+    vjp=(lambda g, y, axis: softmax_pull(g, y, axis),),
     reference=lambda np, x, *, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
     samples=Reduction(empty=False, single_axis=True),
     latex=r"\operatorname{{softmax}}({0})",
@@ -260,6 +260,19 @@ def softmax_along(x: Array, *, axis: int) -> Array:
     return e
 
 
+def softmax_pull(g: Any, y: Any, axis: int) -> Any:
+    """The rule of softmax, ``y (g - sum(g y))``, without the difference ``1 - y`` that it hides where y is near 1.
+
+    Nothing changes if a constant is taken from each row of ``g``. Of all constants the gradient of the row's largest
+    probability makes its own term exactly 0, so that what is left of the sum is small.
+    """
+    data = y.data if isinstance(y, Traced) else y
+    place = list(np.indices(data.argmax(axis, keepdims=True).shape, sparse=True))
+    place[axis] = data.argmax(axis, keepdims=True)
+    above = sub(g, getitem(g, tuple(place)))
+    return mul(y, sub(above, reduce_sum(mul(above, y), axes=(axis,), keepdims=True)))
+
+
 def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
     """Class probabilities ``exp(x) / sum(exp(x))`` along ``axis``, the last by default."""
     x = _floats(x)
@@ -268,7 +281,7 @@ def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
 
 @primitive(
     name="log_softmax",
-    vjp=(lambda g, y, axis: sub(g, mul(exp(y), reduce_sum(g, axes=(axis,), keepdims=True))),),
+    vjp=(lambda g, y, axis: _log_softmax_pull(g, y, axis),),
     reference=lambda np, x, *, axis: x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True)),
     samples=Reduction(empty=False, single_axis=True),
     latex=r"\ln \operatorname{{softmax}}({0})",
@@ -277,6 +290,12 @@ def log_softmax_along(x: Array, *, axis: int) -> Array:
     """``log(softmax(x))`` along ``axis``, as ``(x - top) - log1p(sum of the others)``."""
     _, rest, top = exponentials(x, axis)
     return (x - top) - np.log1p(rest)
+
+
+def _log_softmax_pull(g: Any, y: Any, axis: int) -> Any:
+    # g - exp(y) sum(g), its own share of the sum apart: 1 - exp(y) of a probability near 1 is -expm1(y).
+    others = sub(reduce_sum(g, axes=(axis,), keepdims=True), g)
+    return neg(add(mul(g, expm1(y)), mul(exp(y), others)))
 
 
 def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
