@@ -20,10 +20,10 @@ import tinygrad_mlp
 from tinygrad_mlp import nn, ops
 from tinygrad_mlp.cli import main, tasks
 from tinygrad_mlp.cli.checks import check_folder
+from tinygrad_mlp.cli.op_cases import cases_of, functions, names
 from tinygrad_mlp.datasets import load_digits
 from tinygrad_mlp.errors import ArgumentError
 from tinygrad_mlp.tape import OPS
-from tinygrad_mlp.testing.op_cases import cases_of, functions, names
 
 ROOT = Path(__file__).resolve().parents[1]
 

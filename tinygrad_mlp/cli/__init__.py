@@ -1,4 +1,4 @@
-"""The command ``tinygrad-mlp``: demo, train, gradcheck.
+"""The command ``tinygrad-mlp``: demo, train, gradcheck, ops.
 
 Importing this package needs NumPy alone; the library that reads command lines is asked for when :func:`main` runs.
 """

@@ -33,6 +33,13 @@ _GRADCHECK_EXAMPLES = """\
   tinygrad-mlp gradcheck --model 4 8 3 --activation tanh --order 2
       the second derivatives of a whole network
 """
+_OPS_EXAMPLES = """\
+  tinygrad-mlp ops tanh gelu
+      what they compute, where, and how exactly
+
+  tinygrad-mlp ops --write docs/ops.md
+      the page of all of them
+"""
 # A test compares these numbers with those that are used: importing them here would make --help wait for the package.
 _DEFAULTS = """\
 Defaults by data set:
@@ -52,7 +59,7 @@ Another --optimizer than that of the table comes with its own --lr:
 
 """
 _EPILOGUE = (
-    f"Examples:\n\n{_DEMO_EXAMPLES}\n{_TRAIN_EXAMPLES}\n{_GRADCHECK_EXAMPLES}\n"
+    f"Examples:\n\n{_DEMO_EXAMPLES}\n{_TRAIN_EXAMPLES}\n{_GRADCHECK_EXAMPLES}\n{_OPS_EXAMPLES}\n"
     "Each command explains its options: tinygrad-mlp train --help"
 )
 
@@ -72,6 +79,7 @@ def make_app(cyclopts: ModuleType) -> Any:
     app.command(demo, help_epilogue=f"Examples:\n\n{_DEMO_EXAMPLES}")
     app.command(train, help_epilogue=f"{_DEFAULTS}Examples:\n\n{_TRAIN_EXAMPLES}")
     app.command(gradcheck, help_epilogue=f"Examples:\n\n{_GRADCHECK_EXAMPLES}")
+    app.command(ops, help_epilogue=f"Examples:\n\n{_OPS_EXAMPLES}")
     return app
 
 
@@ -168,3 +176,24 @@ def gradcheck(
     from .gradients import check_model, check_ops  # noqa: PLC0415 - see above
 
     return check_ops(ops, order, seed) if model is None else check_model(tuple(model), activation, order, seed)
+
+
+def ops(*names: str, write: Path | None = None, check: Path | None = None, quick: bool = False, seed: int = 0) -> int:
+    """List the operations: operands, formula, range, and the largest error found.
+
+    Errors are those of value, first and second derivative, in float64 and float32, in units in the last place,
+    against mpmath at as many digits as it takes. All operations take about a minute. Exit code 1 if an error is
+    above its limit.
+
+    Args:
+        names: Operations to list; all by default.
+        write: Write the page of all operations to this file instead.
+        check: Only see whether the page in this file, figures apart, is what --write would write.
+        quick: Measure at 40 operands instead of 300.
+        seed: Of the pairing of operands and of the arrays.
+    """
+    from .op_table import check_page, show_ops, write_page  # noqa: PLC0415 - see above
+
+    if check is not None:
+        return check_page(check)
+    return show_ops(names, quick, seed) if write is None else write_page(write, quick, seed)

@@ -11,8 +11,8 @@ from ..ops import cross_entropy
 from ..tape import OPS
 from ..tensor import Tensor
 from ..testing import GradcheckReport, gradcheck, gradcheck_module
-from ..testing.op_cases import Case, cases_of, functions, names
 from .checks import check_choice, check_count
+from .op_cases import Case, cases_of, functions, names
 from .text import table
 
 __all__ = ["check_model", "check_ops"]

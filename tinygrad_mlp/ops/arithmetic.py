@@ -265,8 +265,9 @@ def power_less(base: Array, exponent: Array, *, n: int) -> Array:
 
     A large ``log(base)`` would magnify that rounding: the value is divided by the base instead.
     """
+    base, exponent = _one_dtype_and_shape(base, exponent)
     with np.errstate(all="ignore"):
-        return _lowered(*_one_dtype_and_shape(base, exponent), n)
+        return _lowered(base, exponent, n)
 
 
 def _lowered(base: Array, exponent: Array, n: int) -> Array:

@@ -59,7 +59,7 @@ def cases_of(op: Op, seed: int) -> Iterator[Case]:
     """
     make = _MAKERS.get(type(op.samples))
     if make is None:
-        raise LookupError(f"op {op.name} declares samples={op.samples!r}: testing/op_cases.py has no maker for it")
+        raise LookupError(f"op {op.name} declares samples={op.samples!r}: cli/op_cases.py has no maker for it")
     for operands, params in make(op, op.samples, np.random.default_rng(seed)):
         yield Case(operands, params, [i for i in range(len(operands)) if op.rule(i) is not None])
 
@@ -146,13 +146,11 @@ def _einsum(_op: Op, sample: Einsum, rng: np.random.Generator) -> _Calls:
 
 
 def _classes(_op: Op, sample: Classes, rng: np.random.Generator) -> _Calls:
-    logits = rng.normal(0, 3, (4, 4))
+    logits = rng.normal(0, 3, (6, 5))
     if sample.targets == "probabilities":
-        yield [logits, rng.dirichlet(np.ones(4), 4)], {}
-    elif "targets" in _op.operands:
-        yield [logits, rng.integers(0, 4, 4)], {}
+        yield [logits, rng.dirichlet(np.ones(5), 6)], {}
     else:
-        yield [logits], {"targets": rng.integers(0, 4, 4)}
+        yield [logits], {"targets": rng.integers(0, 5, 6)}
 
 
 _MAKERS: dict[type, Callable[[Op, Any, np.random.Generator], _Calls]] = {
