@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..samples import Domain, Elementwise
 from ..tape import Array
-from .arithmetic import add, gate, mul, neg, sub, zmul
+from .arithmetic import add, clamp, gate, mul, neg, square, sub, zmul
 from .elementwise import elementwise
 from .functions import tanh
 from .kernels import FAR, magnitude, normal
@@ -19,6 +19,8 @@ _LOGIT = Domain(-20.0, 20.0, reach=(-700.0, 700.0))
 _WIDE = Elementwise((_LOGIT,))
 _ANY = Domain(reach=(-1e100, 1e100), least=1e-100)
 _NO_KINK = Domain(avoid=(0.0,), reach=(-1e100, 1e100), least=1e-100)
+# exp of less than its negative is 0 in every dtype.
+_SATURATED = 800.0
 _NORMAL = Elementwise((Domain(-5.0, 5.0, reach=(-26.0, 26.0)),))
 
 
@@ -106,11 +108,15 @@ def softplus_exact(x: Array) -> Array:
 
 def softplus(x: Any, beta: float = 1.0) -> Any:
     """``log(1 + exp(beta x)) / beta``, exact for every x: no linear branch above a threshold is needed."""
-    return softplus_exact(x) if beta == 1 else mul(softplus_exact(mul(x, float(beta))), 1.0 / beta)
+    if beta == 1:
+        return softplus_exact(x)
+    # What lies so far out that the exponential is 0 goes around the factor, which could make it overflow.
+    near = clamp(x, -_SATURATED / beta, _SATURATED / beta)
+    return add(mul(softplus_exact(mul(near, float(beta))), 1.0 / beta), relu(sub(x, near)))
 
 
 @elementwise(
-    vjp=(lambda g, x: mul(g, silu_slope(x)),),
+    vjp=(lambda g, x: zmul(g, silu_slope(x)),),
     reference=lambda mp, x: x / (1 + mp.exp(-x)),
     samples=_WIDE,
     scalar="({0} / (1 + exp(-{0})))",
@@ -137,7 +143,7 @@ def silu_slope(x: Array) -> Array:
 
 @elementwise(
     name="gelu",
-    vjp=(lambda g, x: mul(g, gelu_slope(x)),),
+    vjp=(lambda g, x: zmul(g, gelu_slope(x)),),
     reference=lambda mp, x: x * mp.erfc(-x / mp.sqrt(2)) / 2,
     samples=_NORMAL,
     latex=r"{0}\,\Phi({0})",
@@ -157,7 +163,7 @@ def gelu_exact(x: Array) -> Array:
 def gelu_slope(x: Array) -> Array:
     """The derivative of gelu, ``Phi(x) + x phi(x)``."""
     density, tail = normal(x)
-    return np.asarray(np.where(x < 0, tail, 1.0 - tail) + x * density).astype(x.dtype)
+    return np.asarray(np.where(x < 0, tail, 1.0 - tail) + np.clip(x, -FAR, FAR) * density).astype(x.dtype)
 
 
 @elementwise(
@@ -193,8 +199,10 @@ def gelu(x: Any, approximate: str = "none") -> Any:
         return gelu_exact(x)
     if approximate != "tanh":
         raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
-    inner = mul(add(x, mul(mul(mul(x, x), x), 0.044715)), math.sqrt(2.0 / math.pi))
-    return mul(mul(x, 0.5), add(tanh(inner), 1.0))
+    # (1 + tanh z) / 2 is sigmoid(2 z), which does not cancel; at 30 it has long been 0 or 1.
+    near = clamp(x, -30.0, 30.0)
+    inner = mul(add(near, mul(mul(square(near), near), 0.044715)), 2.0 * math.sqrt(2.0 / math.pi))
+    return mul(x, sigmoid(inner))
 
 
 def _array_like(x: Any, other: Any) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..dtypes import float_dtype_of
+from ..errors import ShapeError
 from ..samples import Domain, Elementwise
 from ..tape import Array, Traced
 from .declare import operand, stands_for
@@ -386,6 +388,43 @@ def ties(a: Array, b: Array) -> Array:
 def where(condition: Array, a: Array, b: Array) -> Array:
     """``a`` where ``condition`` holds, else ``b``; the gradient goes to the one chosen, the condition has none."""
     return np.where(condition, a, b)
+
+
+def safe_where(condition: Any, x: Any, f: Callable[[Any], Any], g: Callable[[Any], Any]) -> Any:
+    """``f(x)`` where ``condition`` holds, else ``g(x)``; each function only ever sees elements that are meant for it.
+
+    ``where(condition, f(x), g(x))`` computes both functions everywhere. Where ``f`` is singular, its forward pass
+    warns, and its gradient can be 0 times infinity. Here elements that are not meant for ``f`` are replaced, before
+    ``f`` is called, by one that is, and likewise for ``g``; what becomes of them is thrown away, in the gradients of
+    every order too.
+
+    Args:
+        condition: booleans, as tensor or array, that broadcast to the shape of ``x``.
+        x: the tensor or array.
+        f, g: elementwise functions of ``x``; one that no element is meant for is not called.
+
+    Raises:
+        ShapeError: the condition does not broadcast to the shape of ``x``.
+
+    >>> x = np.array([0.0, 1.0, 2.0])
+    >>> safe_where(x > 0, x, lambda x: x * np.log(x), lambda x: 0 * x)
+    array([0.        , 0.        , 1.38629436])
+    """
+    values = x.data if isinstance(x, Traced) else np.asarray(x)
+    given = condition.data if isinstance(condition, Traced) else np.asarray(condition)
+    try:
+        chosen = np.broadcast_to(given, values.shape).astype(bool)
+    except ValueError:
+        raise ShapeError(
+            f"safe_where: a condition of shape {given.shape} does not broadcast to the shape of x, {values.shape}"
+        ) from None
+    if chosen.all():
+        return f(x)
+    if not chosen.any():
+        return g(x)
+    first = f(where(chosen, x, values[chosen][0]))
+    second = g(where(chosen, values[~chosen][0], x))
+    return where(chosen, first, second)
 
 
 @elementwise(

@@ -54,7 +54,7 @@ def log1p(x: Array) -> Any:
 
 
 @elementwise(
-    vjp=(lambda g, x: mul(g, cos(x)),),
+    vjp=(lambda g, x: zmul(g, cos(x)),),
     ufunc=np.sin,
     reference=lambda mp, x: mp.sin(x),
     samples=_PERIODIC,
@@ -66,7 +66,7 @@ def sin(x: Array) -> Any:
 
 
 @elementwise(
-    vjp=(lambda g, x: neg(mul(g, sin(x))),),
+    vjp=(lambda g, x: neg(zmul(g, sin(x))),),
     ufunc=np.cos,
     reference=lambda mp, x: mp.cos(x),
     samples=_PERIODIC,
@@ -108,9 +108,10 @@ def tanh(x: Array) -> Any:
     latex=r"\left(1 - \tanh^2 {0}\right)",
 )
 def tanh_slope(x: Array) -> Array:
-    """The derivative of tanh, ``4 e / (1 + e)**2`` with ``e = exp(-2|x|)``.
+    """The derivative of tanh, ``4 e / (1 + e)**2`` with ``e = exp(-|x|)**2``.
 
     The textbook form ``1 - tanh(x)**2`` is all rounding error where tanh saturates.
     """
-    e = np.exp(magnitude(x) * -2.0)
+    e = np.exp(-magnitude(x))
+    e *= e
     return 4.0 * e / (1.0 + e) ** 2

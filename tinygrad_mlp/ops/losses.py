@@ -37,7 +37,9 @@ def class_loss(logits: Array, *, targets: Array) -> tuple[Array, tuple[Array, Ar
     top_place = logits.argmax(1)
     top = logits[rows, top_place]
     e = np.exp(logits - top[:, None])
-    e[rows, top_place] = 0
+    # 0; but a row whose largest logit is infinite is NaN, loss and gradient: a broken loss must not look like a trained
+    # one.
+    e[rows, top_place] = top - top
     rest = np.add.reduce(e, axis=1)
     return (top - logits[rows, targets]) + np.log1p(rest), (e, rest, top_place)
 
@@ -104,9 +106,9 @@ def soft_class_gradient(logits: Array, targets: Array) -> Array:
 
     ``1 - p`` of the row's largest logit is the sum of the other probabilities, never a difference.
     """
-    e, rest, _ = exponentials(logits, -1)
+    e, rest, top = exponentials(logits, -1)
     place = np.expand_dims(logits.argmax(-1), -1)
-    whole = 1.0 + rest
+    whole = 1.0 + rest + (top - top)  # NaN where the largest logit is infinite, as the loss
     p = e / whole
     np.put_along_axis(p, place, 1.0 / whole, -1)
     others = 1.0 - p

@@ -210,7 +210,7 @@ def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
     """
     place = np.expand_dims(x.argmax(axis), axis)
     top = np.take_along_axis(x, place, axis)
-    safe = np.where(np.isfinite(top), top, top.dtype.type(0))
+    safe = np.where(top == -np.inf, top.dtype.type(0), top)
     e = np.exp(x - safe)
     np.put_along_axis(e, place, 0, axis)
     return e, np.add.reduce(e, axis=axis, keepdims=True), top
@@ -230,7 +230,7 @@ def reduce_logsumexp(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Arra
     kept = tuple(x.shape[i] for i in rest_axes)
     flat = x.transpose(order).reshape(*kept, _count(x.shape, axes))
     _, rest, top = exponentials(flat, -1)
-    return (top + np.log1p(rest)).reshape(
+    return np.where(top == np.inf, top, top + np.log1p(rest)).reshape(
         [1 if i in axes else size for i, size in enumerate(x.shape) if keepdims or i not in axes]
     )
 
