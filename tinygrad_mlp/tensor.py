@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import ops
 from .dtypes import get_default_dtype
 from .errors import ArgumentError, DTypeError, GradientError, ShapeError
+from .ops.declare import holds_masked, operand
 from .tape import _RECORDER, Array, Hooks, Leaf, Node, Traced, recorder, recording_with, tick, walk, wrap, wrote
 from .watch import checking
 
@@ -58,7 +59,7 @@ def _as_data(data: Any, dtype: DTypeLike | None, *, infer: bool) -> Array:
     """A new array from whatever the user gave; ``infer`` keeps the integers and booleans of Python lists."""
     if isinstance(data, Traced):
         data = data.data
-    if isinstance(data, np.ma.MaskedArray):
+    if holds_masked(data):
         raise DTypeError("a masked array would lose its mask; fill it first: Tensor(x.filled(0))")
     known = isinstance(data, (np.ndarray, np.generic))
     if isinstance(data, (list, tuple)) and any(isinstance(one, Traced) for one in data):
@@ -720,7 +721,13 @@ class Tensor(Traced):
                 "x[...] = value: the value is recorded, and its gradient would be lost; build the tensor with where(), "
                 "cat() or stack(), or write value.detach()"
             )
-        self.data[ops.plain_index(where)] = value.data if isinstance(value, Traced) else value
+        written = value.data if isinstance(value, Traced) else np.asarray(operand(value))
+        if written.dtype.kind == "f" and self.data.dtype.kind != "f":
+            raise DTypeError(
+                f"x[...] = value: a tensor of {self.data.dtype} cannot hold floats; "
+                "say x = x.astype('float32') first"
+            )
+        self.data[ops.plain_index(where)] = written
         wrote("x[...] = value", self.data)
 
     def __len__(self) -> Any:
@@ -881,11 +888,9 @@ def seed_for(root: Tensor, gradient: Any) -> Any:
                 "first, loss.sum() or loss.mean(), or say backward(gradient=...)"
             )
         return np.ones(data.shape, data.dtype)
-    given = gradient.data if isinstance(gradient, Traced) else np.asarray(gradient)
+    given = gradient.data if isinstance(gradient, Traced) else np.asarray(operand(gradient))
     if given.shape != data.shape:
         raise ShapeError(f"gradient: expected shape {data.shape} like the tensor, got {given.shape}")
-    if given.dtype.kind not in _KINDS:
-        raise DTypeError(f"gradient: expected numbers, got dtype {given.dtype}")
     if isinstance(gradient, Tensor) and gradient.dtype == data.dtype:
         return gradient
     return given.astype(data.dtype, copy=False)
@@ -952,7 +957,7 @@ def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callabl
         return op(target, other)
     name = f"x {_SIGNS[ufunc]}= value"
     _check_writable(target, name)
-    ufunc(target.data, other.data if isinstance(other, Traced) else other, out=target.data)
+    ufunc(target.data, other.data if isinstance(other, Traced) else operand(other), out=target.data)
     wrote(name, target.data)
     return target
 

@@ -35,6 +35,29 @@ def stands_for(*functions: Callable[..., Any]) -> Callable[[_F], _F]:
     return decorate
 
 
+def plain_array(value: Any) -> Any:
+    """An ndarray's numbers as an ndarray of no subclass, in native byte order; its memory is shared where that allows.
+
+    Raises:
+        DTypeError: masked, or not floats, integers or booleans.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError("a masked array would lose its mask; fill it first: x.filled(0)")
+    if value.dtype.kind not in _NUMERIC:
+        raise DTypeError(
+            f"cannot compute with {type(value).__name__} of dtype {value.dtype}; expected floats, integers or booleans"
+        )
+    array = np.asarray(value)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def holds_masked(values: Any) -> bool:
+    """Whether there is a masked array, or a masked element, somewhere in nested lists."""
+    return isinstance(values, np.ma.MaskedArray) or (
+        isinstance(values, (list, tuple)) and any(holds_masked(one) for one in values)
+    )
+
+
 def operand(value: Any) -> Any:
     """A constant operand as the ops take it: a Python number (which adopts the other operand's dtype) or an array.
 
@@ -44,12 +67,13 @@ def operand(value: Any) -> Any:
     kind = type(value)
     if kind is float or kind is int or kind is bool:
         return value
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)):
-        if value.dtype.kind in _NUMERIC:
-            # NumPy's own scalars would impose their dtype; a bare number is meant to adopt the tensor's.
-            return value.item() if value.ndim == 0 else np.asarray(value)
-        raise DTypeError(f"cannot compute with an array of dtype {value.dtype}; expected floats, integers or booleans")
+    if isinstance(value, (np.generic, np.ndarray)):
+        array = plain_array(value)
+        # NumPy's own scalars would impose their dtype; a bare number is meant to adopt the tensor's.
+        return array.item() if array.ndim == 0 else array
     if isinstance(value, (list, tuple)):
+        if holds_masked(value):
+            raise DTypeError("a masked array in a list would lose its mask; fill it first: x.filled(0)")
         return operand(np.asarray(value))
     raise DTypeError(f"cannot compute with {kind.__module__}.{kind.__qualname__}; expected a tensor, array or number")
 

@@ -15,7 +15,7 @@ from ..errors import DTypeError, ShapeError
 from ..samples import Reshaping
 from ..tape import Array, Node, Op, Traced, recorder, wrap
 from .broadcast import sum_to
-from .declare import OpFunction, declare, operand, primitive, publish, record
+from .declare import OpFunction, declare, operand, plain_array, primitive, publish, record
 
 
 @primitive(
@@ -47,6 +47,7 @@ def astype(x: Any, dtype: Any) -> Any:
 
 def same_dtype(*values: Any) -> tuple[Any, ...]:
     """Tensors and arrays of one dtype, cast on the tape where they differ; numbers and lists of them adopt it."""
+    values = tuple([plain_array(one) if isinstance(one, np.ndarray) else one for one in values])
     firm = [one.data if isinstance(one, Traced) else one for one in values if isinstance(one, (Traced, np.ndarray))]
     target = _meeting(firm) if firm else None
     settled = []

@@ -12,7 +12,7 @@ from ..samples import Einsum, Layer, Product
 from ..tape import Array, Traced
 from .arithmetic import mul
 from .broadcast import sum_to
-from .declare import primitive, stands_for
+from .declare import plain_array, primitive, stands_for
 from .elementwise import cast, same_dtype
 from .reductions import reduce_sum
 from .shape import getitem, permuted, reshaped, unsqueeze
@@ -124,6 +124,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     Raises:
         ShapeError: the last axis of ``x`` is not as long as that of ``weight``, or the bias has another length.
     """
+    if not isinstance(x, Traced):
+        x = plain_array(x)
     if x.shape[-1:] != weight.shape[1:]:
         raise ShapeError(
             f"linear: expected input (…, {weight.shape[-1]}) for weight {tuple(weight.shape)} (out, in), got shape "
@@ -142,6 +144,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 @stands_for(np.outer)
 def outer(a: Any, b: Any) -> Any:
     """The outer product of two vectors, ``(n,)`` and ``(m,)`` to ``(n, m)``."""
+    a, b = same_dtype(a, b)
     if a.ndim != 1 or b.ndim != 1:
         raise ShapeError(f"outer: expected two vectors, got shapes {tuple(a.shape)} and {tuple(b.shape)}")
     return mul(unsqueeze(a, 1), b)

@@ -11,7 +11,7 @@ from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
 from .activations import bce_with_logits, softplus
 from .arithmetic import add, mul, neg, sub
-from .declare import primitive
+from .declare import operand, primitive
 from .elementwise import elementwise, same_dtype
 from .reductions import exponentials, log_softmax_along, mean, softmax_along, softmax_pull, sum
 from .shape import reshaped, transpose, unsqueeze
@@ -127,7 +127,7 @@ def _reduce(losses: Any, reduction: str) -> Any:
 
 
 def _plain(value: Any) -> Array:
-    return value.data if isinstance(value, Traced) else np.asarray(value)
+    return value.data if isinstance(value, Traced) else np.asarray(operand(value))
 
 
 def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
