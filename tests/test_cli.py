@@ -56,7 +56,7 @@ def test_help_teaches(tmp_path: Path) -> None:
         assert line in done.stdout
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "gradcheck"])
+@pytest.mark.parametrize("command", ["demo", "train", "gradcheck", "ops"])
 def test_every_command_explains_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """No option stands there without a word about it."""
     assert main([command, "--help"]) == 0
@@ -66,7 +66,7 @@ def test_every_command_explains_every_option(command: str, capsys: pytest.Captur
     assert [name for name, text in options if not text.strip()] == []
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "gradcheck"])
+@pytest.mark.parametrize("command", ["demo", "train", "gradcheck", "ops"])
 def test_the_help_of_a_command_has_examples_of_that_command_only(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

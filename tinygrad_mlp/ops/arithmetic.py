@@ -233,7 +233,7 @@ def _one_dtype_and_shape(base: Any, exponent: Any) -> list[Array]:
 @elementwise(
     vjp=(
         lambda g, base, exponent: zmul(
-            g, _either_zero_wins(power_less(base, exponent, n=2), mul(exponent, sub(exponent, 1.0)))
+            g, _either_zero_wins(power_less(base, exponent, n=2), _falling(_typed(exponent, base)))
         ),
         lambda g, base, exponent: zmul(g, _mixed(base, exponent)),
     ),
@@ -254,9 +254,9 @@ def pow_by_base(base: Array, exponent: Array) -> Array:
 @elementwise(
     vjp=(
         lambda g, base, exponent, n: zmul(
-            g, _either_zero_wins(power_less(base, exponent, n=n + 1), sub(exponent, float(n)))
+            g, _either_zero_wins(power_less(base, exponent, n=n + 1), sub(_typed(exponent, base), float(n)))
         ),
-        lambda g, base, exponent, n: zmul(g, zmul(power_less(base, exponent, n=n), log(base))),
+        lambda g, base, exponent, n: zmul(g, zmul(power_less(base, exponent, n=n), log(_typed(base, exponent)))),
     ),
     reference=lambda mp, base, exponent, *, n: base ** (exponent - n),
     samples=Elementwise((_BASE, _EXPONENT), params=((("n", 1),), (("n", 2),))),
@@ -272,6 +272,15 @@ def power_less(base: Array, exponent: Array, *, n: int) -> Array:
         return _lowered(base, exponent, n)
 
 
+def _typed(number: Any, other: Any) -> Any:
+    # A function of a bare number is a NumPy scalar, and would impose its float64 on what it is multiplied with.
+    return number if isinstance(number, (np.ndarray, Traced)) else other.dtype.type(number)
+
+
+def _falling(exponent: Any) -> Any:
+    return mul(exponent, sub(exponent, 1.0))
+
+
 def _lowered(base: Array, exponent: Array, n: int) -> Array:
     lowered = np.power(base, exponent - n)
     divided = np.power(base, exponent)
@@ -283,13 +292,13 @@ def _lowered(base: Array, exponent: Array, n: int) -> Array:
 
 
 def _mixed(base: Any, exponent: Any) -> Any:
-    return add(power_less(base, exponent, n=1), zmul(pow_by_base(base, exponent), log(base)))
+    return add(power_less(base, exponent, n=1), zmul(pow_by_base(base, exponent), log(_typed(base, exponent))))
 
 
 @elementwise(
     vjp=(
         lambda g, base, exponent: zmul(g, _mixed(base, exponent)),
-        lambda g, y, base: zmul(g, zmul(y, log(base))),
+        lambda g, y, base: zmul(g, zmul(y, log(_typed(base, y)))),
     ),
     reference=lambda mp, base, exponent: base**exponent * mp.log(base),
     samples=Elementwise((_BASE, _EXPONENT)),

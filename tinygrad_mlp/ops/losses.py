@@ -213,7 +213,9 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         losses = bce_with_logits(logits, target)
     else:
-        weighted = mul(mul(pos_weight, target), softplus(neg(logits)))
+        weighted = mul(
+            mul(pos_weight if isinstance(pos_weight, Traced) else operand(pos_weight), target), softplus(neg(logits))
+        )
         losses = add(weighted, mul(sub(1.0, target), softplus(logits)))
     return _reduce(losses if weight is None else mul(losses, weight), reduction)
 
