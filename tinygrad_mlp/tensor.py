@@ -724,8 +724,7 @@ class Tensor(Traced):
         written = value.data if isinstance(value, Traced) else np.asarray(operand(value))
         if written.dtype.kind == "f" and self.data.dtype.kind != "f":
             raise DTypeError(
-                f"x[...] = value: a tensor of {self.data.dtype} cannot hold floats; "
-                "say x = x.astype('float32') first"
+                f"x[...] = value: a tensor of {self.data.dtype} cannot hold floats; say x = x.astype('float32') first"
             )
         self.data[ops.plain_index(where)] = written
         wrote("x[...] = value", self.data)

@@ -87,17 +87,17 @@ _CONTRACTS = {
     "rounded": Contract("rounded", (_ROUNDED, _EXACT, _EXACT)),
     "A": Contract("A", (_A, _A, _CLOSED)),
     "B": Contract("B", (_B, _B, _CLOSED)),
-    "quotient": Contract("B", (_ROUNDED, _B, _SECOND)),
-    "root": Contract("B", (_ROUNDED, _B, _CLOSED)),
-    "periodic": Contract("A", (_A, _A, _SECOND)),
-    "power": Contract("B", (_B, _B, _SECOND)),
-    "slope": Contract("B", (_B, _CLOSED, _SECOND)),
-    "steep": Contract("A", (_A, _B, _SECOND)),
-    "scaled": Contract("B, scaled", (_B_SCALED, _B_SCALED, _SECOND)),
-    "loss": Contract("A, scaled", (_A, _B_SCALED, _CLOSED)),
+    "quotient": Contract("B (quotient)", (_ROUNDED, _B, _SECOND)),
+    "root": Contract("B (root)", (_ROUNDED, _B, _CLOSED)),
+    "periodic": Contract("A (periodic)", (_A, _A, _SECOND)),
+    "power": Contract("B (power)", (_B, _B, _SECOND)),
+    "slope": Contract("B (slope)", (_B, _CLOSED, _SECOND)),
+    "steep": Contract("A (steep)", (_A, _B, _SECOND)),
+    "scaled": Contract("B (scaled)", (_B_SCALED, _B_SCALED, _SECOND)),
+    "loss": Contract("A (loss)", (_A, _B_SCALED, _CLOSED)),
     "linear": Contract("D", (Limit(8, 8, scaled=True),) * 3),
     "product": Contract("E", (Limit(8, 8, scaled=True),) * 3),
-    "softmax": Contract("C, scaled", (Limit(8, 16, scaled=True), Limit(8, 16, scaled=True), _SECOND)),
+    "softmax": Contract("C (scaled)", (Limit(8, 16, scaled=True), Limit(8, 16, scaled=True), _SECOND)),
 }
 
 _MEMBERS: dict[str, str] = {
@@ -327,10 +327,11 @@ def _elementwise(
     assert reference is not None
     answers = _answers(lambda *handles: call(*handles, **params), columns, tracked, incoming)
     for by, values in answers.items():
-        factor = np.ones_like(incoming) if not by else incoming
-        for place, value in enumerate(values):
+        with np.errstate(over="ignore"):
+            results = values / incoming if by else values
+        for place, result in enumerate(results):
             numbers = [one[place].item() for one in columns]
-            figure = _judge(exact, reference, params, numbers, tracked, by, value / factor[place])
+            figure = _judge(exact, reference, params, numbers, tracked, by, result)
             if figure is not None:
                 yield len(by), figure
 
