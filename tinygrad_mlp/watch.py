@@ -53,7 +53,8 @@ def checking(**wanted: bool) -> Iterator[None]:
     """Record with :class:`Recorded` inside the block, and check what is ``wanted`` besides what is checked already."""
     token = _CHECKS.set(_CHECKS.get()._replace(**wanted))
     try:
-        if recorder() is None:
+        make = recorder()
+        if make is None or make.captures:
             yield
         else:
             with recording_with(Recorded):
