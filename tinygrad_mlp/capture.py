@@ -8,12 +8,13 @@ has one, integers and comparisons too: replayed for other samples, none of them 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, ClassVar
 
 from .errors import CaptureError
 from .tape import Array, Node, Op, Plan, Traced, recorder, recording_with, wrap
 
-__all__ = ["Captured", "Sample", "Silent", "capturing", "cut", "quietly", "refuse_reading"]
+__all__ = ["Captured", "Sample", "Silent", "capturing", "cut", "quietly", "reading", "reason"]
 
 
 class Captured(Node):
@@ -29,6 +30,10 @@ class Captured(Node):
     captures = True
     silent = False
     """Whether steps noted by this kind want no gradients, as inside ``no_grad``."""
+
+    quiet: ClassVar[type[Captured]]
+    loud: ClassVar[type[Captured]]
+    """The kinds that go on inside ``no_grad`` and ``enable_grad``."""
 
     operands: Sequence[tuple[Node | None, Any]]
     params: dict[str, Any]
@@ -77,6 +82,36 @@ class Captured(Node):
         node.wants = bool(inputs)
         return wrap(kind, y, node)
 
+    def observe(self, *_: Any) -> None:
+        """Called for a step that is code of the user's, which cannot be run again for other samples.
+
+        Raises:
+            CaptureError: always.
+        """
+        assert self.plan is not None
+        raise CaptureError(
+            f"{self.plan.op.name} runs Python code of yours, which cannot be replayed for many samples; say "
+            "chunk_size=1, which runs the function for one sample after the other"
+        )
+
+    @classmethod
+    def detached(cls, value: Traced) -> Node | None:
+        """The node of ``value`` if detaching it has to be noted."""
+        return value.node if value.node is not None and value.node.captures else None
+
+    @classmethod
+    def read(cls, value: Traced, what: str) -> None:
+        """Python or NumPy is about to read ``value``.
+
+        Raises:
+            CaptureError: it is different for every sample.
+        """
+        if value.node is not None and value.node.varies:
+            raise CaptureError(
+                f"{what} reads a value that differs from sample to sample, while the function runs once for all of "
+                "them; choose with where(), or say chunk_size=1, which runs the function for one sample after the other"
+            )
+
     def revive(self, kind: type[Traced]) -> tuple[Any, ...]:
         """What the rules read, with everything that varies on the tape: data as well, but nothing saved on the side."""
         assert self.plan is not None
@@ -119,10 +154,21 @@ def capturing() -> bool:
     return make is not None and make.captures
 
 
-def quietly(function: Callable[..., Any], *args: Any, **params: Any) -> Any:
-    """Call an op during a capture so that it is noted, but passes no gradient."""
-    with recording_with(Silent):
-        return function(*args, **params)
+_REASON: ContextVar[str] = ContextVar("reason", default="no_grad()")
+reason: Callable[[], str] = _REASON.get
+"""Why steps that pass no gradient are being noted, in the words of the program."""
+
+
+def quietly(why: str, function: Callable[..., Any], *args: Any, **params: Any) -> Any:
+    """Call an op during a capture so that it is noted, but passes no gradient; ``why`` says what the user wrote."""
+    make = recorder()
+    assert make is not None
+    token = _REASON.set(why)
+    try:
+        with recording_with(make.quiet):  # type: ignore[attr-defined]
+            return function(*args, **params)
+    finally:
+        _REASON.reset(token)
 
 
 def cut(fresh: Traced) -> Node:
@@ -136,14 +182,16 @@ def cut(fresh: Traced) -> Node:
     return node
 
 
-def refuse_reading(value: Traced, what: str) -> None:
-    """Raise if ``value``, about to be read by Python, is different for every sample of a captured run.
+def reading(value: Traced, what: str) -> None:
+    """Tell the capture, if there is one, that Python or NumPy is about to read ``value``.
 
     Raises:
-        CaptureError: it is.
+        CaptureError: the value differs from sample to sample.
     """
-    if value.node is not None and value.node.varies:
-        raise CaptureError(
-            f"{what} reads a value that differs from sample to sample, while the function runs once for all of them; "
-            "choose with where(), or say chunk_size=1, which runs the function for one sample after the other"
-        )
+    make = recorder()
+    if make is not None and make.captures:
+        make.read(value, what)  # type: ignore[attr-defined]
+
+
+Captured.quiet = Silent
+Captured.loud = Captured

@@ -279,6 +279,7 @@ class Node:
 
     Attributes:
         captures: this kind of node is made for every op on a value that has a node, see :mod:`tinygrad_mlp.capture`.
+        notes_modules: whether this kind of node notes the path of the module that it was recorded in.
         wants: whether a gradient is wanted here; only a capture has nodes for data as well.
         varies: whether the value depends on the sample of a captured run.
     """
@@ -289,6 +290,7 @@ class Node:
     hooks: Hooks | None
 
     captures: bool = False
+    notes_modules: bool = False
     wants: bool = True
     varies: bool = False
 

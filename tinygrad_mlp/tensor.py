@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import ops
-from .capture import Captured, Silent, capturing, cut, quietly, refuse_reading
+from .capture import capturing, cut, quietly, reading
 from .dtypes import get_default_dtype
 from .errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError
 from .tape import _RECORDER, Array, Hooks, Leaf, Node, Traced, recorder, recording_with, tick, walk, wrap, wrote
@@ -58,6 +58,7 @@ _COMPARABLE = (Traced, np.ndarray, np.generic, float, int, list, tuple)
 def _as_data(data: Any, dtype: DTypeLike | None, *, infer: bool) -> Array:
     """A new array from whatever the user gave; ``infer`` keeps the integers and booleans of Python lists."""
     if isinstance(data, Traced):
+        reading(data, "Tensor(x)")
         data = data.data
     if isinstance(data, np.ma.MaskedArray):
         raise DTypeError("a masked array would lose its mask; fill it first: Tensor(x.filled(0))")
@@ -232,7 +233,7 @@ class Tensor(Traced):
                 f"one number was asked for, this tensor has shape {self.shape}; x[i].item() takes one of them, "
                 "x.mean() makes one of all"
             )
-        refuse_reading(self, "item()")
+        reading(self, "item()")
         return self.data.item()
 
     def numpy(self) -> Array:
@@ -241,21 +242,22 @@ class Tensor(Traced):
         Raises:
             GradientError: computations on this tensor are recorded; what NumPy did with the array would not be.
         """
-        refuse_reading(self, "numpy()")
-        if self.node is not None:
+        reading(self, "numpy()")
+        if self.requires_grad:
             raise GradientError("this tensor records gradients; say x.detach().numpy()")
         return self.data
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
-        refuse_reading(self, "tolist()")
+        reading(self, "tolist()")
         return self.data.tolist()
 
     def detach(self) -> Tensor:
         """The same array, cut off from the graph."""
-        node = self.node
-        if node is not None and node.captures and capturing():
-            return quietly(self.clone)
+        if self.node is not None and capturing():
+            make: Any = recorder()
+            if make.detached(self) is not None:
+                return cast("Tensor", quietly("detach()", self.clone))
         return wrap(Tensor, self.data)
 
     def clone(self) -> Tensor:
@@ -748,11 +750,11 @@ class Tensor(Traced):
         return (ops.getitem(self, i) for i in range(len(self.data)))
 
     def __contains__(self, value: Any) -> Any:
-        refuse_reading(self, "in")
+        reading(self, "in")
         return bool((self.data == (value.data if isinstance(value, Traced) else value)).any())
 
     def __bool__(self) -> Any:
-        refuse_reading(self, "bool(), as in `if x:`,")
+        reading(self, "bool(), as in `if x:`,")
         return bool(self.data)
 
     def __float__(self) -> Any:
@@ -762,7 +764,7 @@ class Tensor(Traced):
         return int(self.item())
 
     def __index__(self) -> Any:
-        refuse_reading(self, "indexing or counting with it")
+        reading(self, "indexing or counting with it")
         return self.data.__index__()
 
     # --- copies: the values, never the graph ---
@@ -784,8 +786,8 @@ class Tensor(Traced):
     # --- NumPy on either side ---
 
     def __array__(self, dtype: DTypeLike | None = None, copy: Any = None) -> Array:
-        refuse_reading(self, "numpy.asarray()")
-        if self.node is not None:
+        reading(self, "numpy.asarray()")
+        if self.requires_grad:
             raise GradientError(
                 "NumPy would take this tensor's array off the record; say x.detach().numpy() for the values"
             )
@@ -946,7 +948,7 @@ def _check_writable(target: Tensor, what: str) -> None:
 def _any_recorded(values: Iterable[Any]) -> bool:
     """Whether NumPy must not simply take the arrays: something is recorded, or is masked and would lose its mask."""
     return any(
-        value.node is not None
+        value.node is not None and value.node.wants
         if isinstance(value, Traced)
         else isinstance(value, np.ma.MaskedArray) or (isinstance(value, (list, tuple)) and _any_recorded(value))
         for value in values
@@ -1055,7 +1057,8 @@ class set_grad_enabled(ContextDecorator):  # noqa: N801 - torch's name, used lik
         before = (*_BEFORE.get(), recorder())
         _BEFORE.set(before)
         if capturing():
-            _RECORDER.set(Captured if self._kind is not None else Silent)
+            make: Any = recorder()
+            _RECORDER.set(make.loud if self._kind is not None else make.quiet)
             return
         # Recording again goes on as it was before it was switched off.
         kind = self._kind and next((one for one in reversed(before) if one is not None), self._kind)
@@ -1094,7 +1097,7 @@ class enable_grad(set_grad_enabled):  # noqa: N801 - torch's name, used like a f
 def is_grad_enabled() -> bool:
     """Whether ops on tensors that require gradients are being recorded."""
     kind = recorder()
-    return kind is not None and kind is not Silent
+    return kind is not None and not (kind.captures and kind.silent)  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -68,6 +68,8 @@ class Recorded(Node):
 
     __slots__ = ("checks", "gradient", "line", "operands", "params", "scope", "seals", "value")
 
+    notes_modules = True
+
     def __init__(
         self, plan: Plan | None, inputs: tuple[Node, ...], kept: tuple[Any, ...] | None, shape: tuple[int, ...]
     ) -> None:

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ..capture import capturing
-from ..errors import CaptureError
 from ..tape import Array, Node, Op, Plan, Traced, recorder, wrap
 from ..tensor import Tensor
 
@@ -127,11 +125,6 @@ def joint_step(
         saved: for each of ``kept``, what it was.
         operands: the tensors behind ``inputs``, for pictures and messages.
     """
-    if inputs and capturing():
-        raise CaptureError(
-            f"{name} runs Python code of yours, which cannot be replayed for many samples; say chunk_size=1, which "
-            "runs the function for one sample after the other"
-        )
     make = recorder()
     if make is None or not inputs or not any(tracked):
         return [wrap(Tensor, array) for array in results]

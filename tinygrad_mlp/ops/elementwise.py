@@ -45,7 +45,7 @@ def astype(x: Any, dtype: Any) -> Any:
         raise DTypeError(f"astype: expected a dtype of floats, integers or booleans, got {dtype!r}")
     if isinstance(x, Traced) and wanted.kind != "f":
         if x.node is not None and capturing():
-            return quietly(cast, x, dtype=wanted, source=x.data.dtype)
+            return quietly(f"astype({wanted})", cast, x, dtype=wanted, source=x.data.dtype)
         return wrap(type(x), x.data.astype(wanted))
     return cast(x, dtype=wanted, source=x.dtype)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..capture import capturing, refuse_reading
+from ..capture import capturing, reading
 from ..errors import DTypeError, ShapeError
 from ..samples import Indexing, Joining, Places, Reshaping
 from ..tape import Array, Traced
@@ -189,7 +189,7 @@ def _put_one_by_one(np: Any, x: Any, shape: tuple[int, ...], where: Any) -> Any:
 
 def _plain_part(part: Any) -> Any:
     if isinstance(part, Traced):
-        refuse_reading(part, "an index")
+        reading(part, "an index")
         part = part.data
     if isinstance(part, list):
         part = np.asarray(part, dtype=None if part else np.intp)
