@@ -26,6 +26,7 @@ from harness import Settings, environment, has, limit_threads
 BENCHMARKS = {
     "steps": ("steps", "training steps against PyTorch eager and hand-written NumPy"),
     "op": ("binary_op", "a binary op on 4 elements, recorded and walked back"),
+    "func": ("derivatives", "Jacobians, Hessians, gradients per sample against torch.func and JAX"),
     "memory": ("memory", "peak memory of the batch-256 step"),
     "deep": ("deep", "chains of up to a million ops, recursion limit 200, small stack"),
     "leaks": ("leaks", "10,000 training steps without the garbage collector"),

@@ -26,6 +26,7 @@ from tinygrad_mlp.samples import (
     Indexing,
     Joining,
     Layer,
+    Places,
     Product,
     Reduction,
     Reshaping,
@@ -136,7 +137,9 @@ def stretch(array: Array, layout: str) -> Array:
     if layout == "fortran":
         return np.array(array, order="F")
     if layout == "strided":
-        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype) if array.ndim else np.zeros(())
+        wide = (
+            np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype) if array.ndim else np.zeros((), array.dtype)
+        )
         view = wide[..., ::2] if array.ndim else wide
     elif layout == "reversed":
         view = np.zeros_like(array, order="C")[(..., *[slice(None, None, -1)] * array.ndim)]
@@ -265,6 +268,26 @@ def _indexing(draw: st.DrawFn, op: Op, sample: Indexing) -> Case:
 
 
 @st.composite
+def _places(draw: st.DrawFn, op: Op, sample: Places) -> Case:
+    if sample.how == "index":
+        shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4))
+        index = draw(indices(shape))
+        parts = index if isinstance(index, tuple) else (index,)
+        if not any(isinstance(part, np.ndarray) for part in parts):
+            parts = (draw(hnp.arrays(np.int64, 3, elements=st.integers(0, shape[0] - 1))),)
+        arrays = [part for part in parts if isinstance(part, np.ndarray)]
+        numbers = iter(range(len(arrays)))
+        pattern = tuple((next(numbers),) if isinstance(part, np.ndarray) else part for part in parts)
+        return Case(op, arrays, {"shape": shape, "pattern": pattern})
+    size, seed = draw(st.integers(1, 5)), draw(random_generators)
+    rng = np.random.default_rng(seed)
+    places = rng.integers(-size, size, draw(_shapes))
+    if sample.how == "pick":
+        return Case(op, [rng.uniform(-3, 3, size), places], {}, seed)
+    return Case(op, [rng.uniform(-3, 3, places.shape), places], {"shape": (size,)}, seed)
+
+
+@st.composite
 def _joining(draw: st.DrawFn, op: Op, sample: Joining) -> Case:
     shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
     axis = draw(st.integers(0, len(shape) - 1))
@@ -321,7 +344,7 @@ def _classes(draw: st.DrawFn, op: Op, sample: Classes) -> Case:
     logits = rng.normal(0, 3, (rows, classes))
     if sample.targets == "probabilities":
         return Case(op, [logits, rng.dirichlet(np.ones(classes), rows).reshape(rows, classes)], {}, seed)
-    return Case(op, [logits], {"targets": rng.integers(0, classes, rows)}, seed)
+    return Case(op, [logits, rng.integers(0, classes, rows)], {}, seed)
 
 
 _STRATEGIES: dict[type, Callable[[Op, Any], st.SearchStrategy[Case]]] = {
@@ -331,6 +354,7 @@ _STRATEGIES: dict[type, Callable[[Op, Any], st.SearchStrategy[Case]]] = {
     Indexing: _indexing,
     Joining: _joining,
     Layer: _layer,
+    Places: _places,
     Product: _product,
     Reduction: _reduction,
     Reshaping: _reshaping,

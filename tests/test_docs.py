@@ -191,7 +191,7 @@ def words_outside_functions(path: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_files(page: Path) -> None:
     """Every relative link and picture exists, seen from the page that names it."""
-    links = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\(([^)#]+)", FENCE.sub("", page.read_text(encoding="utf-8")))
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 
 

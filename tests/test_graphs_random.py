@@ -15,8 +15,9 @@ import pytest
 from hypothesis import settings
 from strategies import leaf as leaf_on
 
-from tinygrad_mlp import Tensor, autograd, ops
+from tinygrad_mlp import Tensor, autograd, func, ops
 from tinygrad_mlp.tape import consumers_first, walk
+from tinygrad_mlp.tree import flatten
 
 GRAPHS = {20: 100, 100: 1000, 2000: 10_000}.get(settings().max_examples, 100)
 """How many graphs: 100, 1,000 or 10,000 in the profiles dev, ci and nightly."""
@@ -290,3 +291,30 @@ def test_both_operands_the_same(fn: Any, slope: Any) -> None:
     x = Tensor([4.0, -2.0, 8.0], requires_grad=True, dtype=np.float64)
     fn(x).sum().backward()
     np.testing.assert_array_equal(x.grad.data, slope(x.data))
+
+
+def test_many_samples_at_once_equal_one_at_a_time() -> None:
+    """Values, gradients and products with the Hessian per sample: one replay against one run per sample."""
+    for number in range(GRAPHS // 4):
+        rng = np.random.default_rng([13, number])
+        leaves = [rng.normal(size=(SIDE, SIDE)) for _ in range(int(rng.integers(1, 4)))]
+        program = random_program(rng, SMOOTH, len(leaves), int(rng.integers(1, 15)))
+        batched = [bool(rng.integers(2)) for _ in leaves]
+        batched[int(rng.integers(len(leaves)))] = True
+        given = [rng.normal(size=(3, SIDE, SIDE)) if one else leaf for one, leaf in zip(batched, leaves, strict=True)]
+        axes = tuple([0 if one else None for one in batched])
+        every = tuple(range(len(leaves)))
+        weights = rng.normal(size=(SIDE, SIDE))
+
+        def scalar(*values: Any, program: list[Step] = program, weights: np.ndarray = weights) -> Any:
+            return (run(program, SMOOTH, ops, list(values)) * weights).sum()
+
+        def bend(*values: Any, every: tuple[int, ...] = every, scalar: Callable[..., Any] = scalar) -> Any:
+            return func.hvp(scalar, values, values)[1]
+
+        for function in (scalar, func.grad(scalar, every), bend):
+            once = flatten(func.vmap(function, axes)(*given))[0]
+            looped = flatten(func.vmap(function, axes, chunk_size=1)(*given))[0]
+            for one, other in zip(once, looped, strict=True):
+                text = as_text(program, len(leaves))
+                np.testing.assert_allclose(one.data, other.data, rtol=1e-9, atol=1e-9, err_msg=text)

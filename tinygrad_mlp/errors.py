@@ -8,6 +8,7 @@
     │   ├── ReleasedGraphError             a second walk over a graph whose values were let go
     │   ├── ChangedValueError              a value that a rule needs was overwritten after it was recorded
     │   └── AnomalyError (FloatingPointError) a NaN or an infinity, found where it first appeared (detect_anomaly)
+    ├── CaptureError (RuntimeError)        a function that cannot be run for all samples at once
     ├── StateError (ValueError)            a state dict that does not fit its module or optimizer
     ├── MissingExtraError (ImportError)    an optional library is not installed
     └── DataNotFoundError (FileNotFoundError)
@@ -24,6 +25,7 @@ from collections.abc import Iterable
 __all__ = [
     "AnomalyError",
     "ArgumentError",
+    "CaptureError",
     "ChangedValueError",
     "ChecksumError",
     "DTypeError",
@@ -68,6 +70,10 @@ class ChangedValueError(GradientError):
 
 class AnomalyError(GradientError, FloatingPointError):
     """A value or a gradient that is NaN or infinite, though everything it was made of is finite."""
+
+
+class CaptureError(TinygradMlpError, RuntimeError):
+    """A function that does something else for each sample cannot be run for all samples at once."""
 
 
 class StateError(TinygradMlpError, ValueError):

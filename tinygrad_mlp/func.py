@@ -1,8 +1,12 @@
 """Derivatives as functions of functions: ``grad(f)`` is a function, and may be given to ``grad`` again.
 
 A function takes and returns tensors, or nested dicts, lists and tuples of them; the derivative has the same nesting.
-Arrays and numbers are taken as tensors. Nothing is left behind in ``.grad``. Forward mode is the backward walk, which
-is linear in its incoming gradient, differentiated by that gradient; it needs no rules of its own.
+Arrays and numbers are taken as tensors. A module among the arguments stands for its parameters: the derivative is a
+dict of them by name, and the module stays as it is. Nothing is left behind in ``.grad``.
+
+Forward mode is the backward walk, which is linear in its incoming gradient, differentiated by that gradient; it needs
+no rules of its own. Jacobians and gradients per sample are one walk replayed for all rows at once: see
+:mod:`tinygrad_mlp.replay`.
 
 Source of the names: JAX and torch.func.
 """
@@ -15,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd, ops
+from . import autograd, ops, replay
+from .capture import capturing, cut
 from .errors import ArgumentError, GradientError, ShapeError
-from .tape import Leaf, consumers_first
+from .tape import Leaf, Node, Plan, consumers_first, wrap
 from .tensor import Tensor, enable_grad
-from .tree import flatten, map_leaves, unflatten
+from .tree import flatten, map_leaves, spread, unflatten
 
 __all__ = [
     "functional_call",
@@ -30,83 +35,166 @@ __all__ = [
     "jacrev",
     "jvp",
     "linearize",
+    "per_sample_grad",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]
+
+Function = Callable[..., Any]
+
+
+# --- the point at which a function is differentiated ----------------------------------------------
+
+
+class _Variable(Leaf):
+    """A leaf of a transform's own; a plain Leaf belongs to the user."""
+
+    __slots__ = ()
+
+
+def _is_module(value: Any) -> bool:
+    return callable(getattr(value, "named_parameters", None)) and callable(value)
 
 
 class _Point:
     """The arguments that a function is differentiated by, as tensors of their own on the tape."""
 
-    def __init__(self, function: str, args: Sequence[Any], argnums: int | Sequence[int]) -> None:
+    def __init__(self, name: str, function: Function, args: Sequence[Any], argnums: int | Sequence[int]) -> None:
+        self.name = name
+        self.function = function
         self.single = isinstance(argnums, int)
-        chosen = [argnums] if isinstance(argnums, int) else list(argnums)
-        for one in chosen:
-            if not -len(args) <= one < len(args):
-                raise ArgumentError(f"{function}: argnums {one} with {len(args)} arguments")
-        places = [one % len(args) for one in chosen]
-        self.tensors: list[Tensor] = []
-        self.shapes = []
-        self.counts = []
         self.args = list(args)
-        for place in places:
+        self.tensors: list[Tensor] = []
+        self.modules: list[Any] = []
+        self.lent: list[tuple[Tensor, Tensor]] = []
+        trees = []
+        for place in _places(name, argnums, len(args)):
             leaves, shape = flatten(args[place])
-            fresh = [_tracked(function, place, leaf) for leaf in leaves]
-            self.args[place] = unflatten(shape, fresh)
-            self.tensors += fresh
-            self.shapes.append(shape)
-            self.counts.append(len(fresh))
+            passed: list[Any] = []
+            derivatives: list[Any] = []
+            for leaf in leaves:
+                if _is_module(leaf):
+                    derivatives.append(self._borrow(leaf))
+                    passed.append(leaf)
+                else:
+                    tensor = _tracked(name, place, leaf)
+                    self.tensors.append(tensor)
+                    derivatives.append(tensor)
+                    passed.append(tensor)
+            self.args[place] = unflatten(shape, passed)
+            trees.append(unflatten(shape, derivatives))
+        self.shape = flatten(trees[0] if self.single else tuple(trees))[1]
+
+    def _borrow(self, module: Any) -> dict[str, Tensor]:
+        if any(module is other for other in self.modules):
+            raise ArgumentError(f"{self.name}: {type(module).__name__} is among the arguments twice")
+        self.modules.append(module)
+        fresh = {}
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                fresh[name] = _own(parameter)
+                self.lent.append((parameter, fresh[name]))
+        self.tensors += fresh.values()
+        return fresh
+
+    def call(self, kwargs: Mapping[str, Any], has_aux: bool) -> tuple[Any, Any]:
+        """What the function gives here, and its second result where it has one."""
+        with _lending(self.lent):
+            result = self.function(*self.args, **kwargs)
+        if not has_aux:
+            return result, None
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise ArgumentError(f"{self.name}: with has_aux=True the function returns a pair (output, aux)")
+        return result
 
     def nested(self, values: Sequence[Any]) -> Any:
         """One value per tensor, put back into the nesting of the arguments."""
-        trees = []
-        first = 0
-        for shape, count in zip(self.shapes, self.counts, strict=True):
-            trees.append(unflatten(shape, values[first : first + count]))
-            first += count
-        return trees[0] if self.single else tuple(trees)
+        return unflatten(self.shape, values)
 
     def is_alone(self, outputs: Sequence[Tensor]) -> bool:
         """Whether the outputs depend on these tensors only, so that their gradients need not be on the tape."""
-        ours = {one.node for one in self.tensors}
-        if any(not isinstance(node, Leaf) for node in ours):
+        ours = {one.node for one in self.tensors if one.node is not None}
+        if any(node.inputs for node in ours):
             return False
-        roots = [one.node for one in outputs if one.node is not None]
-        return all(node in ours for node in consumers_first(roots) if isinstance(node, Leaf))
+        roots = [one.node for one in outputs if one.node is not None and one.node.wants]
+        return all(node in ours for node in consumers_first(roots) if not node.inputs)
 
 
-def _tracked(function: str, place: int, value: Any) -> Tensor:
+def _places(name: str, argnums: int | Sequence[int], count: int) -> list[int]:
+    given: Any = argnums
+    chosen = [given] if isinstance(given, int) else given
+    if not isinstance(chosen, (tuple, list)) or any(
+        isinstance(one, bool) or not isinstance(one, int) for one in chosen
+    ):
+        raise ArgumentError(f"{name}: argnums is an int or several, got {argnums!r}; say argnums=0 or argnums=(0, 1)")
+    for one in chosen:
+        if not -count <= one < count:
+            raise ArgumentError(f"{name}: argnums {one} with {count} arguments")
+    places = [one % count for one in chosen]
+    if len(set(places)) < len(places):
+        raise ArgumentError(f"{name}: argnums {argnums} names an argument twice")
+    return places
+
+
+def _variable(tensor: Tensor) -> Tensor:
+    made = tensor.detach()
+    made.node = _Variable(made.data)
+    return made
+
+
+def _tracked(name: str, place: int, value: Any) -> Tensor:
     tensor = value if isinstance(value, Tensor) else Tensor(value)
     if tensor.dtype.kind != "f":
         raise GradientError(
-            f"{function}: argument {place} holds {tensor.dtype}; only floats have derivatives. Say argnums=... for the "
+            f"{name}: argument {place} holds {tensor.dtype}; only floats have derivatives. Say argnums=... for the "
             "arguments to differentiate by, or x.astype('float64')"
         )
+    if tensor.node is None:
+        return _variable(tensor)
     # A tensor on the tape already belongs to an outer derivative: ours starts from a copy that stays tied to it.
-    return tensor.clone() if tensor.node is not None else tensor.detach().requires_grad_()
+    copy = tensor.clone()
+    assert copy.node is not None
+    if not copy.node.wants:
+        copy.node = cut(copy)
+    return copy
 
 
-def _split(function: str, result: Any, has_aux: bool) -> tuple[Any, Any]:
-    if not has_aux:
-        return result, None
-    if not (isinstance(result, tuple) and len(result) == 2):
-        raise ArgumentError(f"{function}: with has_aux=True the function returns a pair (output, aux)")
-    return result
+def _own(parameter: Tensor) -> Tensor:
+    """A module's parameter as a variable; its own leaf is not part of it, one lent to it by an outer derivative is."""
+    outer = not isinstance(parameter.node, Leaf) or isinstance(parameter.node, _Variable)
+    return _tracked("a module", 0, parameter) if outer else _variable(wrap(Tensor, parameter.data))
 
 
-def _outputs(function: str, result: Any) -> tuple[list[Tensor], Any]:
+def _outputs(name: str, result: Any) -> tuple[list[Tensor], Any]:
     leaves, shape = flatten(result)
     for one in leaves:
         if not isinstance(one, Tensor):
-            raise GradientError(f"{function}: the function returned {type(one).__name__}, expected tensors")
+            raise GradientError(
+                f"{name}: the function returned {type(one).__name__}, expected tensors; results that come along "
+                "without a derivative are returned second, with has_aux=True"
+            )
+        if one.dtype.kind != "f":
+            raise GradientError(
+                f"{name}: the function returned {one.dtype}, which has no derivative; return floats, or return it "
+                "second, with has_aux=True"
+            )
     return leaves, shape
 
 
-def _gradients(point: _Point, outputs: list[Tensor], seeds: Sequence[Tensor], *, keep: bool = False) -> list[Tensor]:
-    pairs = [(y, seed) for y, seed in zip(outputs, seeds, strict=True) if y.node is not None]
+def _zeros(like: Tensor) -> Tensor:
+    return Tensor(np.zeros(like.shape, like.dtype))
+
+
+def _gradients(
+    point: _Point, outputs: list[Tensor], seeds: Sequence[Tensor], alone: bool, *, keep: bool = False
+) -> list[Tensor]:
+    pairs = [(y, seed) for y, seed in zip(outputs, seeds, strict=True) if y.requires_grad]
     if not pairs:
-        return [ops.mul(one, 0.0).detach() for one in point.tensors]
-    on_tape = not point.is_alone(outputs) or any(seed.node is not None for _, seed in pairs)
+        return [_zeros(one) for one in point.tensors]
+    # In a captured run everything is noted by the tape, and what need not be on it is cut off afterwards.
+    apart = alone and not any(seed.requires_grad for _, seed in pairs)
+    on_tape = not apart or capturing()
     found = autograd.grad(
         [y for y, _ in pairs],
         point.tensors,
@@ -116,28 +204,29 @@ def _gradients(point: _Point, outputs: list[Tensor], seeds: Sequence[Tensor], *,
         allow_unused=True,
     )
     return [
-        Tensor(np.zeros(one.shape, one.dtype)) if gradient is None else gradient
+        _zeros(one) if gradient is None else gradient.detach() if apart else gradient
         for one, gradient in zip(point.tensors, found, strict=True)
     ]
 
 
-def value_and_grad(
-    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
+# --- reverse mode ---------------------------------------------------------------------------------
+
+
+def value_and_grad(function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
     """The function that returns ``(f(*args), gradient)``, the gradient being by the arguments ``argnums``.
 
     With ``has_aux`` the function returns ``(output, aux)`` and the result is ``((output, aux), gradient)``. The output
     has one element.
 
     Raises (when called):
-        GradientError: the output has several elements, or an argument holds integers.
+        GradientError: the output has several elements or is no float, or an argument holds integers.
+        ArgumentError: ``argnums`` names no argument, or one twice.
     """
 
     def derived(*args: Any, **kwargs: Any) -> Any:
         with enable_grad():
-            point = _Point("grad", args, argnums)
-            result = function(*point.args, **kwargs)
-            output, aux = _split("grad", result, has_aux)
+            point = _Point("grad", function, args, argnums)
+            output, aux = point.call(kwargs, has_aux)
             leaves, _ = _outputs("grad", output)
             if len(leaves) != 1 or leaves[0].size != 1:
                 shapes = ", ".join(str(one.shape) for one in leaves)
@@ -146,17 +235,17 @@ def value_and_grad(
                     "jacrev, or say has_aux=True for results that come along"
                 )
             y = leaves[0]
-            seed = Tensor(np.ones(y.shape, y.dtype))
-            alone = point.is_alone([y])
-            gradient = point.nested(_gradients(point, [y], [seed]))
-        value = y.detach() if alone else y
+            seed = wrap(Tensor, np.ones(y.shape, y.dtype))
+            alone = point.is_alone(leaves)
+            gradient = point.nested(_gradients(point, leaves, [seed], alone))
+            value = y.detach() if alone else y
         return ((value, aux) if has_aux else value), gradient
 
     return derived
 
 
-def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """The gradient of a function of one number, as a function.
+def grad(function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
+    """The gradient of a function of one number, as a function; see :func:`value_and_grad`.
 
     >>> grad(lambda x: x**3)(2.0)
     tensor(12.)
@@ -172,169 +261,233 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux
     return derived
 
 
-def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+def vjp(function: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """``(f(*primals), pullback)``; ``pullback(g)`` gives ``gᵀ J`` by every primal, and may be called again.
 
-    ``g`` has the nesting and the shapes of the output.
+    ``g`` has the nesting and the shapes of the output. With ``has_aux`` a third result is what came along.
     """
     with enable_grad():
-        point = _Point("vjp", primals, tuple(range(len(primals))))
-        output, aux = _split("vjp", function(*point.args), has_aux)
+        point = _Point("vjp", function, primals, tuple(range(len(primals))))
+        output, aux = point.call({}, has_aux)
         outputs, shape = _outputs("vjp", output)
+        alone = point.is_alone(outputs)
+        value = map_leaves(lambda y: y.detach(), output) if alone else output
 
     def pullback(incoming: Any) -> Any:
         with enable_grad():
             seeds = _like("vjp", incoming, outputs, shape)
-            return point.nested(_gradients(point, outputs, seeds, keep=True))
+            return point.nested(_gradients(point, outputs, seeds, alone, keep=True))
 
-    value = map_leaves(lambda y: y.detach(), output) if point.is_alone(outputs) else output
     return (value, pullback, aux) if has_aux else (value, pullback)
 
 
-def _like(function: str, given: Any, tensors: Sequence[Tensor], shape: Any) -> list[Tensor]:
+def _like(name: str, given: Any, tensors: Sequence[Tensor], shape: Any) -> list[Tensor]:
     leaves, given_shape = flatten(given)
     if given_shape != shape:
-        raise ShapeError(f"{function}: expected the nesting of the function's own values, got another")
+        raise ShapeError(f"{name}: expected the nesting of the function's own values, got another")
     made = [one if isinstance(one, Tensor) else Tensor(np.asarray(one)) for one in leaves]
     for one, tensor in zip(made, tensors, strict=True):
         if one.shape != tensor.shape:
-            raise ShapeError(f"{function}: expected shape {tensor.shape}, got {one.shape}")
+            raise ShapeError(f"{name}: expected shape {tensor.shape}, got {one.shape}")
     return [one if one.dtype == like.dtype else one.astype(like.dtype) for one, like in zip(made, tensors, strict=True)]
 
 
-def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-    """``(f(*primals), push)``; ``push(*tangents)`` gives ``J · tangents``, and may be called again.
+# --- forward mode ---------------------------------------------------------------------------------
+
+
+class _Push:
+    """``J · tangents`` at a point.
 
     The backward walk is ``uᵀJ``, linear in ``u``. Recorded with ``u`` as a leaf and walked once more, with the tangents
     coming in, it gives ``J · tangents``: forward mode without forward rules.
     """
-    with enable_grad():
-        point = _Point("jvp", primals, tuple(range(len(primals))))
-        output = function(*point.args)
-        outputs, shape = _outputs("jvp", output)
-        dummies = [Tensor(np.zeros(y.shape, y.dtype), requires_grad=True) for y in outputs]
-        live = [(y, u) for y, u in zip(outputs, dummies, strict=True) if y.node is not None]
-        transposed: tuple[Any, ...] = (None,) * len(point.tensors)
+
+    def __init__(self, point: _Point, outputs: list[Tensor]) -> None:
+        self.outputs = outputs
+        self.dummies = [_variable(_zeros(y)) for y in outputs]
+        live = [(y, u) for y, u in zip(outputs, self.dummies, strict=True) if y.requires_grad]
+        self.transposed: tuple[Tensor | None, ...] = (None,) * len(point.tensors)
+        self.alone = point.is_alone(outputs)
         if live:
-            transposed = autograd.grad(
+            self.transposed = autograd.grad(
                 [y for y, _ in live], point.tensors, [u for _, u in live], create_graph=True, allow_unused=True
             )
-        alone = point.is_alone(outputs)
+
+    def __call__(self, directions: Sequence[Tensor | None]) -> list[Tensor]:
+        """One output tangent per output, from one per tensor of the point; None stands for zeros."""
+        pairs = [
+            (g, v)
+            for g, v in zip(self.transposed, directions, strict=True)
+            if g is not None and v is not None and g.requires_grad
+        ]
+        results: Sequence[Tensor | None] = [None] * len(self.dummies)
+        if pairs:
+            apart = self.alone and not any(v.requires_grad for _, v in pairs)
+            results = autograd.grad(
+                [g for g, _ in pairs],
+                self.dummies,
+                [v for _, v in pairs],
+                create_graph=not apart or capturing(),
+                retain_graph=True,
+                allow_unused=True,
+            )
+            if apart:
+                results = [None if one is None else one.detach() for one in results]
+        return [_zeros(y) if one is None else one for one, y in zip(results, self.outputs, strict=True)]
+
+
+def linearize(function: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """``(f(*primals), push)``; ``push(*tangents)`` gives ``J · tangents``, and may be called again.
+
+    With ``has_aux`` a third result is what came along.
+    """
+    with enable_grad():
+        point = _Point("jvp", function, primals, tuple(range(len(primals))))
+        output, aux = point.call({}, has_aux)
+        outputs, shape = _outputs("jvp", output)
+        push_all = _Push(point, outputs)
+        value = map_leaves(lambda y: y.detach(), output) if push_all.alone else output
 
     def push(*tangents: Any) -> Any:
-        given, given_shape = flatten(tuple(tangents))
-        if given_shape != flatten(tuple(point.nested(point.tensors)))[1]:
+        if flatten(tuple(tangents))[1] != point.shape:
             raise ShapeError("jvp: the tangents have another nesting than the primals")
         with enable_grad():
-            directions = _like("jvp", tuple(given), point.tensors, flatten(tuple(point.tensors))[1])
-            pairs = [
-                (g, v) for g, v in zip(transposed, directions, strict=True) if g is not None and g.node is not None
-            ]
-            results: Sequence[Tensor | None] = [None] * len(dummies)
-            if pairs:
-                results = autograd.grad(
-                    [g for g, _ in pairs],
-                    dummies,
-                    [v for _, v in pairs],
-                    create_graph=not alone or any(v.node is not None for _, v in pairs),
-                    retain_graph=True,
-                    allow_unused=True,
-                )
-            values = [
-                Tensor(np.zeros(y.shape, y.dtype)) if one is None else one
-                for one, y in zip(results, outputs, strict=True)
-            ]
-        return unflatten(shape, values)
+            return unflatten(shape, push_all(_like("jvp", tuple(tangents), point.tensors, point.shape)))
 
-    return (map_leaves(lambda y: y.detach(), output) if alone else output), push
+    return (value, push, aux) if has_aux else (value, push)
 
 
-def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """``(f(*primals), J · tangents)``: forward mode, one tangent for each primal, of its nesting and shapes."""
-    value, push = linearize(function, *primals)
-    return value, push(*tangents)
+def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> tuple[Any, ...]:
+    """``(f(*primals), J · tangents)``: forward mode, one tangent for each primal, of its nesting and shapes.
+
+    With ``has_aux`` a third result is what came along.
+    """
+    if not (isinstance(primals, (tuple, list)) and isinstance(tangents, (tuple, list))):
+        raise ArgumentError("jvp(f, primals, tangents): both are tuples; for one argument say jvp(f, (x,), (v,))")
+    value, push, *aux = linearize(function, *primals, has_aux=has_aux)
+    return (value, push(*tangents), *aux)
 
 
-def _basis(tensors: Sequence[Tensor]) -> Iterator[tuple[int, list[Tensor]]]:
-    for i, one in enumerate(tensors):
-        for place in range(one.size):
-            units = [np.zeros(other.shape, other.dtype) for other in tensors]
-            units[i].flat[place] = 1
-            yield i, [Tensor(unit) for unit in units]
+# --- whole matrices -------------------------------------------------------------------------------
 
 
-def jacrev(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The Jacobian, one backward walk per output element: best for few outputs.
+def _rows(
+    linear: Callable[[Tensor], Sequence[Tensor]], like: Tensor, roots: Sequence[Tensor | None], chunk_size: int | None
+) -> list[Tensor]:
+    """The walk ``linear``, from ``roots``, of every unit vector shaped as ``like``: its results along a first axis."""
+    size = like.size
+    if size == 1:
+        return [ops.unsqueeze(one, 0) for one in linear(Tensor(np.ones(like.shape, like.dtype)))]
+    if size == 0:
+        return [Tensor(np.zeros((0, *one.shape), one.dtype)) for one in linear(_zeros(like))]
+    units = wrap(Tensor, np.eye(size, dtype=like.dtype).reshape(size, *like.shape))
+    nodes = [one.node for one in roots if one is not None and one.node is not None]
+    if chunk_size == 1 or not all(map(_is_declared, consumers_first(nodes))):
+        return [ops.stack(list(column)) for column in zip(*[linear(unit) for unit in units], strict=True)]
+    return replay.evaluate(lambda sample: linear(sample[0]), [units], chunk_size=chunk_size)
+
+
+def _is_declared(node: Node) -> bool:
+    """Whether a walk does only what ops declare here: no hooks, and no rules that are Python code of the user's."""
+    return (node.plan is None or type(node.plan) is Plan) and (type(node) is Node or node.hooks is None)
+
+
+def _pulling(point: _Point, y: Tensor) -> Callable[[Tensor], list[Tensor]]:
+    alone = point.is_alone([y])
+    return lambda seed: _gradients(point, [y], [seed], alone, keep=True)
+
+
+def _pushing(push: _Push, place: int) -> Callable[[Tensor], list[Tensor]]:
+    def along(unit: Tensor) -> list[Tensor]:
+        directions: list[Tensor | None] = [None] * len(push.transposed)
+        directions[place] = unit
+        return push(directions)
+
+    return along
+
+
+def _check_chunk(name: str, chunk_size: int | None) -> None:
+    given: Any = chunk_size
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+        raise ArgumentError(f"{name}: chunk_size is a positive int or None, got {chunk_size!r}")
+
+
+def jacrev(
+    function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False, *, chunk_size: int | None = None
+) -> Function:
+    """The Jacobian by one backward walk, replayed for all output elements at once: best for few outputs.
 
     For an output of shape ``s`` and an argument of shape ``t`` it has shape ``s + t``.
+
+    Args:
+        function: of tensors, to tensors. argnums: the arguments to differentiate by.
+        has_aux: the function returns ``(output, aux)``, and the derivative ``(jacobian, aux)``.
+        chunk_size: how many rows at a time; by default as many as keep each value below 16 million elements.
+
+    Raises (when called):
+        GradientError: an output or an argument that is no float; ArgumentError: ``argnums`` names no argument.
+
+    >>> jacrev(lambda x: x * x)(np.array([1.0, 2.0])).tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
     """
+    _check_chunk("jacrev", chunk_size)
 
     def derived(*args: Any, **kwargs: Any) -> Any:
         with enable_grad():
-            point = _Point("jacrev", args, argnums)
-            outputs, shape = _outputs("jacrev", function(*point.args, **kwargs))
-            rows: list[list[list[Tensor]]] = [[] for _ in outputs]
-            for i, seeds in _basis(outputs):
-                rows[i].append(_gradients(point, outputs, seeds, keep=True))
-            blocks = [
-                point.nested([_stacked([row[k] for row in found], y.shape, one) for k, one in enumerate(point.tensors)])
-                for y, found in zip(outputs, rows, strict=True)
-            ]
-        return unflatten(shape, blocks)
+            point = _Point("jacrev", function, args, argnums)
+            output, aux = point.call(kwargs, has_aux)
+            outputs, shape = _outputs("jacrev", output)
+            blocks = []
+            for y in outputs:
+                rows = _rows(_pulling(point, y), y, [y], chunk_size)
+                blocks.append(
+                    point.nested(
+                        [
+                            ops.reshape(block, (*y.shape, *one.shape))
+                            for block, one in zip(rows, point.tensors, strict=True)
+                        ]
+                    )
+                )
+        return (unflatten(shape, blocks), aux) if has_aux else unflatten(shape, blocks)
 
     return derived
 
 
-def _stacked(rows: Sequence[Tensor], shape: tuple[int, ...], like: Tensor) -> Tensor:
-    if not rows:
-        return Tensor(np.zeros((*shape, *like.shape), like.dtype))
-    stacked: Tensor = ops.reshape(ops.stack(list(rows)), (*shape, *like.shape))
-    return stacked
+def jacfwd(
+    function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False, *, chunk_size: int | None = None
+) -> Function:
+    """The Jacobian by one forward push, replayed for all input elements at once: best for few inputs.
 
-
-def jacfwd(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The Jacobian, one forward push per input element: best for few inputs. Shapes as in :func:`jacrev`."""
+    Arguments, shapes and errors as in :func:`jacrev`.
+    """
+    _check_chunk("jacfwd", chunk_size)
 
     def derived(*args: Any, **kwargs: Any) -> Any:
-        single = isinstance(argnums, int)
-        chosen = [argnums % len(args)] if isinstance(argnums, int) else [one % len(args) for one in argnums]
-
-        def of_chosen(*values: Any) -> Any:
-            full = list(args)
-            for place, value in zip(chosen, values, strict=True):
-                full[place] = value
-            return function(*full, **kwargs)
-
-        primals = [args[place] for place in chosen]
-        value, push = linearize(of_chosen, *primals)
-        outputs, shape = flatten(value)
-        leaves, nesting = flatten(tuple(primals))
-        tensors = [one if isinstance(one, Tensor) else Tensor(np.asarray(one)) for one in leaves]
-        columns: list[list[list[Tensor]]] = [[] for _ in tensors]
-        for i, units in _basis([one.detach() for one in tensors]):
-            columns[i].append(flatten(push(*unflatten(nesting, units)))[0])
-        blocks = []
-        for k, y in enumerate(outputs):
-            parts = []
-            for one, found in zip(tensors, columns, strict=True):
-                if not found:
-                    parts.append(Tensor(np.zeros((*y.shape, *one.shape), y.dtype)))
-                    continue
-                block = ops.stack([column[k] for column in found], axis=y.ndim)
-                parts.append(ops.reshape(block, (*y.shape, *one.shape)))
-            whole = unflatten(nesting, parts)
-            blocks.append(whole[0] if single else whole)
-        return unflatten(shape, blocks)
+        with enable_grad():
+            point = _Point("jacfwd", function, args, argnums)
+            output, aux = point.call(kwargs, has_aux)
+            outputs, shape = _outputs("jacfwd", output)
+            push = _Push(point, outputs)
+            parts: list[list[Tensor]] = [[] for _ in outputs]
+            for place, one in enumerate(point.tensors):
+                columns = _rows(_pushing(push, place), one, push.transposed, chunk_size)
+                for y, column, row in zip(outputs, columns, parts, strict=True):
+                    last = ops.permute(column, *range(1, column.ndim), 0)
+                    row.append(ops.reshape(last, (*y.shape, *one.shape)))
+            blocks = [point.nested(row) for row in parts]
+        return (unflatten(shape, blocks), aux) if has_aux else unflatten(shape, blocks)
 
     return derived
 
 
-def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The second derivatives of a function of one number, ``jacrev(grad(f))``, of shape ``t + t``."""
-    return jacrev(grad(function, argnums), argnums)
+def hessian(
+    function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False, *, chunk_size: int | None = None
+) -> Function:
+    """The second derivatives, ``jacrev(jacrev(f))``: of shape ``s + t + t`` for an output of shape ``s``."""
+    return jacrev(jacrev(function, argnums, has_aux), argnums, has_aux, chunk_size=chunk_size)
 
 
-def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def hvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
     """``(gradient, H · tangents)`` of a function of one number: forward over reverse, without the matrix.
 
     For one primal both are of its nesting; for several, tuples.
@@ -343,23 +496,163 @@ def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     return jvp(grad(function, argnums), primals, tangents)
 
 
+# --- many samples ---------------------------------------------------------------------------------
+
+
+def vmap(function: Function, in_axes: Any = 0, out_axes: Any = 0, *, chunk_size: int | None = None) -> Function:
+    """The function of one sample, as a function of many that computes them all at once.
+
+    The function runs for the first sample, and what it did is replayed for all of them in one pass; when it does
+    something that it has not done before, it runs for the last sample as well, to see that this does the same. It may
+    be a derivative: ``vmap(grad(f), in_axes=(None, 0, 0))`` gives gradients per sample. The result is on the tape
+    where an argument is.
+
+    Args:
+        function: of tensors (nested as always), to tensors. Numbers among its results are the same for all samples.
+        in_axes: which axis of an argument counts the samples, None for an argument that all share; one for all
+            arguments, or a tuple with one for each, or nested like the argument.
+        out_axes: the axis that counts the samples in the results.
+        chunk_size: how many samples at a time; by default as many as keep values below 16 million elements. 1 runs the
+            function itself for one sample after the other: it may then do anything.
+
+    Raises (when called):
+        CaptureError: the function does not do the same with each sample: it reads values (``item()``, ``if x > 0:``),
+            takes ``x.data``, or draws random numbers. Choose with ``where()``, draw beforehand, or say chunk_size=1.
+        ArgumentError: ``in_axes`` does not fit the arguments, or they disagree about the number of samples.
+
+    >>> from tinygrad_mlp import ops
+    >>> vmap(ops.mul, in_axes=(0, None))(np.ones((3, 2)), np.array([1.0, 2.0])).tolist()
+    [[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]
+    """
+    _check_chunk("vmap", chunk_size)
+    checked: set[Any] = set()
+
+    def mapped(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            raise ArgumentError(f"vmap: {', '.join(kwargs)} by name; give arguments by position, in_axes says which")
+        if isinstance(in_axes, (tuple, list)) and len(in_axes) != len(args):
+            raise ArgumentError(f"vmap: in_axes names {len(in_axes)} arguments, got {len(args)}")
+        leaves, shape = flatten(args)
+        axes = spread(tuple(in_axes) if isinstance(in_axes, list) else in_axes, args)
+        batches = {
+            i: _first(leaf, axis, i)
+            for i, (leaf, axis) in enumerate(zip(leaves, axes, strict=True))
+            if axis is not None
+        }
+        sizes = {one.shape[0] for one in batches.values()}
+        if len(sizes) != 1 or 0 in sizes:
+            raise ArgumentError(
+                f"vmap: the arguments have {' and '.join(map(str, sorted(sizes))) or 'no'} samples along in_axes="
+                f"{in_axes}; all need the same number, one at least"
+            )
+        (size,) = sizes
+        nesting: list[Any] = []
+
+        def of_sample(samples: Sequence[Tensor]) -> list[Tensor]:
+            given = list(leaves)
+            for place, sample in zip(batches, samples, strict=True):
+                given[place] = sample
+            results, nesting[:] = flatten(function(*unflatten(shape, given)))
+            return [_as_result(one) for one in results]
+
+        inputs = list(batches.values())
+        if chunk_size == 1:
+            rows = [of_sample([one[i] for one in inputs]) for i in range(size)]
+            found = [ops.stack(list(column)) for column in zip(*rows, strict=True)]
+        else:
+            found = replay.evaluate(of_sample, inputs, chunk_size=chunk_size, checked=checked)
+        ends = spread(out_axes, unflatten(nesting, found))
+        return unflatten(nesting, [_last(one, axis) for one, axis in zip(found, ends, strict=True)])
+
+    return mapped
+
+
+def _first(leaf: Any, axis: Any, place: int) -> Tensor:
+    if isinstance(axis, bool) or not isinstance(axis, int):
+        raise ArgumentError(f"vmap: in_axes are ints or None, got {axis!r}")
+    if _is_module(leaf):
+        raise ArgumentError(f"vmap: {type(leaf).__name__} is one for all samples; say None for it in in_axes")
+    tensor = leaf if isinstance(leaf, Tensor) else Tensor(leaf)
+    if not -tensor.ndim <= axis < tensor.ndim:
+        raise ArgumentError(
+            f"vmap: value {place} of the arguments has shape {tensor.shape} and no axis {axis} of samples; say None "
+            "for it in in_axes"
+        )
+    return _moved(tensor, axis % tensor.ndim, 0)
+
+
+def _last(one: Tensor, axis: Any) -> Tensor:
+    if isinstance(axis, bool) or not isinstance(axis, int) or not -one.ndim <= axis < one.ndim:
+        raise ArgumentError(f"vmap: out_axes {axis!r} for a result of shape {one.shape}")
+    return _moved(one, 0, axis % one.ndim)
+
+
+def _moved(one: Tensor, source: int, target: int) -> Tensor:
+    if source == target:
+        return one
+    order = [i for i in range(one.ndim) if i != source]
+    order.insert(target, source)
+    moved: Tensor = ops.permute(one, *order)
+    return moved
+
+
+def _as_result(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (np.ndarray, np.generic, float, int)):
+        return Tensor(np.asarray(value))
+    raise ArgumentError(f"vmap: the function returned {type(value).__name__}, expected tensors")
+
+
+def per_sample_grad(
+    function: Function,
+    argnums: int | Sequence[int] = 0,
+    in_axes: Any = None,
+    has_aux: bool = False,
+    *,
+    chunk_size: int | None = None,
+) -> Function:
+    """The gradients of a loss of one sample, for many samples in one pass: ``vmap(grad(f), ...)``.
+
+    Each gradient has the shape of its parameter behind a first axis of samples. The arguments ``argnums``, often a
+    module, are shared; the others have one sample in each row, unless ``in_axes`` says otherwise, as in :func:`vmap`.
+
+    >>> from tinygrad_mlp import nn, randn
+    >>> model = nn.Linear(3, 2, seed=0)
+    >>> gradients = per_sample_grad(lambda model, x: model(x).sum())(model, randn(5, 3, seed=0))
+    >>> {name: gradient.shape for name, gradient in gradients.items()}
+    {'weight': (5, 2, 3), 'bias': (5, 2)}
+    """
+    derived = grad(function, argnums, has_aux)
+    mapped: dict[int, Function] = {}
+
+    def gradients(*args: Any) -> Any:
+        count = len(args)
+        if count not in mapped:
+            axes = in_axes
+            if axes is None:
+                shared = _places("per_sample_grad", argnums, count)
+                axes = tuple([None if place in shared else 0 for place in range(count)])
+            mapped[count] = vmap(derived, axes, chunk_size=chunk_size)
+        return mapped[count](*args)
+
+    return gradients
+
+
+# --- modules --------------------------------------------------------------------------------------
+
+
 @contextmanager
-def _borrowed(module: Any, values: Mapping[str, Any]) -> Iterator[None]:
-    known = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise ArgumentError(f"functional_call: {type(module).__name__} has no parameter {', '.join(unknown)}")
-    before = {name: (known[name].data, known[name].node) for name in values}
+def _lending(pairs: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Lend the first of each pair the value and the node of the second."""
+    before = [(own.data, own.node) for own, _ in pairs]
     try:
-        for name, value in values.items():
-            tensor = value if isinstance(value, Tensor) else Tensor(np.asarray(value))
-            if tensor.shape != known[name].shape:
-                raise ShapeError(f"functional_call: {name} has shape {known[name].shape}, got {tensor.shape}")
-            known[name].data, known[name].node = tensor.data, tensor.node
+        for own, lent in pairs:
+            own.data, own.node = lent.data, lent.node
         yield
     finally:
-        for name, (data, node) in before.items():
-            known[name].data, known[name].node = data, node
+        for (own, _), (data, node) in zip(pairs, before, strict=True):
+            own.data, own.node = data, node
 
 
 def functional_call(module: Any, parameters: Mapping[str, Any], args: Any = (), kwargs: Any = None) -> Any:
@@ -370,5 +663,15 @@ def functional_call(module: Any, parameters: Mapping[str, Any], args: Any = (), 
     Raises:
         ArgumentError: a name that the module does not have; ShapeError: a value of another shape.
     """
-    with _borrowed(module, parameters):
+    known = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise ArgumentError(f"functional_call: {type(module).__name__} has no parameter {', '.join(unknown)}")
+    pairs = []
+    for name, value in parameters.items():
+        tensor = value if isinstance(value, Tensor) else Tensor(np.asarray(value))
+        if tensor.shape != known[name].shape:
+            raise ShapeError(f"functional_call: {name} has shape {known[name].shape}, got {tensor.shape}")
+        pairs.append((known[name], tensor))
+    with _lending(pairs):
         return module(*(args if isinstance(args, tuple) else (args,)), **(kwargs or {}))

@@ -16,6 +16,7 @@ __all__ = [
     "Indexing",
     "Joining",
     "Layer",
+    "Places",
     "Product",
     "Reduction",
     "Reshaping",
@@ -80,6 +81,13 @@ class Indexing(Sample):
     """One array and an index: basic, integer arrays with repeats, boolean, or ``adjoint`` (the scatter of it)."""
 
     adjoint: bool = False
+
+
+@dataclass(frozen=True)
+class Places(Sample):
+    """A vector and places in it: ``how`` is ``pick``, ``scatter`` (its adjoint) or ``index`` (arrays to places)."""
+
+    how: str
 
 
 @dataclass(frozen=True)

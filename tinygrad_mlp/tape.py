@@ -109,10 +109,14 @@ class Op:
         saves: ``forward`` returns ``(y, saved)``; rules may read ``saved``, plain data that only saves them work.
         passes_on: some rule may return the incoming gradient itself, a view of it, or a kept value; otherwise every
             rule returns memory of its own, which the walk may then add to and hand over without a copy.
+        batch: how the op answers for many samples at once, see :mod:`tinygrad_mlp.ops.batched`; None: one by one.
+        call: the polymorphic op function; set when it is published.
     """
 
     __slots__ = (
         "_plans",
+        "batch",
+        "call",
         "elementwise",
         "forward",
         "latex",
@@ -146,6 +150,7 @@ class Op:
         saves: bool,
         passes_on: bool,
         pull_maker: Callable[..., Callable[..., tuple[Any, ...]]],
+        batch: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -161,6 +166,8 @@ class Op:
         self.saves = saves
         self.passes_on = passes_on
         self.pull_maker = pull_maker
+        self.batch = batch
+        self.call: Callable[..., Any] = forward
         self._plans: dict[tuple[int, int], Plan] = {}
 
     def __repr__(self) -> str:
@@ -194,10 +201,10 @@ class Plan:
     ``keep`` picks what the rules read out of ``(y, *operands, saved, *params)`` (None: they read nothing); an operand's
     own shape need not be kept, its node has it. ``pull(g, kept, inputs)`` gives one gradient per tracked operand.
     ``roles`` says which kept value is the output (-1), a tracked operand (its place among ``inputs``) or plain data
-    (None), so that a recorded walk can put the first two back on the tape.
+    (None), so that a recorded walk can put the first two back on the tape. ``reads`` has their names.
     """
 
-    __slots__ = ("fresh", "keep", "op", "pull", "reads_params", "roles", "tracked")
+    __slots__ = ("fresh", "keep", "op", "pull", "reads", "reads_params", "roles", "tracked")
 
     def __init__(self, op: Op, tracked: tuple[int, ...], arity: int) -> None:
         operands = op.operands if not callable(op.rules) else tuple(f"operand{i}" for i in range(arity))
@@ -208,6 +215,7 @@ class Plan:
         self.op = op
         self.tracked = tracked
         self.fresh = not op.passes_on
+        self.reads = tuple(names)
         self.keep = _picker([places.index(name) for name in names])
         self.reads_params = not set(op.params).isdisjoint(names)
         rank = {operands[i]: k for k, i in enumerate(tracked)}
@@ -268,12 +276,23 @@ class Node:
     """One recorded step: its plan, the nodes of the tracked operands, what the rules read, the output's shape.
 
     ``kept`` is None once a walk has released it.
+
+    Attributes:
+        captures: this kind of node is made for every op on a value that has a node, see :mod:`tinygrad_mlp.capture`.
+        notes_modules: whether this kind of node notes the path of the module that it was recorded in.
+        wants: whether a gradient is wanted here; only a capture has nodes for data as well.
+        varies: whether the value depends on the sample of a captured run.
     """
 
     __slots__ = ("hooks", "inputs", "kept", "plan", "shape", "tick")
 
     # Left unset in plain nodes, which have none: one store less for every op.
     hooks: Hooks | None
+
+    captures: bool = False
+    notes_modules: bool = False
+    wants: bool = True
+    varies: bool = False
 
     def __init__(
         self, plan: Plan | None, inputs: tuple[Node, ...], kept: tuple[Any, ...] | None, shape: tuple[int, ...]
@@ -295,6 +314,10 @@ class Node:
 
         They may raise here or in :meth:`gave`: no leaf has been given anything by then.
         """
+
+    def revive(self, kind: type[Traced]) -> tuple[Any, ...]:
+        """What the rules read, as traced values: called by a recorded walk in place of the plan's, if it captures."""
+        raise NotImplementedError
 
     def gave(self, results: Sequence[Any]) -> None:
         """Called by the walk with what the rules made of the gradient, one result for each of ``inputs``."""
@@ -545,7 +568,7 @@ def walk(
                 if not retain:
                     node.kept = None
                 if recorded and not isinstance(g, (np.ndarray, np.generic)):
-                    kept = plan.revive(type(g), node, kept)
+                    kept = node.revive(type(g)) if node.captures else plan.revive(type(g), node, kept)
                 fresh = plan.fresh
                 gradients = plan.pull(g, kept, inputs)
                 if not plain:

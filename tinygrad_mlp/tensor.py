@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import ops
+from .capture import capturing, cut, quietly, reading
 from .dtypes import get_default_dtype
-from .errors import ArgumentError, DTypeError, GradientError, ShapeError
+from .errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError
 from .ops.declare import holds_masked, operand
 from .tape import _RECORDER, Array, Hooks, Leaf, Node, Traced, recorder, recording_with, tick, walk, wrap, wrote
 from .watch import checking
@@ -58,6 +59,7 @@ _COMPARABLE = (Traced, np.ndarray, np.generic, float, int, list, tuple)
 def _as_data(data: Any, dtype: DTypeLike | None, *, infer: bool) -> Array:
     """A new array from whatever the user gave; ``infer`` keeps the integers and booleans of Python lists."""
     if isinstance(data, Traced):
+        reading(data, "Tensor(x)")
         data = data.data
     if holds_masked(data):
         raise DTypeError("a masked array would lose its mask; fill it first: Tensor(x.filled(0))")
@@ -159,12 +161,14 @@ class Tensor(Traced):
     @property
     def requires_grad(self) -> bool:
         """Whether computations on this tensor are recorded. Can be set on leaves of a float dtype."""
-        return self.node is not None
+        return self.node is not None and self.node.wants
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         if not self.is_leaf:
-            if not wanted:
+            if wanted and not self.requires_grad:
+                self.node = cut(self.clone())
+            elif not wanted:
                 raise GradientError("only leaves can stop requiring gradients; say x = x.detach()")
             return
         if wanted and self.node is None:
@@ -230,6 +234,7 @@ class Tensor(Traced):
                 f"one number was asked for, this tensor has shape {self.shape}; x[i].item() takes one of them, "
                 "x.mean() makes one of all"
             )
+        reading(self, "item()")
         return self.data.item()
 
     def numpy(self) -> Array:
@@ -238,16 +243,22 @@ class Tensor(Traced):
         Raises:
             GradientError: computations on this tensor are recorded; what NumPy did with the array would not be.
         """
-        if self.node is not None:
+        reading(self, "numpy()")
+        if self.requires_grad:
             raise GradientError("this tensor records gradients; say x.detach().numpy()")
         return self.data
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
+        reading(self, "tolist()")
         return self.data.tolist()
 
     def detach(self) -> Tensor:
         """The same array, cut off from the graph."""
+        if self.node is not None and capturing():
+            make: Any = recorder()
+            if make.detached(self) is not None:
+                return cast("Tensor", quietly("detach()", self.clone))
         return wrap(Tensor, self.data)
 
     def clone(self) -> Tensor:
@@ -298,6 +309,11 @@ class Tensor(Traced):
             raise GradientError(
                 "backward(): this tensor was computed from nothing that requires gradients. Make a leaf with "
                 "requires_grad=True, and check for detach() and no_grad() on the way"
+            )
+        if capturing():
+            raise CaptureError(
+                "backward() writes into .grad, which a function that runs once for many samples cannot do; take "
+                "func.grad or autograd.grad inside it"
             )
         seed = seed_for(self, gradient)
         if create_graph:
@@ -659,19 +675,19 @@ class Tensor(Traced):
 
     def argmax(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The place of the (first) largest element, over ``axis`` or in the flattened tensor; no gradient."""
-        return wrap(Tensor, np.asarray(self.data.argmax(ops.chosen(axis, dim), keepdims=keepdims or keepdim)))
+        return ops.argmax(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def argmin(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The place of the (first) smallest element, over ``axis`` or in the flattened tensor; no gradient."""
-        return wrap(Tensor, np.asarray(self.data.argmin(ops.chosen(axis, dim), keepdims=keepdims or keepdim)))
+        return ops.argmin(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def any(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """Whether some element is not zero."""
-        return wrap(Tensor, np.asarray(self.data.any(ops.chosen(axis, dim), keepdims=keepdims or keepdim)))
+        return ops.some(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def all(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """Whether every element is not zero."""
-        return wrap(Tensor, np.asarray(self.data.all(ops.chosen(axis, dim), keepdims=keepdims or keepdim)))
+        return ops.every(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     # --- shape ---
 
@@ -740,9 +756,11 @@ class Tensor(Traced):
         return (ops.getitem(self, i) for i in range(len(self.data)))
 
     def __contains__(self, value: Any) -> Any:
+        reading(self, "in")
         return bool((self.data == (value.data if isinstance(value, Traced) else value)).any())
 
     def __bool__(self) -> Any:
+        reading(self, "bool(), as in `if x:`,")
         return bool(self.data)
 
     def __float__(self) -> Any:
@@ -752,6 +770,7 @@ class Tensor(Traced):
         return int(self.item())
 
     def __index__(self) -> Any:
+        reading(self, "indexing or counting with it")
         return self.data.__index__()
 
     # --- copies: the values, never the graph ---
@@ -773,7 +792,8 @@ class Tensor(Traced):
     # --- NumPy on either side ---
 
     def __array__(self, dtype: DTypeLike | None = None, copy: Any = None) -> Array:
-        if self.node is not None:
+        reading(self, "numpy.asarray()")
+        if self.requires_grad:
             raise GradientError(
                 "NumPy would take this tensor's array off the record; say x.detach().numpy() for the values"
             )
@@ -932,7 +952,7 @@ def _check_writable(target: Tensor, what: str) -> None:
 def _any_recorded(values: Iterable[Any]) -> bool:
     """Whether NumPy must not simply take the arrays: something is recorded, or is masked and would lose its mask."""
     return any(
-        value.node is not None
+        value.node is not None and value.node.wants
         if isinstance(value, Traced)
         else isinstance(value, np.ma.MaskedArray) or (isinstance(value, (list, tuple)) and _any_recorded(value))
         for value in values
@@ -1040,6 +1060,10 @@ class set_grad_enabled(ContextDecorator):  # noqa: N801 - torch's name, used lik
     def __enter__(self) -> None:
         before = (*_BEFORE.get(), recorder())
         _BEFORE.set(before)
+        if capturing():
+            make: Any = recorder()
+            _RECORDER.set(make.loud if self._kind is not None else make.quiet)
+            return
         # Recording again goes on as it was before it was switched off.
         kind = self._kind and next((one for one in reversed(before) if one is not None), self._kind)
         _RECORDER.set(kind)
@@ -1076,7 +1100,8 @@ class enable_grad(set_grad_enabled):  # noqa: N801 - torch's name, used like a f
 
 def is_grad_enabled() -> bool:
     """Whether ops on tensors that require gradients are being recorded."""
-    return recorder() is not None
+    kind = recorder()
+    return kind is not None and not (kind.captures and kind.silent)  # type: ignore[attr-defined]
 
 
 @contextmanager

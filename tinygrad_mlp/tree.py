@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import ArgumentError
 
-__all__ = ["flatten", "map_leaves", "unflatten"]
+__all__ = ["flatten", "map_leaves", "spread", "unflatten"]
 
 Structure = tuple[Any, ...]
 _LEAF: Structure = ("leaf",)
@@ -93,3 +93,27 @@ def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
             raise ArgumentError("the trees differ in shape: each must have the same keys and lengths throughout")
         columns.append(more)
     return unflatten(shape, [function(*row) for row in zip(*columns, strict=True)])
+
+
+def spread(prefix: Any, tree: Any) -> list[Any]:
+    """One value for every leaf of ``tree``: ``prefix`` has its nesting, or stops earlier with one value for a part.
+
+    Raises:
+        ArgumentError: ``prefix`` is nested otherwise.
+
+    >>> spread({"w": 0, "b": None}, {"w": [1, 2], "b": 3})
+    [0, 0, None]
+    """
+    values: list[Any] = []
+    stack = [(prefix, tree)]
+    while stack:
+        value, here = stack.pop()
+        wanted = _parts(value)
+        if wanted is None:
+            values += [value] * len(flatten(here)[0])
+            continue
+        parts = _parts(here)
+        if parts is None or parts[0][1:] != wanted[0][1:]:
+            raise ArgumentError(f"{value!r} is not nested like the values it is for")
+        stack.extend(reversed(list(zip(wanted[1], parts[1], strict=True))))
+    return values

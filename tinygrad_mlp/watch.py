@@ -53,7 +53,8 @@ def checking(**wanted: bool) -> Iterator[None]:
     """Record with :class:`Recorded` inside the block, and check what is ``wanted`` besides what is checked already."""
     token = _CHECKS.set(_CHECKS.get()._replace(**wanted))
     try:
-        if recorder() is None:
+        make = recorder()
+        if make is None or make.captures:
             yield
         else:
             with recording_with(Recorded):
@@ -66,6 +67,8 @@ class Recorded(Node):
     """A node that also notes its value, all its operands, its gradient, its module and the line that made it."""
 
     __slots__ = ("checks", "gradient", "line", "operands", "params", "scope", "seals", "value")
+
+    notes_modules = True
 
     def __init__(
         self, plan: Plan | None, inputs: tuple[Node, ...], kept: tuple[Any, ...] | None, shape: tuple[int, ...]

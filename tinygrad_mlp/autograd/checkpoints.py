@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..capture import capturing
 from ..errors import DTypeError, GradientError
 from ..tape import Node, Traced, recorder, recording_with, tick, walk
 from ..tensor import Tensor
@@ -40,7 +41,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     >>> y = checkpoint(lambda x: (x * x).exp(), x).sum()
     >>> y.backward()
     """
-    if recorder() is None:
+    if recorder() is None or capturing():
         return function(*args, **kwargs)
     start = tick()
     results, shape = flatten(function(*args, **kwargs))

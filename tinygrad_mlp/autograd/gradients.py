@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..capture import Captured, capturing
 from ..errors import ArgumentError, GradientError
 from ..tape import Node, Traced, recorder, recording_with, walk, wrap
 from ..tensor import Tensor, seed_for
@@ -57,10 +58,11 @@ def grad(
             nodes.append(one.node)
     seeds = [seed_for(root, one) for root, one in zip(roots, given, strict=True)]
     targets = nodes[len(roots) :]
-    if create_graph:
+    noted = capturing()
+    if create_graph or noted:
         starts = [one if isinstance(one, Traced) else wrap(Tensor, one) for one in seeds]
-        with recording_with(recorder() or Node):
-            found = walk(nodes[: len(roots)], starts, targets=targets, retain=retain_graph is not False)
+        with recording_with(Captured if noted else recorder() or Node):
+            found = walk(nodes[: len(roots)], starts, targets=targets, retain=noted or retain_graph is not False)
     else:
         plain = [one.data if isinstance(one, Traced) else one for one in seeds]
         found = walk(nodes[: len(roots)], plain, targets=targets, retain=bool(retain_graph))
@@ -70,6 +72,8 @@ def grad(
             raise GradientError(
                 f"grad: the outputs do not depend on input {i} (shape {one.shape}); allow_unused=True gives None for it"
             )
+    if noted and not create_graph:
+        gradients = [None if one is None else one.detach() for one in gradients]
     handed_out: set[int] = set()
     results: list[Tensor | None] = []
     for found_one in gradients:

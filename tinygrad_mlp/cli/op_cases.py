@@ -18,6 +18,7 @@ from ..samples import (
     Indexing,
     Joining,
     Layer,
+    Places,
     Product,
     Reduction,
     Reshaping,
@@ -124,6 +125,16 @@ def _indexing(_op: Op, sample: Indexing, rng: np.random.Generator) -> _Calls:
             yield [rng.uniform(-3, 3, whole)], {"index": index}
 
 
+def _places(_op: Op, sample: Places, rng: np.random.Generator) -> _Calls:
+    places = np.array([[2, 0, -1], [2, 2, 1]])
+    calls: dict[str, tuple[list[Array], dict[str, Any]]] = {
+        "pick": ([rng.uniform(-3, 3, 5), places], {}),
+        "scatter": ([rng.uniform(-3, 3, places.shape), places], {"shape": (5,)}),
+        "index": ([places], {"shape": (3, 4), "pattern": ((0,), slice(None, None, 2))}),
+    }
+    yield calls[sample.how]
+
+
 def _joining(_op: Op, _sample: Joining, rng: np.random.Generator) -> _Calls:
     yield [rng.uniform(-3, 3, (2, length)) for length in (1, 3, 2)], {"axis": 1, "ends": (1, 4, 6)}
 
@@ -150,7 +161,7 @@ def _classes(_op: Op, sample: Classes, rng: np.random.Generator) -> _Calls:
     if sample.targets == "probabilities":
         yield [logits, rng.dirichlet(np.ones(5), 6)], {}
     else:
-        yield [logits], {"targets": rng.integers(0, 5, 6)}
+        yield [logits, rng.integers(0, 5, 6)], {}
 
 
 _MAKERS: dict[type, Callable[[Op, Any, np.random.Generator], _Calls]] = {
@@ -160,6 +171,7 @@ _MAKERS: dict[type, Callable[[Op, Any, np.random.Generator], _Calls]] = {
     Indexing: _indexing,
     Joining: _joining,
     Layer: _layer,
+    Places: _places,
     Product: _product,
     Reduction: _reduction,
     Reshaping: _reshaping,

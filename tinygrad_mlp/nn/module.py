@@ -133,7 +133,8 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Run :meth:`forward`. An exception on the way gets a note that names the layer by its path."""
-        if recorder() is Recorded:
+        make = recorder()
+        if make is not None and make.notes_modules:
             return self._call_recorded(inputs, options)
         try:
             return self.forward(*inputs, **options)

@@ -22,7 +22,24 @@ from .arithmetic import (
     where,
 )
 from .broadcast import broadcast_to, sum_to
-from .compare import eq, ge, gt, isfinite, isinf, isnan, le, logical_and, logical_not, logical_or, lt, ne
+from .compare import (
+    argmax,
+    argmin,
+    eq,
+    every,
+    ge,
+    gt,
+    isfinite,
+    isinf,
+    isnan,
+    le,
+    logical_and,
+    logical_not,
+    logical_or,
+    lt,
+    ne,
+    some,
+)
 from .declare import NUMPY
 from .elementwise import astype, cast
 from .functions import cos, exp, expm1, log1p, sin, tan, tanh
@@ -38,6 +55,8 @@ __all__ = [
     "add",
     "amax",
     "amin",
+    "argmax",
+    "argmin",
     "astype",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
@@ -50,6 +69,7 @@ __all__ = [
     "div",
     "einsum",
     "eq",
+    "every",
     "exp",
     "expand",
     "expm1",
@@ -94,6 +114,7 @@ __all__ = [
     "sin",
     "softmax",
     "softplus",
+    "some",
     "sqrt",
     "square",
     "squeeze",

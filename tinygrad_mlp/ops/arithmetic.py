@@ -510,7 +510,7 @@ def smaller(a: Array, b: Array, *, out: Array | None = None) -> Array:
 
 
 def _tracked(value: Any) -> bool:
-    return isinstance(value, Traced) and value.node is not None
+    return isinstance(value, Traced) and value.node is not None and value.node.wants
 
 
 @stands_for(np.maximum)

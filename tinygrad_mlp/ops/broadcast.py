@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..samples import Reshaping
 from ..tape import Array
+from . import batched
 from .declare import primitive
 from .kernels import broadcast, sum_down
 
@@ -14,6 +15,7 @@ from .kernels import broadcast, sum_down
     samples=Reshaping("broadcast"),
     passes_on=True,
     latex=r"\operatorname{{broadcast}}({0})",
+    batch=batched.broadcasting,
 )
 def broadcast_to(x: Array, *, shape: tuple[int, ...]) -> Array:
     """``x`` repeated along new and length-1 axes until it has ``shape``; NumPy's broadcasting rule."""
@@ -26,6 +28,7 @@ def broadcast_to(x: Array, *, shape: tuple[int, ...]) -> Array:
     samples=Reshaping("sum_to"),
     passes_on=True,
     latex=r"\sum {0}",
+    batch=batched.summing_to,
 )
 def sum_to(x: Array, *, shape: tuple[int, ...]) -> Array:
     """The sum of ``x`` over the axes along which an array of ``shape`` was broadcast; the adjoint of broadcasting."""

@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..samples import Domain, Elementwise
-from ..tape import Array
+from ..capture import capturing
+from ..samples import Domain, Elementwise, Reduction
+from ..tape import Array, Traced, wrap
+from . import batched
+from .declare import primitive
 from .elementwise import elementwise
+from .kernels import chosen, normalise_axes, normalise_axis
+from .shape import reshaped
 
 _PAIR = Elementwise((Domain(), Domain()))
 
@@ -46,3 +51,71 @@ logical_not = _question("logical_not", np.logical_not, 1, "(!{0})")
 isnan = _question("isnan", np.isnan, 1, "isnan({0})")
 isinf = _question("isinf", np.isinf, 1, "isinf({0})")
 isfinite = _question("isfinite", np.isfinite, 1, "isfinite({0})")
+
+
+# --- about several elements -----------------------------------------------------------------------
+
+
+def _search(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def forward(x: Array, *, axis: int, keepdims: bool) -> Array:
+        return np.asarray(function(x, axis, keepdims=keepdims))
+
+    forward.__name__ = name
+    forward.__doc__ = f"``numpy.{function.__name__}`` along one axis, without gradient."
+    sample = Reduction(single_axis=True, empty=False)
+    return primitive(vjp=(None,), samples=sample, batch=batched.along_axis)(forward)
+
+
+def _verdict(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def forward(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
+        return np.asarray(function(x, axes, keepdims=keepdims))
+
+    forward.__name__ = name
+    forward.__doc__ = f"``numpy.{function.__name__}`` over axes, without gradient."
+    return primitive(vjp=(None,), samples=Reduction(), batch=batched.over_axes)(forward)
+
+
+_largest = _search("argmax", np.argmax)
+_smallest = _search("argmin", np.argmin)
+_some = _verdict("any", np.any)
+_every = _verdict("all", np.all)
+
+
+def _is_apart(x: Any) -> bool:
+    # The answer is on no tape, except that of a captured run: without one NumPy is asked directly.
+    return isinstance(x, Traced) and (x.node is None or not capturing())
+
+
+def _found(search: Callable[..., Any], x: Any, axis: int | None, keepdims: bool) -> Any:
+    if _is_apart(x):
+        return wrap(type(x), np.asarray(getattr(x.data, search.__name__)(axis, keepdims=keepdims)))
+    if axis is not None:
+        return search(x, axis=normalise_axis(axis, x.ndim), keepdims=keepdims)
+    flat = search(reshaped(x, shape=(x.size,)), axis=0, keepdims=False)
+    return reshaped(flat, shape=(1,) * x.ndim) if keepdims else flat
+
+
+def _judged(judge: Callable[..., Any], x: Any, axis: Any, keepdims: bool) -> Any:
+    if _is_apart(x):
+        return wrap(type(x), np.asarray(getattr(x.data, judge.__name__)(axis, keepdims=keepdims)))
+    return judge(x, axes=normalise_axes(axis, x.ndim), keepdims=keepdims)
+
+
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
+    """The place of the (first) largest element, over ``axis`` or in the flattened tensor; no gradient."""
+    return _found(_largest, x, chosen(axis, dim), bool(keepdims or keepdim))
+
+
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
+    """The place of the (first) smallest element, over ``axis`` or in the flattened tensor; no gradient."""
+    return _found(_smallest, x, chosen(axis, dim), bool(keepdims or keepdim))
+
+
+def some(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
+    """Whether some element is not zero."""
+    return _judged(_some, x, chosen(axis, dim), bool(keepdims or keepdim))
+
+
+def every(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
+    """Whether every element is not zero."""
+    return _judged(_every, x, chosen(axis, dim), bool(keepdims or keepdim))

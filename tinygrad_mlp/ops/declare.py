@@ -93,6 +93,7 @@ def declare(
     saves: bool = False,
     passes_on: bool = False,
     pull_maker: Callable[..., Callable[..., tuple[Any, ...]]] | None = None,
+    batch: Callable[..., Any] | None = None,
 ) -> Op:
     """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields.
 
@@ -115,6 +116,7 @@ def declare(
         saves=saves,
         passes_on=passes_on,
         pull_maker=pull_maker or _pull,
+        batch=batch,
     )
     assert op.name not in OPS, op.name
     OPS[op.name] = op
@@ -131,6 +133,7 @@ def primitive(
     saves: bool = False,
     passes_on: bool = False,
     latex: str | None = None,
+    batch: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
@@ -149,6 +152,7 @@ def primitive(
             saves=saves,
             passes_on=passes_on,
             latex=latex,
+            batch=batch,
         )
         makers = {1: call_one, 2: call_two}
         make = call_general if callable(vjp) else makers.get(len(op.operands), call_general)
@@ -164,6 +168,7 @@ def publish(call: OpFunction, op: Op, forward: Callable[..., Any]) -> OpFunction
     call.__module__ = forward.__module__
     call.__wrapped__ = forward  # type: ignore[attr-defined]
     call.op = op  # type: ignore[attr-defined]
+    op.call = call
     for function in op.numpy:
         NUMPY[function] = call
     return call
@@ -251,6 +256,8 @@ def record(
     make = recorder() if mask else None
     if make is None:
         return wrap(kind, y)
+    if make is not Node and make.captures:
+        return make.note(op, kind, y, saved, operands, arrays, params)  # type: ignore[attr-defined]
     plan = op.plan(mask, len(arrays))
     if len(plan.tracked) != len(inputs):  # some operand has no rule: no gradient goes there
         inputs = [operands[i].node for i in plan.tracked]

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ..capture import capturing, quietly
 from ..dtypes import common_dtype, float_dtype_of
 from ..errors import DTypeError, ShapeError
 from ..samples import Reshaping
 from ..tape import Array, Node, Op, Traced, recorder, wrap
+from . import batched
 from .broadcast import sum_to
 from .declare import OpFunction, declare, operand, plain_array, primitive, publish, record
 
@@ -23,6 +25,7 @@ from .declare import OpFunction, declare, operand, plain_array, primitive, publi
     reference=lambda np, x, *, dtype, source: np.array(x, dtype),
     samples=Reshaping("cast"),
     passes_on=True,
+    batch=batched.as_it_is,
 )
 def cast(x: Array, *, dtype: np.dtype[Any], source: np.dtype[Any]) -> Array:
     """``x`` in another dtype; the gradient goes back in ``source``, the dtype it came from."""
@@ -41,6 +44,8 @@ def astype(x: Any, dtype: Any) -> Any:
     if wanted.kind not in "fiub":
         raise DTypeError(f"astype: expected a dtype of floats, integers or booleans, got {dtype!r}")
     if isinstance(x, Traced) and wanted.kind != "f":
+        if x.node is not None and capturing():
+            return quietly(f"astype({wanted})", cast, x, dtype=wanted, source=x.data.dtype)
         return wrap(type(x), x.data.astype(wanted))
     return cast(x, dtype=wanted, source=x.dtype)
 
@@ -106,6 +111,7 @@ def elementwise(
             elementwise=True,
             passes_on=passes_on,
             pull_maker=_pull,
+            batch=batched.aligned,
         )
         shapes_of = {1: _call_unary, 2: _call_binary}
         make = shapes_of.get(len(op.operands), _call_any) if not op.params else _call_any
@@ -148,6 +154,7 @@ def _pull(rules: list[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
 
 
 _new = object.__new__
+_NOTHING: dict[str, Any] = {}
 
 
 def _call_unary(op: Op, floats: bool) -> OpFunction:
@@ -155,27 +162,34 @@ def _call_unary(op: Op, floats: bool) -> OpFunction:
     plan = op.plan(1, 1)
     keep = plan.keep
     differentiable = bool(plan.tracked)
+    at_length = _call_any(op, floats)
 
     def call(x: Any) -> Any:
         if not isinstance(x, Traced):
             return forward(x if isinstance(x, (np.ndarray, np.generic)) else np.asarray(x))
         data = x.data
         source = x.node
-        if source is None and floats and data.dtype.kind not in "fc":
+        make = None
+        if source is not None:
+            make = recorder()
+            if make is not Node and floats and data.dtype.kind not in "fc":
+                return at_length(x)  # a captured run records integers, and their cast
+        elif floats and data.dtype.kind not in "fc":
             data = data.astype(float_dtype_of(data.dtype))
         y = forward(data)
         if type(y) is not np.ndarray:
             y = np.asarray(y)
+        if make is not Node and make is not None and make.captures:
+            return make.note(op, type(x), y, None, (x,), (data,), _NOTHING)  # type: ignore[attr-defined]
         handle = _new(type(x))
         handle.data = y
         handle.node = None
-        if source is not None and differentiable:
-            make = recorder()
-            if make is not None:
-                node = make(plan, (source,), () if keep is None else keep((y, data)), y.shape)
-                if make is not Node:
-                    node.observe(y, (x,), {})
-                handle.node = node
+        if make is not None and differentiable:
+            assert source is not None
+            node = make(plan, (source,), () if keep is None else keep((y, data)), y.shape)
+            if make is not Node:
+                node.observe(y, (x,), {})
+            handle.node = node
         return handle
 
     return call
@@ -219,16 +233,20 @@ def _call_binary(op: Op, floats: bool) -> OpFunction:
         mask = (left is not None) + 2 * (right is not None)
         if not (straight and mask and complete):
             return at_length(a, b)
+        make = recorder()
+        if make is not Node and (y if left is None else x).dtype.kind not in "fc":
+            return at_length(a, b)  # a captured run records integers, and their cast
         try:
             out = forward(x, y)
         except ValueError as error:
             raise _misfit(op, (x, y), error) from None
         if type(out) is not np.ndarray:
             out = np.asarray(out)
+        if make is not Node and make is not None and make.captures:
+            return make.note(op, kind, out, None, (a, b), (x, y), _NOTHING)  # type: ignore[attr-defined]
         handle = _new(kind)
         handle.data = out
         handle.node = None
-        make = recorder()
         if make is not None:
             plan = plans[mask]
             inputs: tuple[Any, ...] = (left, right) if mask == 3 else (left or right,)

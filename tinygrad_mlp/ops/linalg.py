@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..samples import Einsum, Layer, Product
 from ..tape import Array, Traced
+from . import batched
 from .arithmetic import mul
 from .broadcast import sum_to
 from .declare import plain_array, primitive, stands_for
@@ -37,6 +38,7 @@ def _swap_last(x: Any) -> Any:
     reference=lambda np, a, b: (a[..., :, :, None] * b[..., None, :, :]).sum(-2),
     samples=Product(),
     latex=r"{0}\,{1}",
+    batch=batched.multiplying,
 )
 def product(a: Array, b: Array) -> Array:
     """Matrix products of stacks of matrices, ``(…, n, k) @ (…, k, m)``; batch axes broadcast."""
@@ -79,6 +81,7 @@ def matmul(a: Any, b: Any) -> Any:
     samples=Layer(),
     saves=True,
     latex=r"{1}\,{0} + {2}",
+    batch=batched.dense_layers,
 )
 def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
     """``x @ weight.T + bias`` in one op: the product's own memory takes the bias."""
@@ -92,6 +95,7 @@ def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
     reference=lambda np, z, x, *, by_columns: np.tensordot(z, x, (range(z.ndim - 1), range(x.ndim - 1))),
     samples=Layer(),
     latex=r"{0}^\top {1}",
+    batch=batched.weight_gradients,
 )
 def linear_weight(z: Array, x: Array, *, by_columns: bool = False) -> Array:
     """The gradient of a dense layer's weight: ``z.T @ x`` summed over all batch axes, ``(out, in)``.
@@ -112,6 +116,7 @@ def linear_weight(z: Array, x: Array, *, by_columns: bool = False) -> Array:
     samples=Layer(),
     saves=True,
     latex=r"{1}\,{0}",
+    batch=batched.dense_layers,
 )
 def dense_without_bias(x: Array, weight: Array) -> tuple[Array, bool]:
     """``x @ weight.T``."""
@@ -169,6 +174,7 @@ def _turned(equation: str, wanted: int) -> str:
     reference=lambda np, a, b, *, equation: np.einsum(equation, a, b),
     samples=Einsum(("ij,jk->ik", "ij,ij->ij", "bij,bjk->bik", "i,j->ij", "ij,j->i", "ijk,kl->lij")),
     latex=r"\sum {0}\,{1}",
+    batch=batched.contracting,
 )
 def contract(a: Array, b: Array, *, equation: str) -> Array:
     """A sum of products; every letter stands once in an operand and again in the other or in the result."""

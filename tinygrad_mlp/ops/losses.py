@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
+from . import batched
 from .activations import bce_with_logits, softplus
 from .arithmetic import add, mul, neg, sub
 from .declare import operand, primitive
@@ -20,14 +21,16 @@ from .shape import reshaped, transpose, unsqueeze
 @primitive(
     name="cross_entropy",
     vjp=(
-        lambda g, logits, targets, saved: mul(unsqueeze(g, -1), class_gradient(logits, targets=targets, saved=saved)),
+        lambda g, logits, targets, saved: mul(unsqueeze(g, -1), class_gradient(logits, targets, saved=saved)),
+        None,
     ),
-    reference=lambda np, logits, *, targets: np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(targets)), targets],
+    reference=lambda np, logits, targets: np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(targets)), targets],
     samples=Classes("ids"),
     saves=True,
-    latex=r"-\ln \operatorname{{softmax}}({0})_t",
+    latex=r"-\ln \operatorname{{softmax}}({0})_{{{1}}}",
+    batch=batched.classes,
 )
-def class_loss(logits: Array, *, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     """``-log softmax(logits)[target]`` per row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
 
     The row's largest logit is left out of the sum of exponentials (it is exactly 1), so that neither the loss nor its
@@ -46,19 +49,20 @@ def class_loss(logits: Array, *, targets: Array) -> tuple[Array, tuple[Array, Ar
 
 @primitive(
     name="cross_entropy_gradient",
-    vjp=(lambda g, logits: _softmax_jacobian(g, logits),),
-    reference=lambda np, logits, *, targets, saved: (
+    vjp=(lambda g, logits: _softmax_jacobian(g, logits), None),
+    reference=lambda np, logits, targets, *, saved: (
         np.exp(logits) / np.exp(logits).sum(-1, keepdims=True) - np.eye(logits.shape[-1])[targets]
     ),
     samples=Classes("ids"),
-    latex=r"(\operatorname{{softmax}}({0}) - 1_t)",
+    latex=r"(\operatorname{{softmax}}({0}) - 1_{{{1}}})",
+    batch=batched.classes,
 )
-def class_gradient(logits: Array, *, targets: Array, saved: tuple[Array, Array, Array] | None = None) -> Array:
+def class_gradient(logits: Array, targets: Array, *, saved: tuple[Array, Array, Array] | None = None) -> Array:
     """The derivative of :func:`class_loss` by the logits: probabilities, and at the target minus the sum of the others.
 
     ``saved`` is what the loss has already worked out of the same logits.
     """
-    e, rest, top_place = class_loss.op.forward(logits, targets=targets)[1] if saved is None else saved  # type: ignore[attr-defined]
+    e, rest, top_place = class_loss.op.forward(logits, targets)[1] if saved is None else saved  # type: ignore[attr-defined]
     rows = np.arange(len(targets))
     whole = 1.0 + rest
     p = e / whole[:, None]
@@ -80,6 +84,7 @@ def _softmax_jacobian(g: Any, logits: Any) -> Any:
     reference=lambda np, logits, targets: (targets * (np.log(np.exp(logits).sum(-1))[..., None] - logits)).sum(-1),
     samples=Classes("probabilities"),
     latex=r"-\sum {1} \ln \operatorname{{softmax}}({0})",
+    batch=batched.spread_out,
 )
 def soft_class_loss(logits: Array, targets: Array) -> Array:
     """``-sum(targets * log softmax(logits))`` over the last axis, ``targets`` being probabilities of the same shape."""
@@ -100,6 +105,7 @@ def soft_class_loss(logits: Array, targets: Array) -> Array:
     ),
     samples=Classes("probabilities"),
     latex=r"(\operatorname{{softmax}}({0}) - {1})",
+    batch=batched.spread_out,
 )
 def soft_class_gradient(logits: Array, targets: Array) -> Array:
     """The derivative of :func:`soft_class_loss` by the logits: ``p (T - t) - t (1 - p)`` with ``T = sum(t)``.
@@ -181,14 +187,16 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
             f"(0 to {classes - 1})"
             + ("; ids counted from 1? target - 1" if ids.min() == 1 and ids.max() == classes else "")
         )
+    # Ids are on the tape in captured runs only; elsewhere the op takes the plain array.
+    labels: Any = target if isinstance(target, Traced) and target.node is not None else ids
     if logits.ndim == 1:
-        losses = class_loss(unsqueeze(logits, 0), targets=ids.reshape(1))
+        losses = class_loss(unsqueeze(logits, 0), reshaped(labels, shape=(1,)))
         return reshaped(losses, shape=()) if reduction == "none" else _reduce(losses, reduction)
     if logits.ndim == 2:
-        return _reduce(class_loss(logits, targets=ids), reduction)
+        return _reduce(class_loss(logits, labels), reduction)
     last = transpose(logits, 1, -1)
-    swapped = np.swapaxes(ids, 1, -1) if ids.ndim > 2 else ids
-    losses = class_loss(reshaped(last, shape=(swapped.size, classes)), targets=swapped.reshape(-1))
+    swapped = transpose(labels, 1, -1) if ids.ndim > 2 else labels
+    losses = class_loss(reshaped(last, shape=(ids.size, classes)), reshaped(swapped, shape=(ids.size,)))
     losses = reshaped(losses, shape=swapped.shape)
     return _reduce(transpose(losses, 1, -1) if ids.ndim > 2 else losses, reduction)
 

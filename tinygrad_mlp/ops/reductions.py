@@ -9,6 +9,7 @@ import numpy as np
 
 from ..samples import Reduction
 from ..tape import Array, Traced
+from . import batched
 from .arithmetic import add, div, mul, neg, sqrt, square, sub, ties, where
 from .broadcast import broadcast_to
 from .declare import primitive, stands_for
@@ -40,6 +41,7 @@ def _floats(x: Any) -> Any:
     samples=Reduction(),
     passes_on=True,
     latex=r"\sum {0}",
+    batch=batched.over_axes,
 )
 def reduce_sum(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The sum over ``axes``; error at most ``(log2 n + 2) eps`` times the sum of magnitudes."""
@@ -72,6 +74,7 @@ def _mean_rule(g: Any, x_shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     samples=Reduction(empty=False),
     passes_on=True,
     latex=r"\operatorname{{mean}}({0})",
+    batch=batched.over_axes,
 )
 def reduce_mean(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The mean over ``axes``. One op and not sum then divide, because every loss ends in it."""
@@ -140,6 +143,7 @@ def _share(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
     reference=lambda np, x, *, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims),
     samples=Reduction(distinct=True, empty=False),
     latex=r"\max {0}",
+    batch=batched.over_axes,
 )
 def reduce_max(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The largest value over ``axes``; k equal extremes share the gradient, g/k each."""
@@ -152,6 +156,7 @@ def reduce_max(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     reference=lambda np, x, *, axes, keepdims: np.min(x, axis=axes, keepdims=keepdims),
     samples=Reduction(distinct=True, empty=False),
     latex=r"\min {0}",
+    batch=batched.over_axes,
 )
 def reduce_min(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The smallest value over ``axes``; k equal extremes share the gradient, g/k each."""
@@ -222,6 +227,7 @@ def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
     reference=lambda np, x, *, axes, keepdims: np.log(np.sum(np.exp(x), axis=axes, keepdims=keepdims)),
     samples=Reduction(empty=False),
     latex=r"\ln \sum e^{{{0}}}",
+    batch=batched.over_axes,
 )
 def reduce_logsumexp(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """``log(sum(exp(x)))`` as ``top + log1p(sum of the others)``; -inf with gradient 0 where all are -inf."""
@@ -252,6 +258,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = 
     reference=lambda np, x, *, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
     samples=Reduction(empty=False, single_axis=True),
     latex=r"\operatorname{{softmax}}({0})",
+    batch=batched.along_axis,
 )
 def softmax_along(x: Array, *, axis: int) -> Array:
     """``exp(x) / sum(exp(x))`` along ``axis``, shifted by the largest value of each row."""
@@ -285,6 +292,7 @@ def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
     reference=lambda np, x, *, axis: x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True)),
     samples=Reduction(empty=False, single_axis=True),
     latex=r"\ln \operatorname{{softmax}}({0})",
+    batch=batched.along_axis,
 )
 def log_softmax_along(x: Array, *, axis: int) -> Array:
     """``log(softmax(x))`` along ``axis``, as ``(x - top) - log1p(sum of the others)``."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..capture import capturing, reading
 from ..errors import DTypeError, ShapeError
-from ..samples import Indexing, Joining, Reshaping
+from ..samples import Indexing, Joining, Places, Reshaping
 from ..tape import Array, Traced
+from . import batched
 from .broadcast import broadcast_to
 from .declare import primitive, stands_for
 from .elementwise import same_dtype
@@ -23,6 +26,7 @@ from .kernels import chosen, normalise_axes, normalise_axis
     samples=Reshaping("reshape"),
     passes_on=True,
     latex=r"\operatorname{{reshape}}({0})",
+    batch=batched.reshaping,
 )
 def reshaped(x: Array, *, shape: tuple[int, ...]) -> Array:
     """The same values in C order under another shape."""
@@ -106,6 +110,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     samples=Reshaping("permute"),
     passes_on=True,
     latex=r"{0}^\top",
+    batch=batched.permuting,
 )
 def permuted(x: Array, *, axes: tuple[int, ...]) -> Array:
     """The axes in another order."""
@@ -149,6 +154,7 @@ def _is_basic(index: Any) -> bool:
     reference=lambda np, x, *, index: np.array(x)[index],
     samples=Indexing(),
     latex="{0}[i]",
+    batch=batched.picking,
 )
 def index(x: Array, *, index: Any) -> Array:
     """NumPy's indexing: integers, slices, None, Ellipsis, integer arrays, boolean masks."""
@@ -161,6 +167,7 @@ def index(x: Array, *, index: Any) -> Array:
     samples=Indexing(adjoint=True),
     passes_on=True,
     latex=r"\operatorname{{put}}({0})",
+    batch=batched.putting,
 )
 def put(x: Array, *, shape: tuple[int, ...], index: Any) -> Array:
     """Zeros of ``shape`` with ``x`` added at ``index``; repeated indices add up. The adjoint of indexing."""
@@ -182,6 +189,7 @@ def _put_one_by_one(np: Any, x: Any, shape: tuple[int, ...], where: Any) -> Any:
 
 def _plain_part(part: Any) -> Any:
     if isinstance(part, Traced):
+        reading(part, "an index")
         part = part.data
     if isinstance(part, list):
         part = np.asarray(part, dtype=None if part else np.intp)
@@ -198,12 +206,71 @@ def getitem(x: Any, where: Any) -> Any:
     Raises:
         IndexError: as NumPy does. DTypeError: an index that is not made of integers or booleans.
     """
+    if not isinstance(where, (Traced, tuple)):
+        return index(x, index=_plain_part(where))
+    if capturing():
+        parts = where if isinstance(where, tuple) else (where,)
+        if any(isinstance(part, Traced) and part.node is not None for part in parts):
+            return _pick_at(x, parts)
     return index(x, index=plain_index(where))
 
 
 def plain_index(where: Any) -> Any:
     """An index as NumPy takes it: tensors and lists in it become integer or boolean arrays."""
     return tuple([_plain_part(part) for part in where]) if isinstance(where, tuple) else _plain_part(where)
+
+
+# Indices are plain data, except in a captured run, where each sample may have its own: there they become operands.
+
+
+@primitive(
+    vjp=(lambda g, x_shape, places: scatter(g, places, shape=x_shape), None),
+    reference=lambda np, x, places: np.take(x, places),
+    samples=Places("pick"),
+    latex="{0}[{1}]",
+    batch=batched.picking_each,
+)
+def pick(x: Array, places: Array) -> Array:
+    """The elements of a vector at ``places``, an integer array of any shape."""
+    return x[places]
+
+
+@primitive(
+    vjp=(lambda g, places: pick(g, places), None),
+    reference=lambda np, x, places, *, shape: _put_one_by_one(np, x, shape, places),
+    samples=Places("scatter"),
+    latex=r"\operatorname{{put}}({0})",
+    batch=batched.putting_each,
+)
+def scatter(x: Array, places: Array, *, shape: tuple[int, ...]) -> Array:
+    """A vector of zeros with ``x`` added at ``places``: the adjoint of :func:`pick`."""
+    out = np.zeros(shape, x.dtype)
+    np.add.at(out, places, x)
+    return out
+
+
+@primitive(vjp=(), samples=Places("index"), batch=batched.indexing_each)
+def places_of(*arrays: Array, shape: tuple[int, ...], pattern: tuple[Any, ...]) -> Array:
+    """Which elements of an array of ``shape``, flattened, an index picks.
+
+    ``pattern`` is the index, with ``(k,)`` in the place of ``arrays[k]``.
+    """
+    parts = [arrays[part[0]] if isinstance(part, tuple) else part for part in pattern]
+    return np.asarray(np.arange(math.prod(shape)).reshape(shape)[plain_index(tuple(parts))])
+
+
+def _pick_at(x: Any, parts: tuple[Any, ...]) -> Any:
+    arrays: list[Any] = []
+    pattern: list[Any] = []
+    for part in parts:
+        if isinstance(part, Traced) and part.node is not None:
+            pattern.append((len(arrays),))
+            arrays.append(part)
+        else:
+            pattern.append(_plain_part(part))
+    places = places_of(*arrays, shape=tuple(x.shape), pattern=tuple(pattern))
+    flat = reshaped(x, shape=(math.prod(x.shape),))
+    return pick(flat, places)
 
 
 def select(x: Any, axis: int, which: int | slice) -> Any:
@@ -225,6 +292,7 @@ def _cat_rule(position: int) -> Any:
     samples=Joining(),
     passes_on=True,
     latex=r"\operatorname{{cat}}",
+    batch=batched.joining,
 )
 def joined(*arrays: Array, axis: int, ends: tuple[int, ...]) -> Array:
     """Arrays one after the other along ``axis``; ``ends`` says where each ends."""
