@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from ..watch import checking
 
 __all__ = ["detect_anomaly", "detect_writes"]
@@ -30,7 +32,8 @@ def detect_anomaly() -> Iterator[None]:
     ...
     tinygrad_mlp.errors.AnomalyError: forward: log gave -inf at [1] from finite operands (x = 0), at ...
     """
-    with checking(finite=True):
+    # The error takes the place of NumPy's warnings, which name no line of the user's.
+    with checking(finite=True), np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         yield
 
 

@@ -16,7 +16,7 @@ from .declare import primitive, stands_for
 from .elementwise import cast
 from .functions import exp, expm1
 from .kernels import chosen, normalise_axes, normalise_axis, sum_axes
-from .shape import cat, getitem, reshape, select
+from .shape import cat, reshape, select
 
 Axis = int | tuple[int, ...] | list[int] | None
 
@@ -271,13 +271,13 @@ def softmax_pull(g: Any, y: Any, axis: int) -> Any:
     """The rule of softmax, ``y (g - sum(g y))``, without the difference ``1 - y`` that it hides where y is near 1.
 
     Nothing changes if a constant is taken from each row of ``g``. Of all constants the gradient of the row's largest
-    probability makes its own term exactly 0, so that what is left of the sum is small.
+    probability (the mean, where several are) makes its own term 0, so that what is left of the sum is small.
     """
-    data = y.data if isinstance(y, Traced) else y
-    place = list(np.indices(data.argmax(axis, keepdims=True).shape, sparse=True))
-    place[axis] = data.argmax(axis, keepdims=True)
-    above = sub(g, getitem(g, tuple(place)))
-    return mul(y, sub(above, reduce_sum(mul(above, y), axes=(axis,), keepdims=True)))
+    axes = (axis,)
+    largest = ties(y, reduce_max(y, axes=axes, keepdims=True))
+    count = reduce_sum(cast(largest, dtype=y.dtype, source=largest.dtype), axes=axes, keepdims=True)
+    above = sub(g, div(reduce_sum(where(largest, g, 0.0), axes=axes, keepdims=True), count))
+    return mul(y, sub(above, reduce_sum(mul(above, y), axes=axes, keepdims=True)))
 
 
 def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
