@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import leaf
+from tinygrad_mlp.testing.cases import leaf
 
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, autograd, ops

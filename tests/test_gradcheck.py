@@ -12,7 +12,8 @@ import mpmath
 import numpy as np
 import pytest
 from hypothesis import Phase, find, settings
-from strategies import DIFFERENTIABLE, Case, cases, gradients
+from tinygrad_mlp.testing.cases import Case, differentiable, gradients
+from tinygrad_mlp.testing.strategies import cases
 
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, ops
@@ -20,7 +21,7 @@ from tinygrad_mlp.errors import ArgumentError, DTypeError, GradientError, ShapeE
 from tinygrad_mlp.tape import OPS, Op
 from tinygrad_mlp.testing import gradcheck, gradcheck_module
 
-every_differentiable_op = pytest.mark.parametrize("name", DIFFERENTIABLE)
+every_differentiable_op = pytest.mark.parametrize("name", differentiable())
 
 # Their gradient is 0 everywhere, and 0.1 % of nothing is nothing.
 FLAT = {"sign"}

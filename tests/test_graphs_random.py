@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
-from strategies import leaf as leaf_on
+from tinygrad_mlp.testing.cases import leaf as leaf_on
 
 from tinygrad_mlp import Tensor, autograd, func, ops
 from tinygrad_mlp.tape import consumers_first, walk

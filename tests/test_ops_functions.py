@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from strategies import indices
+from tinygrad_mlp.testing.strategies import indices
 
 from tinygrad_mlp import Tensor, autograd, ops
 from tinygrad_mlp.errors import ArgumentError, DTypeError, ShapeError

@@ -10,6 +10,7 @@
     │   └── AnomalyError (FloatingPointError) a NaN or an infinity, found where it first appeared (detect_anomaly)
     ├── CaptureError (RuntimeError)        a function that cannot be run for all samples at once
     ├── StateError (ValueError)            a state dict that does not fit its module or optimizer
+    ├── ConformanceError (AssertionError)  an op, module or optimizer breaks a law that all of them keep
     ├── MissingExtraError (ImportError)    an optional library is not installed
     └── DataNotFoundError (FileNotFoundError)
         └── ChecksumError                  the file is there, its content is not what was published
@@ -28,6 +29,7 @@ __all__ = [
     "CaptureError",
     "ChangedValueError",
     "ChecksumError",
+    "ConformanceError",
     "DTypeError",
     "DataNotFoundError",
     "GradientError",
@@ -78,6 +80,10 @@ class CaptureError(TinygradMlpError, RuntimeError):
 
 class StateError(TinygradMlpError, ValueError):
     """A state dict that does not fit; the message lists every difference at once."""
+
+
+class ConformanceError(TinygradMlpError, AssertionError):
+    """An op, module or optimizer breaks a law that all of them keep; the message is the report."""
 
 
 class MissingExtraError(TinygradMlpError, ImportError):

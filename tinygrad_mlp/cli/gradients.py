@@ -8,11 +8,10 @@ from .. import ops
 from ..errors import ArgumentError, did_you_mean
 from ..nn import ACTIVATIONS, MLP
 from ..ops import cross_entropy
-from ..tape import OPS
 from ..tensor import Tensor
 from ..testing import GradcheckReport, gradcheck, gradcheck_module
+from ..testing.cases import Case, differentiable, fixed_cases
 from .checks import check_choice, check_count
-from .op_cases import Case, cases_of, functions, names
 from .text import table
 
 __all__ = ["check_model", "check_ops"]
@@ -28,15 +27,14 @@ _HOW = {"complex": "complex step", "central": "central differences"}
 def check_ops(chosen: tuple[str, ...], order: int, seed: int) -> int:
     """Check these ops, or all, and print a line for each; return the exit code."""
     check_order(order, seed)
-    known = names()
+    known = sorted(differentiable())
     for name in chosen:
         if name not in known:
             raise ArgumentError(did_you_mean("op", name, known))
-    call = functions()
     rows = []
     wrong = []
     for name in chosen or known:
-        reports = [_check(call[name], case, order, seed) for case in cases_of(OPS[name], seed)]
+        reports = [_check(case, order, seed) for case in fixed_cases(name, seed)]
         worst = max(reports, key=lambda report: (not report.ok, report.worst))
         compared = sum(report.compared for report in reports)
         rows.append((name, f"{worst.worst:.1e}", _HOW[worst.method], f"{compared}", _verdict(worst)))
@@ -87,17 +85,17 @@ def _is_public(name: str) -> bool:
     return name in ops.__all__
 
 
-def _check(function: object, case: Case, order: int, seed: int) -> GradcheckReport:
+def _check(case: Case, order: int, seed: int) -> GradcheckReport:
     operands: list[object] = list(case.operands)
+    tracked = case.differentiable
 
     def call(*tensors: Tensor) -> Tensor:
-        for place, tensor in zip(case.tracked, tensors, strict=True):
+        for place, tensor in zip(tracked, tensors, strict=True):
             operands[place] = tensor
-        assert callable(function)
-        answer: Tensor = function(*operands, **case.params)
+        answer: Tensor = case.function(*operands, **case.params)
         return answer
 
-    return gradcheck(call, [case.operands[place] for place in case.tracked], order=order, seed=seed)
+    return gradcheck(call, [case.operands[place] for place in tracked], order=order, seed=seed)
 
 
 def _verdict(report: GradcheckReport) -> str:

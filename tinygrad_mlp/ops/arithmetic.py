@@ -97,13 +97,23 @@ def _repair(product: Any, z: Any) -> Any:
     return product
 
 
-def _either_zero_wins(g: Any, z: Any) -> Any:
-    # Where z is 0 the product is 0 whatever the other factor, so it does not depend on it, however steep g may be.
-    return where(ties(z, 0.0), 0.0, zmul(g, z))
+@elementwise(
+    vjp=(lambda g, b: either_zero_wins(g, b), lambda g, a: either_zero_wins(g, a)),
+    reference=lambda mp, a, b: a * b,
+    samples=_TWO,
+    latex=r"{0} \cdot {1}",
+)
+def either_zero_wins(a: Array, b: Array) -> Array:
+    """``a * b``, but 0 wherever a factor is exactly 0, even if the other is infinite or NaN.
+
+    The rules of :func:`zmul` multiply with this: where ``z`` is 0 the product does not depend on the other factor,
+    however steep the gradient that comes in may be.
+    """
+    return _repair(_repair(np.multiply(a, b), a), b)
 
 
 @elementwise(
-    vjp=(lambda g, d: zmul(g, d), lambda g, z: _either_zero_wins(g, z)),
+    vjp=(lambda g, d: zmul(g, d), lambda g, z: either_zero_wins(g, z)),
     reference=lambda mp, z, d: z * d,
     samples=_TWO,
     scalar="({0} == 0 ? 0 : {0} * {1})",
@@ -119,7 +129,7 @@ def zmul(z: Array, d: Array, *, out: Array | None = None) -> Array:
 
 
 @elementwise(
-    vjp=(lambda g, d: zdiv(g, d), lambda g, y, d: neg(zdiv(_either_zero_wins(g, y), d))),
+    vjp=(lambda g, d: zdiv(g, d), lambda g, y, d: neg(zdiv(either_zero_wins(g, y), d))),
     reference=lambda mp, z, d: z / d,
     samples=Elementwise((_ANY, _DIVISOR)),
     scalar="({0} == 0 ? 0 : {0} / {1})",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import DTypeError
+from ..errors import ArgumentError, DTypeError, did_you_mean
 from ..tape import OPS, Node, Op, Traced, recorder, wrap
 
 OpFunction = Callable[..., Any]
@@ -98,6 +98,11 @@ def declare(
     """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields.
 
     ``kernel`` computes in the place of ``forward``, which then only names the operands.
+
+    Declaring the same function anew (a notebook cell run twice, a reloaded module) replaces the op.
+
+    Raises:
+        ArgumentError: the name belongs to another op, or NumPy's function is answered by another op.
     """
     code = forward.__code__
     params = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
@@ -118,9 +123,57 @@ def declare(
         pull_maker=pull_maker or _pull,
         batch=batch,
     )
-    assert op.name not in OPS, op.name
+    _make_room(op, forward)
     OPS[op.name] = op
     return op
+
+
+_PACKAGE = __name__.partition(".")[0] + "."
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    return function.__module__.startswith(_PACKAGE)
+
+
+def _make_room(op: Op, forward: Callable[..., Any]) -> None:
+    before = OPS[op.name].call if op.name in OPS else None
+    again = before is not None and not _is_ours(forward) and _place(before) == _place(forward)
+    if before is not None and not again:
+        remedy = "" if _is_ours(before) else f", or undeclare({op.name!r}) first"
+        raise ArgumentError(
+            f"the op {op.name!r} is declared already, in {before.__module__}; choose another name (name=...){remedy}"
+        )
+    for function in op.numpy:
+        answering = NUMPY.get(function)
+        if answering is not None and answering is not before:
+            raise ArgumentError(
+                f"op {op.name!r}: NumPy's {function.__name__} on a tensor is answered by {answering.__name__} already; "
+                "leave it out of numpy=, and write the body of the function in place of ufunc="
+            )
+    if again:
+        undeclare(op.name)
+
+
+def _place(function: Callable[..., Any]) -> tuple[str, str]:
+    plain = getattr(function, "__wrapped__", function)
+    return plain.__module__, plain.__qualname__
+
+
+def undeclare(op: str | OpFunction) -> None:
+    """Take back the declaration of an op of your own, by name or function; what was recorded with it stays valid.
+
+    Raises:
+        ArgumentError: no op of this name, or one that belongs to the package.
+    """
+    name = op if isinstance(op, str) else getattr(getattr(op, "op", None), "name", repr(op))
+    if name not in OPS:
+        raise ArgumentError(did_you_mean("op", name, OPS))
+    function = OPS[name].call
+    if _is_ours(function):
+        raise ArgumentError(f"the op {name!r} belongs to the package, whose own functions are written with it")
+    del OPS[name]
+    for numpys in [one for one, answering in NUMPY.items() if answering is function]:
+        del NUMPY[numpys]
 
 
 def primitive(
