@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tinygrad_mlp.testing.cases import leaf
 
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, autograd, ops
 from tinygrad_mlp.errors import ChangedValueError, DTypeError, GradientError, ReleasedGraphError, ShapeError
 from tinygrad_mlp.ops.declare import primitive
 from tinygrad_mlp.tape import OPS, consumers_first, wrote
+from tinygrad_mlp.testing.cases import leaf
 
 
 @contextmanager

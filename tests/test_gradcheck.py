@@ -12,14 +12,14 @@ import mpmath
 import numpy as np
 import pytest
 from hypothesis import Phase, find, settings
-from tinygrad_mlp.testing.cases import Case, differentiable, gradients
-from tinygrad_mlp.testing.strategies import cases
 
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, ops
 from tinygrad_mlp.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinygrad_mlp.tape import OPS, Op
 from tinygrad_mlp.testing import gradcheck, gradcheck_module
+from tinygrad_mlp.testing.cases import Case, differentiable, gradients
+from tinygrad_mlp.testing.strategies import cases
 
 every_differentiable_op = pytest.mark.parametrize("name", differentiable())
 

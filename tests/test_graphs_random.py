@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
-from tinygrad_mlp.testing.cases import leaf as leaf_on
 
 from tinygrad_mlp import Tensor, autograd, func, ops
 from tinygrad_mlp.tape import consumers_first, walk
+from tinygrad_mlp.testing.cases import leaf as leaf_on
 from tinygrad_mlp.tree import flatten
 
 GRAPHS = {20: 100, 100: 1000, 2000: 10_000}.get(settings().max_examples, 100)

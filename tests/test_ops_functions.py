@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tinygrad_mlp.testing.strategies import indices
 
 from tinygrad_mlp import Tensor, autograd, ops
 from tinygrad_mlp.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_mlp.testing import gradcheck
+from tinygrad_mlp.testing.strategies import indices
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(2, 3, 4))

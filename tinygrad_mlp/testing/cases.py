@@ -237,7 +237,7 @@ class Choices(ABC):
 
     def among(self, shape: tuple[int, ...], options: Sequence[Any]) -> Array:
         """An array of options."""
-        return np.asarray(options)[self.codes(math.prod(shape)) % len(options)].reshape(shape)
+        return np.asarray(np.asarray(options)[self.codes(math.prod(shape)) % len(options)].reshape(shape))
 
     def values(self, shape: tuple[int, ...], domain: Domain, dtype: Any = np.float64) -> Array:
         """An array of legal values: now and then simple numbers or the ends of the domain, mostly any number.
@@ -285,10 +285,12 @@ class Choices(ABC):
     ) -> list[tuple[int, ...]]:
         """So many shapes that broadcast: each is the tail of one shape, with some lengths replaced by 1."""
         whole = self.shape(min_dims, max_dims, min_side, max_side)
+        if count == 1:
+            return [whole]
         shapes = []
         for _ in range(count):
-            tail = whole[self.integer(0, len(whole) - min_dims) :]
-            shapes.append(tuple(self.pick((size, 1)) if min_side <= 1 else size for size in tail))
+            tail = whole[self.integer(0, len(whole) - min_dims) if self.pick((False, False, True)) else 0 :]
+            shapes.append(tuple(self.pick((size, size, 1)) if min_side <= 1 else size for size in tail))
         return shapes
 
     def axes(self, ndim: int) -> tuple[int, ...]:
@@ -322,8 +324,8 @@ class Choices(ABC):
             if kind == "integer":
                 parts.append(self.integer(-size, size - 1))
             elif kind == "slice":
-                ends = [self.pick((None, self.integer(-size - 1, size + 1))) for _ in range(2)]
-                parts.append(slice(*ends, self.pick((None, 2, -1, -2))))
+                start, stop = (self.pick((None, self.integer(-size - 1, size + 1))) for _ in range(2))
+                parts.append(slice(start, stop, self.pick((None, 2, -1, -2))))
             else:
                 parts.append(slice(None))
         covered = len(parts)

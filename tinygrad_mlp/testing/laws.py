@@ -184,7 +184,7 @@ def _near(got: Any, expected: Any, rtol: float, atol: float, what: str) -> None:
 
 
 def _incoming(case: Case, y: Any) -> Array:
-    return case.rng.standard_normal(np.shape(y))
+    return np.asarray(case.rng.standard_normal(np.shape(y)))
 
 
 def _named(case: Case, position: int) -> str:
@@ -195,7 +195,7 @@ def _named(case: Case, position: int) -> str:
 
 def _handles(case: Case) -> tuple[list[Any], list[Tensor]]:
     """The operands, as leaves where a rule leads to them; and those leaves."""
-    handles = [leaf(one) if i in case.differentiable else one for i, one in enumerate(case.operands)]
+    handles: list[Any] = [leaf(one) if i in case.differentiable else one for i, one in enumerate(case.operands)]
     return handles, [handles[i] for i in case.differentiable]
 
 
@@ -415,9 +415,8 @@ def both_ways_back_agree(case: Case) -> None:
     handles, leaves = _handles(case)
     recorded = grad(case.call(*handles), leaves, [Tensor(incoming)], create_graph=True)
     for position, one, other in zip(case.differentiable, recorded, gradients(case, incoming), strict=True):
-        require_same(one, other, f"{_named(case, position)}, recorded and on arrays") if one is None else require_same(
-            one.data, other, f"{_named(case, position)}, recorded and on arrays"
-        )
+        assert one is not None
+        require_same(one.data, other, f"{_named(case, position)}, recorded and on arrays")
 
 
 def _frozen(array: Array) -> Array:
@@ -494,7 +493,8 @@ def stretch(array: Array, layout: str) -> Array:
         wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype) if array.ndim else np.zeros(())
         view = wide[..., ::2] if array.ndim else wide
     elif layout == "reversed":
-        view = np.zeros_like(array, order="C")[(..., *[slice(None, None, -1)] * array.ndim)]
+        backwards: tuple[Any, ...] = (..., *[slice(None, None, -1)] * array.ndim)
+        view = np.zeros_like(array, order="C")[backwards]
     elif layout == "transposed":
         view = np.zeros(array.shape[::-1], array.dtype).T
     else:
@@ -529,7 +529,7 @@ def any_subset_of_operands_can_be_tracked(case: Case) -> None:
     whole = dict(zip(wanted, gradients(case, incoming), strict=True))
     for chosen in itertools.chain.from_iterable(itertools.combinations(wanted, n) for n in range(1, len(wanted) + 1)):
         for plain in (np.asarray, Tensor):
-            handles = [leaf(one) if i in chosen else plain(one) for i, one in enumerate(case.operands)]
+            handles: list[Any] = [leaf(one) if i in chosen else plain(one) for i, one in enumerate(case.operands)]
             y = case.call(*handles)
             require(len(y.node.inputs) == len(chosen), f"{len(chosen)} operands tracked, {len(y.node.inputs)} recorded")
             found = walk((y.node,), (incoming,), targets=[handles[i].node for i in chosen])
@@ -687,7 +687,17 @@ def _search(law: Law, function: OpFunction, examples: int | None, last: _Last) -
     st = need("hypothesis.strategies", extra="testing", purpose="try laws on examples")
     profile = hypothesis.settings()
 
-    @hypothesis.settings(
+    def attempt(case: Case, option: Any) -> None:
+        last.case, last.option = case, option
+        try:
+            if law.largest < math.inf and case.forward().size > law.largest:
+                hypothesis.reject()
+            law.holds(case, *([option] if law.options else []))
+        except Exception as error:
+            last.error = error
+            raise
+
+    settings = hypothesis.settings(
         max_examples=profile.max_examples if examples is None else examples,
         database=None,
         deadline=None,
@@ -698,16 +708,7 @@ def _search(law: Law, function: OpFunction, examples: int | None, last: _Last) -
         suppress_health_check=list(hypothesis.HealthCheck),
         verbosity=hypothesis.Verbosity.quiet,
     )
-    @hypothesis.given(cases(function), st.sampled_from(law.options or (None,)))
-    def search(case: Case, option: Any) -> None:
-        last.case, last.option = case, option
-        try:
-            if law.largest < math.inf and case.forward().size > law.largest:
-                hypothesis.reject()
-            law.holds(case, *([option] if law.options else []))
-        except Exception as error:
-            last.error = error
-            raise
-
-    ready: Callable[[], None] = search
-    return ready
+    search: Callable[[], None] = settings(
+        hypothesis.given(cases(function), st.sampled_from(law.options or (None,)))(attempt)
+    )
+    return search
