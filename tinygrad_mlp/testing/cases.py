@@ -257,6 +257,7 @@ class Choices(ABC):
         if wanted.kind in "iu":
             limits = np.iinfo(wanted)
             table = np.rint(table)
+            table = table[np.sort(np.unique(table, return_index=True)[1])]
             table = table[(table >= limits.min) & (table <= limits.max)]
         table = table.astype(wanted)
         # Rounding to a coarser dtype may have moved a value out of the domain.
@@ -554,6 +555,7 @@ def make_case(function: OpFunction, choices: Choices) -> Case:
     """
     op: Op = function.op  # type: ignore[attr-defined]
     check_sample(op)
+    seed = choices.seed  # first, so that it becomes simple whatever else does
     operands, params = _MAKERS[type(op.samples)](op, op.samples, choices)
     params = _defaults(op) | params
     if set(params) != set(op.params):
@@ -561,7 +563,7 @@ def make_case(function: OpFunction, choices: Choices) -> Case:
             f"op {op.name} has the parameters {sorted(op.params)}, its sample gives {sorted(params)}; list values to "
             "try in the sample's params"
         )
-    return Case(function, [np.asarray(one) for one in operands], params, choices.seed)
+    return Case(function, [np.asarray(one) for one in operands], params, seed)
 
 
 def _defaults(op: Op) -> dict[str, Any]:
