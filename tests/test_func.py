@@ -222,3 +222,14 @@ def test_transforms_leave_no_gradient_behind() -> None:
     w = Tensor([2.0], requires_grad=True)
     func.grad(lambda x: (x * w).sum())(Tensor([3.0], requires_grad=True))
     assert w.grad is None
+
+
+def test_a_third_derivative_at_an_exact_zero_is_whole() -> None:
+    """Where the gradient that comes in is exactly 0, the product rule still has two terms: `(a/b)²` at `a = 0`."""
+
+    def square(a: Any, b: Any) -> Any:
+        return (a / b) * (a / b)
+
+    mixed = func.grad(func.grad(func.grad(square, 1), 0), 0)
+    for a in (0.0, 1e-9):
+        assert mixed(Tensor(a, dtype="float64"), Tensor(2.0, dtype="float64")).item() == pytest.approx(-4 / 2.0**3)

@@ -1,6 +1,6 @@
 """What legal inputs of an op look like, as plain data.
 
-An op's declaration names one of these records; ``tests/`` and :mod:`tinygrad_mlp.testing` turn each kind into arrays.
+An op's declaration names one of these records; :mod:`tinygrad_mlp.testing.cases` turns each kind into arrays.
 Nothing here draws anything: a record is a promise about which inputs the op must answer correctly.
 """
 

@@ -397,6 +397,9 @@ class RandomChoices(Choices):
     def rarely(self) -> bool:  # noqa: D102 - as in the base
         return False
 
+    def shape(self, min_dims: int, max_dims: int, min_side: int, max_side: int) -> tuple[int, ...]:  # noqa: D102
+        return super().shape(min(max(min_dims, 1), max_dims), max_dims, min_side, max_side)
+
     def side(self, low: int, high: int) -> int:  # noqa: D102 - as in the base
         return self.integer(min(max(low, 2), high), high)
 
