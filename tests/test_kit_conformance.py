@@ -1,6 +1,6 @@
 """check_module and check_optimizer: everything of the package passes, and planted mistakes are found by name."""
 
-# ruff: noqa: D101, D102 - the names of the broken classes say what is broken
+# ruff: noqa: D101 - the names of the broken classes say what is broken
 
 from __future__ import annotations
 
