@@ -637,7 +637,7 @@ def the_tape_is_told(race: _Race) -> None:
         stale.backward()  # type: ignore[union-attr]
     except ChangedValueError:
         return
-    require(False, "a stale graph gives a gradient after a step; say tinygrad_mlp.tape.wrote(p.data, 'step') in it")
+    require(False, "a stale graph gives a gradient after a step; say tinygrad_mlp.tape.wrote('step', p.data) in it")
 
 
 @_in(OPTIMIZER_CHECKS)
