@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import BY_NAME, DIFFERENTIABLE, Case, cases, leaf
 
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, autograd, func, nn, ops
 from tinygrad_mlp.errors import ArgumentError, CaptureError, GradientError
 from tinygrad_mlp.ops import batched
 from tinygrad_mlp.tape import OPS, Array
+from tinygrad_mlp.testing.cases import Case, differentiable, leaf
+from tinygrad_mlp.testing.strategies import cases
 from tinygrad_mlp.tree import flatten
 
 # Two laws for every op, most of which share a handful of rules: a third of the profile's examples each.
@@ -48,7 +49,7 @@ def many(data: st.DataObject, name: str) -> tuple[list[Case], list[Array], tuple
         for i, (one, flag) in enumerate(zip(case.operands, flags, strict=True))
     ]
     singles = [
-        Case(case.op, [one[k] if flag else one for one, flag in zip(stacked, flags, strict=True)], case.params)
+        Case(case.function, [one[k] if flag else one for one, flag in zip(stacked, flags, strict=True)], case.params)
         for k in range(count)
     ]
     return singles, stacked, flags
@@ -72,7 +73,7 @@ def test_batched_equals_one_by_one(name: str, data: st.DataObject) -> None:
         np.testing.assert_allclose(answer, expected, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", DIFFERENTIABLE)
+@pytest.mark.parametrize("name", differentiable())
 @some_examples
 @given(data=st.data())
 def test_batched_has_the_gradients_of_one_by_one(name: str, data: st.DataObject) -> None:
@@ -116,7 +117,7 @@ def test_an_op_without_a_rule_is_called_per_sample(monkeypatch: pytest.MonkeyPat
 def test_questions_about_several_elements(name: str, data: st.DataObject) -> None:
     """They answer as NumPy does, and record nothing on tracked operands."""
     case = data.draw(cases(OPS[name]))
-    y = BY_NAME[name](leaf(case.operands[0]), **case.params)
+    y = OPS[name].call(leaf(case.operands[0]), **case.params)
     axis = case.params.get("axis", case.params.get("axes"))
     np.testing.assert_array_equal(
         y.data, getattr(np, name)(case.operands[0], axis=axis, keepdims=case.params["keepdims"])

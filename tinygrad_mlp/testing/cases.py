@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import ArgumentError, did_you_mean
-from ..ops.declare import FUNCTIONS, OpFunction
+from ..ops.declare import OpFunction
 from ..samples import (
     Classes,
     Domain,
@@ -27,6 +27,7 @@ from ..samples import (
     Indexing,
     Joining,
     Layer,
+    Places,
     Product,
     Reduction,
     Reshaping,
@@ -177,14 +178,13 @@ def function_of(op: Op | OpFunction | str) -> OpFunction:
         ArgumentError: it is none, or was declared anew since.
     """
     if isinstance(op, str):
-        if op not in FUNCTIONS:
-            raise ArgumentError(did_you_mean("op", op, FUNCTIONS))
-        return FUNCTIONS[op]
+        if op not in OPS:
+            raise ArgumentError(did_you_mean("op", op, OPS))
+        return OPS[op].call
     if isinstance(op, Op):
-        function = FUNCTIONS.get(op.name)
-        if function is None or function.op is not op:  # type: ignore[attr-defined]
+        if OPS.get(op.name) is not op:
             raise ArgumentError(f"the op {op.name!r} was undeclared or declared anew since; give the op function")
-        return function
+        return op.call
     if not isinstance(getattr(op, "op", None), Op):
         raise ArgumentError(
             f"expected a declared op, got {op!r}; functions made with @elementwise or @primitive are ops, others are "
@@ -476,6 +476,26 @@ def _indexing(_op: Op, sample: Indexing, choices: Choices) -> _Call:
     return [choices.values(shape, _ANY)], {"index": index}
 
 
+def _places(op: Op, sample: Places, choices: Choices) -> _Call:
+    if sample.how == "index":
+        shape = choices.shape(1, 3, 1, 4)
+        index = choices.index(shape)
+        parts = index if isinstance(index, tuple) else (index,)
+        if not any(isinstance(part, np.ndarray) for part in parts):
+            parts = (choices.among((3,), range(shape[0])),)
+        arrays = [part for part in parts if isinstance(part, np.ndarray)]
+        numbers = itertools.count()
+        pattern = tuple((next(numbers),) if isinstance(part, np.ndarray) else part for part in parts)
+        return arrays, {"shape": shape, "pattern": pattern}
+    size = choices.side(1, 5)
+    places = choices.among(choices.shape(0, 3, 0, 4), [*range(size), *range(-size, 0)])
+    if sample.how == "pick":
+        return [choices.values((size,), _ANY), places], {}
+    if sample.how == "scatter":
+        return [choices.values(places.shape, _ANY), places], {"shape": (size,)}
+    raise ArgumentError(f"op {op.name} declares Places({sample.how!r}), for which testing/cases.py has no maker")
+
+
 def _joining(_op: Op, _sample: Joining, choices: Choices) -> _Call:
     shape = choices.shape(1, 3, 0, 3)
     axis = choices.integer(0, len(shape) - 1)
@@ -517,7 +537,7 @@ def _classes(op: Op, sample: Classes, choices: Choices) -> _Call:
     classes = choices.side(1, 5)
     logits = choices.values((rows, classes), _WIDE)
     if sample.targets == "ids":
-        return [logits], {"targets": choices.among((rows,), range(classes))}
+        return [logits, choices.among((rows,), range(classes))], {}
     if sample.targets == "probabilities":
         weights = choices.values((rows, classes), Domain(0.01, 1.0))
         return [logits, weights / weights.sum(1, keepdims=True)], {}
@@ -531,6 +551,7 @@ _MAKERS: dict[type, Callable[[Op, Any, Choices], _Call]] = {
     Indexing: _indexing,
     Joining: _joining,
     Layer: _layer,
+    Places: _places,
     Product: _product,
     Reduction: _reduction,
     Reshaping: _reshaping,

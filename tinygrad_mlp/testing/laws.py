@@ -111,7 +111,8 @@ def declaration(case: Case) -> None:
             len(op.rules) == len(op.operands),
             f"{len(op.operands)} operands need as many rules in vjp, got {len(op.rules)}; None where no gradient goes",
         )
-    op.plan((1 << len(case.operands)) - 1, len(case.operands))
+    if has_rule(op):
+        op.plan((1 << len(case.operands)) - 1, len(case.operands))
 
 
 # --- values and derivatives -----------------------------------------------------------------------
@@ -262,7 +263,7 @@ def first_derivative(case: Case) -> None:
             _require_close(gradient, _summed_to(terms, shape), size, 1e-13, what)
             continue
         for place in np.ndindex(shape):
-            moved = [one.astype(complex) for one in case.operands]
+            moved = [one.astype(complex) if one.dtype.kind == "f" else one for one in case.operands]
             moved[position][place] += 1j * _STEP
             expected = math.fsum((incoming * case.reference(moved).imag / _STEP).ravel())
             _near(gradient[place], expected, 1e-12, 1e-12, f"{what} at {place}")
@@ -490,7 +491,9 @@ def stretch(array: Array, layout: str) -> Array:
     if layout == "fortran":
         return np.array(array, order="F")
     if layout == "strided":
-        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype) if array.ndim else np.zeros(())
+        wide = (
+            np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype) if array.ndim else np.zeros((), array.dtype)
+        )
         view = wide[..., ::2] if array.ndim else wide
     elif layout == "reversed":
         backwards: tuple[Any, ...] = (..., *[slice(None, None, -1)] * array.ndim)
