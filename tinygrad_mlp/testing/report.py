@@ -128,10 +128,9 @@ def require_same(got: Any, expected: Any, message: str) -> None:
         ConformanceError: with this message.
     """
     got, expected = np.asarray(got), np.asarray(expected)
-    require(
-        got.shape == expected.shape and got.dtype == expected.dtype and np.array_equal(got, expected, equal_nan=True),
-        f"{message}: expected {_shown(expected)}, got {_shown(got)}",
-    )
+    same = got.shape == expected.shape and got.dtype == expected.dtype and np.array_equal(got, expected, equal_nan=True)
+    if not same:
+        raise ConformanceError(f"{message}: expected {_shown(expected)}, got {_shown(got)}")
 
 
 def _shown(array: Any) -> str:

@@ -6,6 +6,7 @@ numbers. Hypothesis is asked for when a strategy is made, not when this module i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +47,12 @@ def _hypothesis() -> Any:
     return need("hypothesis.strategies", extra="testing", purpose="draw examples")
 
 
+@functools.lru_cache(maxsize=256)
+def _integers(low: int, high: int) -> Any:
+    # Made once: making and validating a strategy takes longer than drawing from it.
+    return _hypothesis().integers(low, high)
+
+
 class _Drawn(Choices):
     """Answers from Hypothesis."""
 
@@ -55,11 +62,10 @@ class _Drawn(Choices):
         self.st = _hypothesis()
 
     def integer(self, low: int, high: int) -> int:
-        return int(self.draw(self.st.integers(low, high)))
+        return int(self.draw(_integers(low, high)))
 
     def pick(self, options: Sequence[_T]) -> _T:
-        picked: _T = self.draw(self.st.sampled_from(options))
-        return picked
+        return options[self.draw(_integers(0, len(options) - 1))]
 
     def codes(self, count: int) -> Array:
         # One draw for a whole array: Hypothesis lowers the bytes one by one when it simplifies.
