@@ -213,12 +213,12 @@ class Choices(ABC):
         """An integer of ``low`` to ``high``, both included."""
 
     @abstractmethod
-    def pick(self, options: Sequence[_T]) -> _T:
-        """One of the options."""
-
-    @abstractmethod
     def codes(self, count: int) -> Array:
         """So many integers of 0 to 255."""
+
+    def pick(self, options: Sequence[_T]) -> _T:
+        """One of the options."""
+        return options[self.integer(0, len(options) - 1)]
 
     def variant(self, options: Sequence[_T]) -> _T:
         """One of the options, all of which should have their turn."""
@@ -383,9 +383,6 @@ class RandomChoices(Choices):
 
     def integer(self, low: int, high: int) -> int:  # noqa: D102 - as in the base
         return int(self.rng.integers(low, high, endpoint=True))
-
-    def pick(self, options: Sequence[_T]) -> _T:  # noqa: D102 - as in the base
-        return options[self.integer(0, len(options) - 1)]
 
     def codes(self, count: int) -> Array:  # noqa: D102 - as in the base
         return self.rng.integers(0, _CODES, count)

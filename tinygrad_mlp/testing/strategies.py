@@ -7,7 +7,7 @@ numbers. Hypothesis is asked for when a strategy is made, not when this module i
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -63,9 +63,6 @@ class _Drawn(Choices):
 
     def integer(self, low: int, high: int) -> int:
         return int(self.draw(_integers(low, high)))
-
-    def pick(self, options: Sequence[_T]) -> _T:
-        return options[self.draw(_integers(0, len(options) - 1))]
 
     def codes(self, count: int) -> Array:
         # One draw for a whole array: Hypothesis lowers the bytes one by one when it simplifies.
