@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,13 +20,15 @@ from ..extras import need
 from ..samples import Domain, Elementwise, Reduction
 from ..tape import OPS, Op
 from ..testing.accuracy import Accuracy, Figure, Limit, contract_of, measure
+from ..testing.laws import OpReport, check_op
 from .text import table
 
 __all__ = ["check_page", "show_ops", "write_page"]
 
-_POINTS = 300
-_QUICK = 40
+# Operands for the errors and calls for each law: at length, and with --quick.
+_EFFORT = {False: (300, 200), True: (40, 20)}
 _DTYPES = (np.float64, np.float32)
+_COLUMNS = ("f64", "f64'", "f64''", "f32", "f32'", "f32''")
 _MEASURED = "## Errors measured"
 # Other processors run other kernels of NumPy's: SVML's vectorised functions err by up to 4 ULP.
 _ELSEWHERE = 4.0
@@ -49,6 +51,10 @@ not in `tinygrad_mlp.ops` by name are parts of those that are, and of their grad
 |---|---|---|---|
 """
 _ERRORS = """\
+`laws`: how many of the laws that apply to the operation hold (`tinygrad_mlp.testing.check_op`), each on {examples}
+calls with drawn shapes and values: value and derivatives against another computation, both modes and both orders, dtypes,
+empty and 0-d shapes, memory, broadcasting.
+
 The largest error found, in ULP of the exact result: value, first derivative, second derivative. Exact values and
 derivatives are computed from the reference of each declaration with mpmath, at up to 1,300 digits, at {points}
 operands whose magnitudes are spread evenly over all powers of ten of the range, of both signs; for operations on
@@ -123,16 +129,28 @@ def _rows() -> list[_Row]:
 
 # --- measuring ------------------------------------------------------------------------------------
 
-_Measured = dict[str, tuple[Accuracy, ...]]
+
+class _Measurement(NamedTuple):
+    """What the laws and the measurements say of one op; ops without a rule have no derivatives to measure."""
+
+    laws: OpReport
+    accuracies: tuple[Accuracy, ...]
 
 
-def _measured(rows: list[_Row], points: int, seed: int) -> _Measured:
-    wanted = [row.name for row in rows if row.differentiable]
-    with _progress(len(wanted)) as advance:
+_Measured = dict[str, _Measurement]
+
+
+def _measured(rows: list[_Row], quick: bool, seed: int) -> _Measured:
+    points, examples = _EFFORT[quick]
+    with _progress(len(rows)) as advance:
         found: _Measured = {}
-        for name in wanted:
-            advance(name)
-            found[name] = tuple(measure(name, dtype, points=points, seed=seed) for dtype in _DTYPES)
+        for row in rows:
+            advance(row.name)
+            laws = check_op(row.name, examples=examples, raise_on_failure=False)
+            dtypes = _DTYPES if row.differentiable else ()
+            found[row.name] = _Measurement(
+                laws, tuple([measure(row.name, dtype, points=points, seed=seed) for dtype in dtypes])
+            )
         return found
 
 
@@ -157,13 +175,19 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
 
 
 def _figures(row: _Row, measured: _Measured) -> list[str]:
-    if row.name not in measured:
-        return ["–"] * 6
+    laws, accuracies = measured[row.name]
+    verdicts = [one.verdict for one in laws.findings if one.verdict != "not applicable"]
+    passed = f"{verdicts.count('passed')} of {len(verdicts)}"
+    if not accuracies:
+        return [passed, *["–"] * 6]
     limits = contract_of(row.op).limits
     return [
-        _shown(figure, limit)
-        for accuracy in measured[row.name]
-        for figure, limit in zip(accuracy.figures, limits, strict=True)
+        passed,
+        *[
+            _shown(figure, limit)
+            for accuracy in accuracies
+            for figure, limit in zip(accuracy.figures, limits, strict=True)
+        ],
     ]
 
 
@@ -176,12 +200,13 @@ def _shown(figure: Figure, limit: Limit) -> str:
 
 
 def _failures(rows: list[_Row], measured: _Measured) -> list[str]:
-    return [
-        line
-        for row in rows
-        for accuracy in measured.get(row.name, ())
-        for line in accuracy.failures(contract_of(row.op), _ELSEWHERE)
-    ]
+    lines = []
+    for row in rows:
+        laws, accuracies = measured[row.name]
+        lines += [] if laws.ok else [str(laws)]
+        for accuracy in accuracies:
+            lines += accuracy.failures(contract_of(row.op), _ELSEWHERE)
+    return lines
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -208,9 +233,10 @@ def _cell(text: str) -> str:
     return text.replace("|", r"\|")
 
 
-def _page(rows: list[_Row], measured: _Measured, points: int) -> str:
-    text = _declared(rows) + _MEASURED + "\n\n" + _ERRORS.format(points=points)
-    text += "| operation | float64 | | | float32 | | |\n|---|---|---|---|---|---|---|\n"
+def _page(rows: list[_Row], measured: _Measured, quick: bool) -> str:
+    points, examples = _EFFORT[quick]
+    text = _declared(rows) + _MEASURED + "\n\n" + _ERRORS.format(points=points, examples=examples)
+    text += "| operation | laws | float64 | | | float32 | | |\n|---|---|---|---|---|---|---|---|\n"
     for row in rows:
         text += f"| {row.name} | " + " | ".join(_figures(row, measured)) + " |\n"
     return text
@@ -221,9 +247,8 @@ def write_page(path: Path, quick: bool, seed: int) -> int:
     rows = _rows()
     if not path.parent.is_dir():
         raise ArgumentError(f"--write {path}: there is no folder {path.parent}; make it first")
-    points = _QUICK if quick else _POINTS
-    measured = _measured(rows, points, seed)
-    path.write_text(_page(rows, measured, points), encoding="utf-8")
+    measured = _measured(rows, quick, seed)
+    path.write_text(_page(rows, measured, quick), encoding="utf-8")
     print(f"{path}: {len(rows)} operations.")
     return _told(_failures(rows, measured))
 
@@ -253,11 +278,24 @@ def show_ops(chosen: tuple[str, ...], quick: bool, seed: int) -> int:
         if name not in known:
             raise ArgumentError(did_you_mean("op", name, known))
     rows = [row for row in rows if not chosen or row.name in chosen]
-    measured = _measured(rows, _QUICK if quick else _POINTS, seed)
+    measured = _measured(rows, quick, seed)
     cells = [
         (row.name, row.operands, _plain(row.what), row.range, row.contract, *_figures(row, measured)) for row in rows
     ]
-    head = ("op", "operands; parameters", "what", "range", "class", "f64", "f64'", "f64''", "f32", "f32'", "f32''")
+    head = (
+        "op",
+        "operands; parameters",
+        "what",
+        "range",
+        "class",
+        "laws",
+        "f64",
+        "f64'",
+        "f64''",
+        "f32",
+        "f32'",
+        "f32''",
+    )
     _print(head, cells)
     failures = _failures(rows, measured)
     print(

@@ -243,7 +243,7 @@ def _one_dtype_and_shape(base: Any, exponent: Any) -> list[Array]:
 @elementwise(
     vjp=(
         lambda g, base, exponent: zmul(
-            g, _either_zero_wins(power_less(base, exponent, n=2), _falling(_typed(exponent, base)))
+            g, either_zero_wins(power_less(base, exponent, n=2), _falling(_typed(exponent, base)))
         ),
         lambda g, base, exponent: zmul(g, _mixed(base, exponent)),
     ),
@@ -264,7 +264,7 @@ def pow_by_base(base: Array, exponent: Array) -> Array:
 @elementwise(
     vjp=(
         lambda g, base, exponent, n: zmul(
-            g, _either_zero_wins(power_less(base, exponent, n=n + 1), sub(_typed(exponent, base), float(n)))
+            g, either_zero_wins(power_less(base, exponent, n=n + 1), sub(_typed(exponent, base), float(n)))
         ),
         lambda g, base, exponent, n: zmul(g, zmul(power_less(base, exponent, n=n), log(_typed(base, exponent)))),
     ),

@@ -24,7 +24,7 @@ def broadcast_to(x: Array, *, shape: tuple[int, ...]) -> Array:
 
 @primitive(
     vjp=(lambda g, x_shape: broadcast_to(g, shape=x_shape),),
-    reference=lambda np, x, *, shape: np.einsum(x, [*range(x.ndim)], _surviving(x.shape, shape)).reshape(shape),
+    reference=lambda np, x, *, shape: np.reshape(np.einsum(x, [*range(x.ndim)], _surviving(x.shape, shape)), shape),
     samples=Reshaping("sum_to"),
     passes_on=True,
     latex=r"\sum {0}",

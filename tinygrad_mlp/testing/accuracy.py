@@ -18,33 +18,23 @@ Source of the measure: Higham, "Accuracy and Stability of Numerical Algorithms",
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import math
-import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .. import ops
 from ..autograd import grad
 from ..extras import need
 from ..samples import (
-    Classes,
     Domain,
-    Einsum,
     Elementwise,
-    Indexing,
-    Joining,
-    Layer,
-    Product,
-    Reduction,
-    Reshaping,
 )
 from ..tape import OPS, Array, Op
 from ..tensor import Tensor
+from .cases import fixed_cases, function_of
 
 __all__ = ["CONTRACT", "ORDERS", "Accuracy", "Contract", "Figure", "Limit", "contract_of", "measure"]
 
@@ -192,7 +182,7 @@ def measure(name: str, dtype: Any = np.float64, *, points: int = 300, seed: int 
     op = OPS[name]
     wanted = np.dtype(dtype)
     exact = _Exact()
-    call = _function_of(name)
+    call = function_of(name)
     figures = [Figure(), Figure(), Figure()]
     found: Iterator[tuple[int, Figure]]
     if isinstance(op.samples, Elementwise):
@@ -201,7 +191,7 @@ def measure(name: str, dtype: Any = np.float64, *, points: int = 300, seed: int 
         )
     else:
         found = itertools.chain.from_iterable(
-            _general(exact, op, call, operands, params, wanted, seed) for operands, params in _calls(op, seed)
+            _general(exact, op, call, case.operands, case.params, wanted, seed) for case in fixed_cases(op, seed)
         )
     for order, figure in found:
         figures[order] = figures[order].worse(figure)
@@ -423,110 +413,6 @@ def _in_units(error: Any, size: Any, dtype: np.dtype[Any]) -> float:
 
 # --- other ops ------------------------------------------------------------------------------------
 
-
-def _function_of(name: str) -> Callable[..., Any]:
-    for module in pkgutil.iter_modules(ops.__path__, ops.__name__ + "."):
-        for value in vars(importlib.import_module(module.name)).values():
-            if callable(value) and getattr(value, "op", None) is OPS[name]:
-                function: Callable[..., Any] = value
-                return function
-    raise LookupError(f"no function of the ops room calls {name}")
-
-
-_Calls = Iterator[tuple[list[Array], dict[str, Any]]]
-
-
-def _calls(op: Op, seed: int) -> _Calls:
-    """A few small calls of an op that is not elementwise.
-
-    Raises:
-        LookupError: the op declares a sample of a kind that nothing here can make.
-    """
-    make = _MAKERS.get(type(op.samples))
-    if make is None:
-        raise LookupError(f"op {op.name} declares samples={op.samples!r}: testing/accuracy.py makes no calls of them")
-    return make(op, op.samples, np.random.default_rng(seed))
-
-
-def _reduction(op: Op, sample: Reduction, rng: np.random.Generator) -> _Calls:
-    shape = (2, 4) if sample.single_axis else (2, 3, 2)
-    for params in sample.params:
-        x = rng.uniform(sample.domain.low, sample.domain.high, shape)
-        if sample.distinct:
-            x = rng.permutation(np.linspace(sample.domain.low, sample.domain.high, x.size)).reshape(shape)
-        axes: dict[str, Any] = {"axis": 1} if sample.single_axis else {"axes": (0, 2)}
-        keep = {"keepdims": True} if "keepdims" in op.params else {}
-        yield [x], dict(params) | axes | keep
-
-
-def _reshaping(_op: Op, sample: Reshaping, rng: np.random.Generator) -> _Calls:
-    float64 = np.dtype(np.float64)
-    arrangements: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
-        "reshape": ((2, 6), {"shape": (3, 4)}),
-        "permute": ((2, 3, 4), {"axes": (2, 0, 1)}),
-        "broadcast": ((3, 1), {"shape": (2, 3, 4)}),
-        "sum_to": ((2, 3, 4), {"shape": (3, 1)}),
-        "cast": ((2, 3), {"dtype": float64, "source": float64}),
-    }
-    shape, params = arrangements[sample.how]
-    yield [rng.uniform(-3, 3, shape)], params
-
-
-def _indexing(_op: Op, sample: Indexing, rng: np.random.Generator) -> _Calls:
-    whole = (4, 3)
-    chosen: tuple[Any, ...] = (
-        (slice(None, None, -2), 1),
-        (np.array([0, 2, 0, 3]),),
-        rng.random(whole) < 0.5,
-    )
-    for index in chosen:
-        if sample.adjoint:
-            yield [rng.uniform(-3, 3, np.zeros(whole)[index].shape)], {"shape": whole, "index": index}
-        else:
-            yield [rng.uniform(-3, 3, whole)], {"index": index}
-
-
-def _joining(_op: Op, _sample: Joining, rng: np.random.Generator) -> _Calls:
-    yield [rng.uniform(-3, 3, (2, length)) for length in (1, 3, 2)], {"axis": 1, "ends": (1, 4, 6)}
-
-
-def _product(_op: Op, _sample: Product, rng: np.random.Generator) -> _Calls:
-    for left, right in (((3, 4), (4, 2)), ((2, 1, 3, 4), (5, 4, 2))):
-        yield [rng.uniform(-3, 3, left), rng.uniform(-3, 3, right)], {}
-
-
-def _layer(op: Op, _sample: Layer, rng: np.random.Generator) -> _Calls:
-    shapes = {"x": (5, 4), "z": (5, 3), "weight": (3, 4), "bias": (3,)}
-    yield [rng.uniform(-3, 3, shapes[name]) for name in op.operands], {}
-
-
-def _einsum(_op: Op, sample: Einsum, rng: np.random.Generator) -> _Calls:
-    for equation in sample.equations:
-        terms = equation.partition("->")[0].split(",")
-        sizes = {letter: 2 + i % 3 for i, letter in enumerate(sorted(set("".join(terms))))}
-        yield [rng.uniform(-3, 3, tuple(sizes[letter] for letter in term)) for term in terms], {"equation": equation}
-
-
-def _classes(op: Op, sample: Classes, rng: np.random.Generator) -> _Calls:
-    logits = rng.normal(0, 3, (3, 4))
-    if sample.targets == "probabilities":
-        yield [logits[:2], rng.dirichlet(np.ones(4), 2)], {}
-    elif "targets" in op.operands:
-        yield [logits, rng.integers(0, 4, 3)], {}
-    else:
-        yield [logits], {"targets": rng.integers(0, 4, 3)}
-
-
-_MAKERS: dict[type, Callable[[Op, Any, np.random.Generator], _Calls]] = {
-    Classes: _classes,
-    Einsum: _einsum,
-    Indexing: _indexing,
-    Joining: _joining,
-    Layer: _layer,
-    Product: _product,
-    Reduction: _reduction,
-    Reshaping: _reshaping,
-}
 
 _SECOND_UP_TO = 36
 _FIXED_DIGITS = 200
