@@ -52,8 +52,8 @@ not in `tinygrad_mlp.ops` by name are parts of those that are, and of their grad
 """
 _ERRORS = """\
 `laws`: how many of the laws that apply to the operation hold (`tinygrad_mlp.testing.check_op`), each on {examples}
-calls with drawn shapes and values: value and derivatives against another computation, both modes and both orders, dtypes,
-empty and 0-d shapes, memory, broadcasting.
+calls with drawn shapes and values: value and derivatives against another computation, both modes and both orders,
+dtypes, empty and 0-d shapes, memory, broadcasting.
 
 The largest error found, in ULP of the exact result: value, first derivative, second derivative. Exact values and
 derivatives are computed from the reference of each declaration with mpmath, at up to 1,300 digits, at {points}
