@@ -6,13 +6,13 @@ graph is printed as a program.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from random_graphs import Step, Table, as_text, random_program, run
 
 from tinygrad_mlp import Tensor, autograd, func, ops
 from tinygrad_mlp.tape import consumers_first, walk
@@ -24,15 +24,6 @@ GRAPHS = {20: 100, 100: 1000, 2000: 10_000}.get(settings().max_examples, 100)
 
 STEP = 1e-20
 SIDE = 3
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of a program: the op's name, which earlier values it takes, and a number to vary it."""
-
-    name: str
-    takes: tuple[int, ...]
-    pick: int
 
 
 def _softmax(np_or_ops: Any, x: Any) -> Any:
@@ -47,7 +38,7 @@ def _pick(pick: int) -> Any:
 
 
 # m is NumPy or our ops, p a small number. Every step maps matrices (SIDE, SIDE) to such a matrix, of moderate values.
-SMOOTH: dict[str, tuple[int, Callable[..., Any]]] = {
+SMOOTH: Table = {
     "add": (2, lambda m, p, a, b: a + b),
     "sub": (2, lambda m, p, a, b: a - b),
     "mul": (2, lambda m, p, a, b: m.tanh(a) * b),
@@ -70,7 +61,7 @@ SMOOTH: dict[str, tuple[int, Callable[..., Any]]] = {
     "constant": (1, lambda m, p, a: a + np.full((1, SIDE), p / 32)),
 }
 
-INTEGER: dict[str, tuple[int, Callable[..., Any]]] = {
+INTEGER: Table = {
     "add": (2, lambda m, p, a, b: a + b),
     "sub": (2, lambda m, p, a, b: a - b),
     "mul": (2, lambda m, p, a, b: a * b),
@@ -84,45 +75,6 @@ INTEGER: dict[str, tuple[int, Callable[..., Any]]] = {
 
 def _join(m: Any, parts: list[Any]) -> Any:
     return m.cat(parts, 0) if m is ops else np.concatenate(parts, 0)
-
-
-def random_program(rng: np.random.Generator, table: dict[str, Any], leaves: int, length: int) -> list[Step]:
-    """Lines that take earlier values at random; some programs have one value taken by many lines; f(x, x) is common."""
-    names = list(table)
-    program = []
-    hub = int(rng.integers(leaves)) if rng.random() < 0.4 else None
-    for k in range(length):
-        name = names[rng.integers(len(names))]
-        arity = table[name][0]
-        takes = [int(rng.integers(leaves + k)) for _ in range(arity)]
-        if rng.random() < 0.4:
-            takes[0] = leaves + k - 1 if k else 0
-        if hub is not None:
-            takes[-1] = hub
-        if arity == 2 and rng.random() < 0.25:
-            takes[1] = takes[0]
-        program.append(Step(name, tuple(takes), int(rng.integers(32))))
-    return program
-
-
-def run(program: list[Step], table: dict[str, Any], m: Any, leaves: list[Any]) -> Any:
-    """All lines in order; the answer is the sum of every value that no line takes."""
-    values = list(leaves)
-    for step in program:
-        values.append(table[step.name][1](m, step.pick, *[values[i] for i in step.takes]))
-    taken = {i for step in program for i in step.takes}
-    loose = [value for i, value in enumerate(values) if i not in taken]
-    total = loose[0]
-    for value in loose[1:]:
-        total = total + value
-    return total
-
-
-def as_text(program: list[Step], leaves: int) -> str:
-    lines = [
-        f"v{leaves + k} = {s.name}({', '.join(f'v{i}' for i in s.takes)}, pick={s.pick})" for k, s in enumerate(program)
-    ]
-    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("part", range(10))
