@@ -6,8 +6,8 @@ JAX forward, and forward over reverse; this engine by ``backward()``, ``func.jvp
 
     python tests/oracles.py --graphs 10000 --workers 2
 
-What counts as an error: the largest difference between two arrays, divided by 1 plus the largest magnitude that the other
-library has in that quantity (value, gradients of all leaves, JVP, HVPs of all leaves). All is float64.
+What counts as an error: the largest difference between two arrays, divided by 1 plus the largest magnitude that the
+other library has in that quantity (value, gradients of all leaves, JVP, HVPs of all leaves). All is float64.
 Points where two branches of a function meet are avoided: every operation with a kink first adds an offset of its own,
 which is no sum of the others. At the kinks themselves the page docs/kinks.md holds, not another library.
 """
@@ -21,24 +21,21 @@ import multiprocessing
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 from random_graphs import Step, Table, as_text, random_program, run
 
 from tinygrad_mlp import Tensor, func, ops
 
-__all__ = ["EVALUATORS", "QUANTITIES", "SHARED", "Graph", "Tally", "compare", "draw"]
+__all__ = ["LIBRARIES", "SHARED", "TOLERANCE", "Graph", "Tally", "compare", "draw", "ours"]
 
 TOLERANCE = 1e-10
-QUANTITIES = ("value", "gradient", "JVP", "HVP")
 
 # Closed under broadcasting, and few: JAX compiles each of its own operations once per shape.
 SHAPES = [(), (3,), (1, 3), (3, 1), (3, 3), (2, 1, 3), (2, 3, 1), (2, 3, 3)]
@@ -162,7 +159,7 @@ SHARED: Table = {
     "softmax": (1, lambda m, p, a: m.softmax(a, _axis(p, a))),
     "log_softmax": (1, lambda m, p, a: m.log_softmax(m.tanh(a), _axis(p, a))),
     "matmul": (2, lambda m, p, a, b: m.matmul(m.tanh(a), b) * 0.5),
-    "linear": (3, lambda m, p, a, b, c: m.linear(m.tanh(a), b, c) * 0.5),
+    "linear": (2, lambda m, p, a, b: m.linear(m.tanh(a), b, b[0]) * 0.5),
     "linear_without_bias": (2, lambda m, p, a, b: m.linear(m.tanh(a), b) * 0.5),
     "outer": (2, lambda m, p, a, b: m.outer(m.tanh(a), b)),
     "einsum": (1, lambda m, p, a: m.einsum(EINSUMS[1][p % 6], m.tanh(a))),
@@ -208,19 +205,21 @@ def _matrices(a: Any, b: Any) -> Any:
 
 def _names_of_ours() -> Any:
     own = {name: getattr(ops, name) for name in ops.__all__}
-    return SimpleNamespace(**{
-        **own,
-        "binary_cross_entropy": lambda a, b, how: ops.binary_cross_entropy_with_logits(a, b, reduction=how),
-        "constant": lambda array: array,
-        "cross_entropy": lambda a, b, how: ops.cross_entropy(a, b, reduction=how),
-        "detach": lambda a: a.detach() if isinstance(a, Tensor) else a,
-        "mse_loss": lambda a, b, how: ops.mse_loss(a, b, reduction=how),
-        "reverse": lambda a: a[::-1],
-        "rows": _matrices,
-        "std": lambda a, axis, correction, keepdims: ops.std(a, axis, correction=correction, keepdims=keepdims),
-        "swap": ops.transpose,
-        "var": lambda a, axis, correction, keepdims: ops.var(a, axis, correction=correction, keepdims=keepdims),
-    })
+    return SimpleNamespace(
+        **{
+            **own,
+            "binary_cross_entropy": lambda a, b, how: ops.binary_cross_entropy_with_logits(a, b, reduction=how),
+            "constant": lambda array: array,
+            "cross_entropy": lambda a, b, how: ops.cross_entropy(a, b, reduction=how),
+            "detach": lambda a: a.detach() if isinstance(a, Tensor) else a,
+            "mse_loss": lambda a, b, how: ops.mse_loss(a, b, reduction=how),
+            "reverse": lambda a: a[::-1],
+            "rows": _matrices,
+            "std": lambda a, axis, correction, keepdims: ops.std(a, axis, correction=correction, keepdims=keepdims),
+            "swap": ops.transpose,
+            "var": lambda a, axis, correction, keepdims: ops.var(a, axis, correction=correction, keepdims=keepdims),
+        }
+    )
 
 
 @functools.cache
@@ -229,35 +228,35 @@ def _names_of_torch() -> Any:
     from torch.nn import functional
 
     same = "abs cos exp expm1 flatten log log1p matmul maximum minimum outer permute pow sigmoid sign sin sqrt square "
-    same += "softmax squeeze sum tan tanh unsqueeze where amax amin logsumexp log_softmax relu einsum cat stack mean prod"
-    return SimpleNamespace(**{
-        **{name: getattr(torch, name) for name in same.split()},
-        "binary_cross_entropy": lambda a, b, how: functional.binary_cross_entropy_with_logits(a, b, reduction=how),
-        "clamp": torch.clamp,
-        "constant": torch.from_numpy,
-        "cross_entropy": lambda a, b, how: functional.cross_entropy(
-            a, torch.from_numpy(b) if isinstance(b, np.ndarray) else b, reduction=how
-        ),
-        "detach": torch.Tensor.detach,
-        "expand": torch.Tensor.expand,
-        "gelu": lambda a, how: functional.gelu(a, approximate=how),
-        "leaky_relu": functional.leaky_relu,
-        "linear": functional.linear,
-        "mse_loss": lambda a, b, how: functional.mse_loss(a, b, reduction=how),
-        "reshape": torch.reshape,
-        "reverse": lambda a: torch.flip(a, (0,)),
-        "rows": _matrices,
-        "silu": functional.silu,
-        "softplus": functional.softplus,
-        "std": lambda a, axis, correction, keepdims: torch.std(a, axis, correction=correction, keepdim=keepdims),
-        "swap": torch.transpose,
-        "var": lambda a, axis, correction, keepdims: torch.var(a, axis, correction=correction, keepdim=keepdims),
-    })
+    same += "softmax squeeze sum tan tanh unsqueeze where amax amin logsumexp log_softmax relu einsum cat stack mean "
+    same += "prod clamp reshape"
+    return SimpleNamespace(
+        **{
+            **{name: getattr(torch, name) for name in same.split()},
+            "binary_cross_entropy": lambda a, b, how: functional.binary_cross_entropy_with_logits(a, b, reduction=how),
+            "constant": torch.from_numpy,
+            "cross_entropy": lambda a, b, how: functional.cross_entropy(
+                a, torch.from_numpy(b) if isinstance(b, np.ndarray) else b, reduction=how
+            ),
+            "detach": torch.Tensor.detach,
+            "expand": torch.Tensor.expand,
+            "gelu": lambda a, how: functional.gelu(a, approximate=how),
+            "leaky_relu": functional.leaky_relu,
+            "linear": functional.linear,
+            "mse_loss": lambda a, b, how: functional.mse_loss(a, b, reduction=how),
+            "reverse": lambda a: torch.flip(a, (0,)),
+            "rows": _matrices,
+            "silu": functional.silu,
+            "softplus": functional.softplus,
+            "std": lambda a, axis, correction, keepdims: torch.std(a, axis, correction=correction, keepdim=keepdims),
+            "swap": torch.transpose,
+            "var": lambda a, axis, correction, keepdims: torch.var(a, axis, correction=correction, keepdim=keepdims),
+        }
+    )
 
 
 @functools.cache
 def _names_of_jax() -> Any:
-    import jax
     import jax.numpy as jnp
     from jax import lax, nn
 
@@ -273,36 +272,38 @@ def _names_of_jax() -> Any:
             return reduced(-jnp.take_along_axis(logs, jnp.asarray(b)[:, None], 1)[:, 0], how)
         return reduced(-(b * logs).sum(1), how)
 
-    return SimpleNamespace(**{
-        **{name: getattr(jnp, name) for name in same.split()},
-        "binary_cross_entropy": lambda a, b, how: reduced(nn.softplus(a) - a * b, how),
-        "cat": jnp.concatenate,
-        "clamp": jnp.clip,
-        "constant": jnp.asarray,
-        "cross_entropy": cross_entropy,
-        "detach": lax.stop_gradient,
-        "expand": jnp.broadcast_to,
-        "flatten": jnp.ravel,
-        "gelu": lambda a, how: nn.gelu(a, approximate=how == "tanh"),
-        "leaky_relu": nn.leaky_relu,
-        "linear": lambda x, weight, bias=0.0: jnp.matmul(x, jnp.swapaxes(weight, -1, -2)) + bias,
-        "log_softmax": nn.log_softmax,
-        "logsumexp": nn.logsumexp,
-        "mse_loss": lambda a, b, how: reduced((a - b) ** 2, how),
-        "permute": jnp.transpose,
-        "relu": nn.relu,
-        "reverse": lambda a: a[::-1],
-        "rows": _matrices,
-        "sigmoid": nn.sigmoid,
-        "silu": nn.silu,
-        "softmax": nn.softmax,
-        "softplus": nn.softplus,
-        "squeeze": lambda a, axis: jnp.squeeze(a, axis) if a.shape[axis] == 1 else a,
-        "std": lambda a, axis, correction, keepdims: jnp.std(a, axis, ddof=correction, keepdims=keepdims),
-        "swap": jnp.swapaxes,
-        "unsqueeze": jnp.expand_dims,
-        "var": lambda a, axis, correction, keepdims: jnp.var(a, axis, ddof=correction, keepdims=keepdims),
-    })
+    return SimpleNamespace(
+        **{
+            **{name: getattr(jnp, name) for name in same.split()},
+            "binary_cross_entropy": lambda a, b, how: reduced(nn.softplus(a) - a * b, how),
+            "cat": jnp.concatenate,
+            "clamp": jnp.clip,
+            "constant": jnp.asarray,
+            "cross_entropy": cross_entropy,
+            "detach": lax.stop_gradient,
+            "expand": jnp.broadcast_to,
+            "flatten": jnp.ravel,
+            "gelu": lambda a, how: nn.gelu(a, approximate=how == "tanh"),
+            "leaky_relu": nn.leaky_relu,
+            "linear": lambda x, weight, bias=0.0: jnp.matmul(x, jnp.swapaxes(weight, -1, -2)) + bias,
+            "log_softmax": nn.log_softmax,
+            "logsumexp": nn.logsumexp,
+            "mse_loss": lambda a, b, how: reduced((a - b) ** 2, how),
+            "permute": jnp.transpose,
+            "relu": nn.relu,
+            "reverse": lambda a: a[::-1],
+            "rows": _matrices,
+            "sigmoid": nn.sigmoid,
+            "silu": nn.silu,
+            "softmax": nn.softmax,
+            "softplus": nn.softplus,
+            "squeeze": lambda a, axis: jnp.squeeze(a, axis) if a.shape[axis] == 1 else a,
+            "std": lambda a, axis, correction, keepdims: jnp.std(a, axis, ddof=correction, keepdims=keepdims),
+            "swap": jnp.swapaxes,
+            "unsqueeze": jnp.expand_dims,
+            "var": lambda a, axis, correction, keepdims: jnp.var(a, axis, ddof=correction, keepdims=keepdims),
+        }
+    )
 
 
 OURS = _names_of_ours()
@@ -347,7 +348,8 @@ def torchs(graph: Graph) -> Found:
     hvp: Sequence[Any] = [torch.zeros_like(one) for one in xs]
     if pairs:
         hvp = torch.autograd.grad([one for one, _ in pairs], xs, [v for _, v in pairs], **options)
-    with forward_ad.dual_level():
+    # On first use PyTorch's forward mode loads parts of itself that PyTorch calls deprecated.
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning), forward_ad.dual_level():
         duals = [forward_ad.make_dual(torch.from_numpy(one), v) for one, v in zip(graph.leaves, vs, strict=True)]
         jvp = forward_ad.unpack_dual(run(graph.program, SHARED, m, duals)).tangent
     gradients = [one.detach().numpy() for one in gradient]
@@ -403,7 +405,8 @@ class Graph:
     directions: list[Any]
 
     def __str__(self) -> str:
-        return f"graph {self.number}, leaves {[one.shape for one in self.leaves]}\n{as_text(self.program, len(self.leaves))}"
+        shapes = [one.shape for one in self.leaves]
+        return f"graph {self.number}, leaves {shapes}\n{as_text(self.program, len(self.leaves))}"
 
 
 @functools.cache

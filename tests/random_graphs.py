@@ -52,7 +52,7 @@ def random_program(
             takes = [int(rng.integers(leaves + k)) for _ in range(arity)]
             if rng.random() < 0.4:
                 takes[0] = leaves + k - 1 if k else 0
-            if hub is not None and arity < 3:
+            if hub is not None:
                 takes[-1] = hub
             if arity == 2 and rng.random() < 0.25:
                 takes[1] = takes[0]
