@@ -352,13 +352,13 @@ def torchs(graph: Graph) -> Found:
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning), forward_ad.dual_level():
         duals = [forward_ad.make_dual(torch.from_numpy(one), v) for one, v in zip(graph.leaves, vs, strict=True)]
         jvp = forward_ad.unpack_dual(run(graph.program, SHARED, m, duals)).tangent
-    gradients = [one.detach().numpy() for one in gradient]
+    gradients = [one.detach().numpy(force=True) for one in gradient]
     return {
         "value": [y.detach().numpy()],
         "gradient": gradients,
         "recorded gradient": gradients,
-        "JVP": [np.zeros(y.shape) if jvp is None else jvp.numpy()],
-        "HVP": [one.detach().numpy() for one in hvp],
+        "JVP": [np.zeros(y.shape) if jvp is None else jvp.numpy(force=True)],
+        "HVP": [one.detach().numpy(force=True) for one in hvp],
     }
 
 
