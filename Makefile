@@ -8,12 +8,15 @@ RUN = $(VENV)/bin/python
 # Python compiles a module when it is first imported; compiling all of them at once would take a third of the set-up.
 PIP = $(RUN) -m pip --disable-pip-version-check install --quiet --no-compile
 
+# Without a version pip may choose a build with several gigabytes of GPU libraries.
+TORCH = torch==2.13.0
+
 # pip into one environment at a time, also under make -j.
 .NOTPARALLEL:
 # A PYTHONPATH of the caller would mix foreign packages into the environment.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test lint types bench notebook clean
+.PHONY: help demo test lint types bench oracles notebook clean
 
 help: ## show these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r verb does; do printf 'make %-8s %s\n' "$$verb" "$$does"; done
@@ -37,6 +40,10 @@ types: $(VENV)/.dev ## check the package's types
 # The two variables pin a kernel for other purposes; a benchmark has to run the kernel that users get.
 bench: $(VENV)/.bench ## compare speed and memory with PyTorch and plain NumPy
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(RUN) benchmarks/run.py $(ARGS)
+
+# One BLAS thread per process, as in the tests.
+oracles: $(VENV)/.parity ## compare 10,000 random graphs with PyTorch and JAX
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(RUN) tests/oracles.py $(ARGS)
 
 # By its Python, not by jupyter: the kernel is then the one of this environment, wherever others are registered.
 notebook: $(VENV)/.dev ## run the notebooks, write them with their output to runs/
@@ -62,7 +69,12 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.made
 
 $(VENV)/.bench: $(VENV)/.dev
 	@echo "Installing PyTorch, to compare with, into $(VENV) ..."
-	@$(PIP) torch==2.13.0
+	@$(PIP) $(TORCH)
+	@touch $@
+
+$(VENV)/.parity: $(VENV)/.dev
+	@echo "Installing PyTorch, JAX and autograd, to compare with, into $(VENV) ..."
+	@$(PIP) $(TORCH) jax autograd
 	@touch $@
 
 # Where ensurepip is missing (Debian without python3-venv), virtualenv brings its own pip; a folder is allowed where PEP 668
