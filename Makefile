@@ -8,9 +8,6 @@ RUN = $(VENV)/bin/python
 # Python compiles a module when it is first imported; compiling all of them at once would take a third of the set-up.
 PIP = $(RUN) -m pip --disable-pip-version-check install --quiet --no-compile
 
-# Without a version pip may choose a build with several gigabytes of GPU libraries.
-TORCH = torch==2.13.0
-
 # pip into one environment at a time, also under make -j.
 .NOTPARALLEL:
 # A PYTHONPATH of the caller would mix foreign packages into the environment.
@@ -38,11 +35,11 @@ types: $(VENV)/.dev ## check the package's types
 	$(RUN) -m mypy
 
 # The two variables pin a kernel for other purposes; a benchmark has to run the kernel that users get.
-bench: $(VENV)/.bench ## compare speed and memory with PyTorch and plain NumPy
+bench: $(VENV)/.with-torch ## compare speed and memory with PyTorch and plain NumPy
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(RUN) benchmarks/run.py $(ARGS)
 
 # One BLAS thread per process, as in the tests.
-oracles: $(VENV)/.parity ## compare 10,000 random graphs with PyTorch and JAX
+oracles: $(VENV)/.with-torch $(VENV)/.with-jax ## compare 10,000 random graphs with PyTorch and JAX
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(RUN) tests/oracles.py $(ARGS)
 
 # By its Python, not by jupyter: the kernel is then the one of this environment, wherever others are registered.
@@ -67,14 +64,10 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.made
 	@$(PIP) --editable '.[dev]'
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.dev
-	@echo "Installing PyTorch, to compare with, into $(VENV) ..."
-	@$(PIP) $(TORCH)
-	@touch $@
-
-$(VENV)/.parity: $(VENV)/.dev
-	@echo "Installing PyTorch, JAX and autograd, to compare with, into $(VENV) ..."
-	@$(PIP) $(TORCH) jax autograd
+# torch without a version may be a build with several gigabytes of GPU libraries.
+$(VENV)/.with-%: $(VENV)/.dev
+	@echo "Installing $*, to compare with, into $(VENV) ..."
+	@$(PIP) $(patsubst torch,torch==2.13.0,$*)
 	@touch $@
 
 # Where ensurepip is missing (Debian without python3-venv), virtualenv brings its own pip; a folder is allowed where PEP 668
