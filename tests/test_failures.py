@@ -402,10 +402,11 @@ class Passes(RuleBasedStateMachine):
         self.released: set[int] = set()
 
     def pick(self, which: int) -> Known:
+        """One of the tensors, whatever the number."""
         return self.known[which % len(self.known)]
 
     def add(self, tensor: Tensor, value: Fraction, slopes: dict[int, Fraction], sources: list[Known]) -> None:
-        # Beyond this float64 itself would round.
+        """Know one more result, unless its numbers grew too large to be exact in float64."""
         if any(max(abs(one), one.denominator) > LIMIT for one in [value, *slopes.values()]):
             return
         steps = frozenset[int]().union(*(one.model.steps for one in sources))
