@@ -304,7 +304,7 @@ def test_ten_thousand_steps_with_accidents_leak_nothing() -> None:
         for _ in range(20):
             round_of_ten()
         # Python keeps up to 2,000 freed tuples of each length; filled now, that store cannot look like growth.
-        store = [(None,) * length for length in range(1, 20) for _ in range(2000)]
+        store = [tuple([None] * length) for length in range(1, 20) for _ in range(2000)]
         del store
         tracemalloc.start()
         try:
