@@ -141,7 +141,7 @@ def test_make_explains_its_verbs() -> None:
     environment = {"PATH": "/usr/bin:/bin"}
     result = subprocess.run(["make"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     verbs = re.findall(r"^make (\w+)", result.stdout, flags=re.MULTILINE)
-    assert verbs == ["help", "demo", "test", "lint", "types", "bench", "notebook", "clean"]
+    assert verbs == ["help", "demo", "test", "lint", "types", "bench", "oracles", "notebook", "clean"]
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
