@@ -4,6 +4,8 @@
 PYTHON = python3
 ARGS =
 VENV = .venv
+# A version, for benchmarks to be comparable and because a newer one may bring several gigabytes of GPU libraries.
+TORCH = torch==2.13.0
 RUN = $(VENV)/bin/python
 # Python compiles a module when it is first imported; compiling all of them at once would take a third of the set-up.
 PIP = $(RUN) -m pip --disable-pip-version-check install --quiet --no-compile
@@ -64,10 +66,9 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.made
 	@$(PIP) --editable '.[dev]'
 	@touch $@
 
-# torch without a version may be a build with several gigabytes of GPU libraries.
 $(VENV)/.with-%: $(VENV)/.dev
 	@echo "Installing $*, to compare with, into $(VENV) ..."
-	@$(PIP) $(patsubst torch,torch==2.13.0,$*)
+	@$(PIP) $(patsubst torch,$(TORCH),$*)
 	@touch $@
 
 # Where ensurepip is missing (Debian without python3-venv), virtualenv brings its own pip; a folder is allowed where PEP 668
