@@ -6,6 +6,7 @@ graph is printed as a program.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
