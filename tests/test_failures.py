@@ -31,13 +31,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from oracles import OURS, SHARED, draw
 from random_graphs import run
-from strategies import BY_NAME, DIFFERENTIABLE, Case, cases, leaf
 
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, autograd, nn, ops, optim
 from tinygrad_mlp.errors import ChangedValueError, GradientError, ReleasedGraphError, ShapeError
 from tinygrad_mlp.samples import Elementwise
 from tinygrad_mlp.tape import OPS, consumers_first
+from tinygrad_mlp.testing.cases import Case, differentiable, function_of, leaf
+from tinygrad_mlp.testing.strategies import cases
 
 EXAMPLES = settings().max_examples
 NIGHTLY = EXAMPLES >= 2000
@@ -588,7 +589,7 @@ def example(name: str) -> Case:
     )
 
 
-@pytest.mark.parametrize("name", DIFFERENTIABLE)
+@pytest.mark.parametrize("name", differentiable())
 def test_no_write_gives_a_wrong_gradient_in_silence(name: str) -> None:
     """F07: each operand, and the result, written by every way of the library between the passes.
 
@@ -698,7 +699,7 @@ def shape_sets(rng: np.random.Generator, operands: int) -> list[tuple[int, ...]]
 
 BROADCASTING = [
     name
-    for name in DIFFERENTIABLE
+    for name in differentiable()
     if OPS[name].elementwise and isinstance(OPS[name].samples, Elementwise) and len(OPS[name].operands) > 1
 ]
 
@@ -710,7 +711,7 @@ def test_five_hundred_shape_sets(name: str) -> None:
     Among the 500 sets at least a fifth have an axis of length 1, and a tenth one of length 0.
     """
     rng = np.random.default_rng(9)
-    op, function = OPS[name], BY_NAME[name]
+    op, function = OPS[name], function_of(name)
     params = dict(op.samples.params[0]) if isinstance(op.samples, Elementwise) and op.samples.params else {}
     single = empty = 0
     for _ in range(500):
@@ -748,7 +749,7 @@ def test_five_hundred_shape_sets(name: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (0, 3), (3, 0), (1, 0, 2)])
-@pytest.mark.parametrize("name", [name for name in DIFFERENTIABLE if isinstance(OPS[name].samples, Elementwise)])
+@pytest.mark.parametrize("name", [name for name in differentiable() if isinstance(OPS[name].samples, Elementwise)])
 def test_numbers_and_nothing_are_arrays_too(name: str, shape: tuple[int, ...]) -> None:
     """F10: on 0-d and empty operands values and gradients of both orders are ndarrays of the right shape."""
     op = OPS[name]
@@ -757,7 +758,7 @@ def test_numbers_and_nothing_are_arrays_too(name: str, shape: tuple[int, ...]) -
         for i in range(len(op.operands))
     ]
     params = dict(op.samples.params[0]) if isinstance(op.samples, Elementwise) and op.samples.params else {}
-    y = BY_NAME[name](*given, **params)
+    y = function_of(name)(*given, **params)
     assert type(y.data) is np.ndarray
     assert y.shape == shape
     leaves = [one for one in given if isinstance(one, Tensor)]
