@@ -305,6 +305,75 @@ def test_own_rules_work_in_forward_mode_and_under_transforms() -> None:
     )
 
 
+class Cube(Function):
+    """x³ with its argument kept as an attribute, as ported code does."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.x = x
+        return x**3
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        return g * 3.0 * ctx.x**2
+
+
+def test_tensors_kept_as_attributes_are_differentiated_too() -> None:
+    """The second derivative of x⁴ written as Cube(x) · x is 12 x², and a change of the value is noticed."""
+    x = np.array([2.0, -0.5])
+    _, second = func.hvp(lambda x: (Cube.apply(x) * x).sum(), [x], [np.ones(2)])
+    np.testing.assert_allclose(second.data, 12.0 * x**2, rtol=1e-14)
+    v = leaf(2)
+    y = Cube.apply(v).sum()
+    with no_grad():
+        v[0] = 9.0
+    with pytest.raises(ChangedValueError):
+        y.backward()
+
+
+def test_a_backward_off_the_tape_is_refused_where_it_would_give_zeros() -> None:
+    """Right in reverse mode; in forward mode an error instead of zeros."""
+
+    class Sine(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            ctx.save_for_backward(x)
+            return x.sin()
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Tensor:
+            (x,) = ctx.saved_tensors
+            return Tensor(g.data * np.cos(x.data))
+
+    x = leaf(3)
+    Sine.apply(x).sum().backward()
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.data, np.cos(x.data), rtol=1e-15)
+    for derivative in (
+        lambda: func.jvp(Sine.apply, [x], [x]),
+        lambda: func.hessian(lambda x: Sine.apply(x * x).sum())(x),
+    ):
+        with pytest.raises(
+            GradientError, match=r"Sine\.backward: the gradient for argument 0 was computed off the tape"
+        ):
+            derivative()
+
+
+def test_forward_mode_runs_no_hooks() -> None:
+    """What is walked there is no gradient: hooks neither see it nor change it."""
+    seen: list[Any] = []
+
+    def function(x: Tensor) -> Tensor:
+        h = x * x
+        h.register_hook(lambda g: seen.append(g) or g * 3.0)  # type: ignore[func-returns-value]
+        return h.sum()
+
+    _, tangent = func.jvp(function, [np.array([1.0, 2.0])], [np.array([1.0, 1.0])])
+    assert tangent.item() == 6.0
+    assert seen == []
+    np.testing.assert_array_equal(func.grad(function)(np.array([1.0, 2.0])).data, [6.0, 12.0])
+
+
 def test_only_wanted_gradients_are_computed() -> None:
     """needs_input_grad says which; a result without gradient is plain; None in place of a gradient means zero."""
     seen = {}

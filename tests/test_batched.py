@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_mlp as tg
-from tinygrad_mlp import Tensor, autograd, func, nn, ops
+from tinygrad_mlp import Tensor, autograd, func, nn, ops, randn
 from tinygrad_mlp.errors import ArgumentError, CaptureError, GradientError
 from tinygrad_mlp.ops import batched
 from tinygrad_mlp.tape import OPS, Array
@@ -624,3 +624,49 @@ def test_against_jax() -> None:
             jnp.asarray(X.T), jnp.asarray(X[:3])
         )
         np.testing.assert_allclose(ours.data, np.asarray(theirs), rtol=1e-10, atol=1e-13)
+
+
+def test_a_sample_is_not_read_behind_the_back() -> None:
+    """x.data inside is noticed, also in a hook and also where first and last sample would agree."""
+    x = np.array([[1.0, 2.0], [-1.0, 2.0], [5.0, 6.0]])
+
+    def deciding(x: Tensor) -> Tensor:
+        return (x * 2.0).sum() if x.data[0] > 0 else (x * 3.0).sum()
+
+    def hooked(x: Tensor) -> Tensor:
+        y = x * x
+        y.register_hook(lambda g: g * float(g.data.sum()))
+        return (y * y).sum()
+
+    for function in (deciding, func.grad(deciding), func.grad(hooked)):
+        with pytest.raises(CaptureError, match=r"x\.data reads a value that differs"):
+            func.vmap(function)(x)
+        one_by_one = [function(row) for row in x]
+        np.testing.assert_array_equal(
+            func.vmap(function, chunk_size=1)(x).data, np.stack([one.data for one in one_by_one])
+        )
+
+
+def test_random_numbers_inside_are_refused() -> None:
+    """They would be the same for every sample, whatever first and last happen to draw."""
+    x = np.ones((50, 2))
+    dropout = nn.Dropout(0.5, seed=0)
+    for draws in (dropout, lambda x: x * randn(2), lambda x: x * randn(2, rng=np.random.default_rng(0))):
+        with pytest.raises(CaptureError, match="random numbers drawn inside"):
+            func.vmap(draws)(x)
+    func.vmap(dropout.eval())(x)
+
+
+@pytest.mark.parametrize("draw", [lambda rng: rng.normal(), lambda rng: rng.normal(size=2)])
+def test_a_function_once_believed_is_watched_on(draw: Any) -> None:
+    """Constants that stay are believed; ones that are new are compared again, and drawn ones found out."""
+    rng = np.random.default_rng(0)
+    fixed = draw(rng)
+    drawing = [False]
+    mapped = func.vmap(lambda x: x * (draw(rng) if drawing[0] else fixed))
+    x = np.ones((3, 2))
+    for _ in range(2):
+        np.testing.assert_array_equal(mapped(x).data, x * fixed)
+    drawing[0] = True
+    with pytest.raises(CaptureError, match="something else for the last sample"):
+        mapped(x)

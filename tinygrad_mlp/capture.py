@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from .errors import CaptureError
 from .tape import Array, Node, Op, Plan, Traced, recorder, recording_with, wrap
 
-__all__ = ["Captured", "Sample", "Silent", "capturing", "cut", "quietly", "reading", "reason"]
+__all__ = ["Captured", "Sample", "Silent", "capturing", "cut", "drawing", "quietly", "reading", "reason"]
 
 
 class Captured(Node):
@@ -30,6 +30,9 @@ class Captured(Node):
     captures = True
     silent = False
     """Whether steps noted by this kind want no gradients, as inside ``no_grad``."""
+
+    varying: ClassVar[Any]
+    """The kind of handle on values that vary: reading its ``data`` outside the package counts as reading it."""
 
     quiet: ClassVar[type[Captured]]
     loud: ClassVar[type[Captured]]
@@ -80,7 +83,8 @@ class Captured(Node):
         node.hooks = None
         node.varies = varies
         node.wants = bool(inputs)
-        return wrap(kind, y, node)
+        handle: type[Traced] = cls.varying if varies else kind
+        return wrap(handle, y, node)
 
     def observe(self, *_: Any) -> None:
         """Called for a step that is code of the user's, which cannot be run again for other samples.
@@ -92,6 +96,18 @@ class Captured(Node):
         raise CaptureError(
             f"{self.plan.op.name} runs Python code of yours, which cannot be replayed for many samples; say "
             "chunk_size=1, which runs the function for one sample after the other"
+        )
+
+    @classmethod
+    def draws(cls) -> None:
+        """Random numbers are about to be drawn.
+
+        Raises:
+            CaptureError: always; every sample would get the same.
+        """
+        raise CaptureError(
+            "random numbers drawn inside would be the same for all samples, because the function runs once for all of "
+            "them; draw them outside, one for each sample, put Dropout into eval(), or say chunk_size=1"
         )
 
     @classmethod
@@ -191,6 +207,17 @@ def reading(value: Traced, what: str) -> None:
     make = recorder()
     if make is not None and make.captures:
         make.read(value, what)  # type: ignore[attr-defined]
+
+
+def drawing() -> None:
+    """Tell the capture, if there is one, that random numbers are about to be drawn.
+
+    Raises:
+        CaptureError: they would be the same for all samples.
+    """
+    make = recorder()
+    if make is not None and make.captures:
+        make.draws()  # type: ignore[attr-defined]
 
 
 Captured.quiet = Silent

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import autograd, ops, replay
+from .autograd.gradients import pulled
 from .capture import capturing, cut
 from .errors import ArgumentError, GradientError, ShapeError
 from .tape import Leaf, Node, Plan, consumers_first, wrap
@@ -299,7 +300,7 @@ class _Push:
     """``J · tangents`` at a point.
 
     The backward walk is ``uᵀJ``, linear in ``u``. Recorded with ``u`` as a leaf and walked once more, with the tangents
-    coming in, it gives ``J · tangents``: forward mode without forward rules.
+    coming in, it gives ``J · tangents``: forward mode without forward rules. ``u`` is no gradient, so hooks do not run.
     """
 
     def __init__(self, point: _Point, outputs: list[Tensor]) -> None:
@@ -309,8 +310,13 @@ class _Push:
         self.transposed: tuple[Tensor | None, ...] = (None,) * len(point.tensors)
         self.alone = point.is_alone(outputs)
         if live:
-            self.transposed = autograd.grad(
-                [y for y, _ in live], point.tensors, [u for _, u in live], create_graph=True, allow_unused=True
+            self.transposed = pulled(
+                [y for y, _ in live],
+                point.tensors,
+                [u for _, u in live],
+                create_graph=True,
+                allow_unused=True,
+                hooks=False,
             )
 
     def __call__(self, directions: Sequence[Tensor | None]) -> list[Tensor]:
@@ -323,13 +329,14 @@ class _Push:
         results: Sequence[Tensor | None] = [None] * len(self.dummies)
         if pairs:
             apart = self.alone and not any(v.requires_grad for _, v in pairs)
-            results = autograd.grad(
+            results = pulled(
                 [g for g, _ in pairs],
                 self.dummies,
                 [v for _, v in pairs],
                 create_graph=not apart or capturing(),
                 retain_graph=True,
                 allow_unused=True,
+                hooks=False,
             )
             if apart:
                 results = [None if one is None else one.detach() for one in results]
@@ -525,7 +532,7 @@ def vmap(function: Function, in_axes: Any = 0, out_axes: Any = 0, *, chunk_size:
     [[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]
     """
     _check_chunk("vmap", chunk_size)
-    checked: set[Any] = set()
+    checked: dict[Any, Any] = {}
 
     def mapped(*args: Any, **kwargs: Any) -> Any:
         if kwargs:

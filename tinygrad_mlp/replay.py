@@ -87,6 +87,16 @@ class _Program:
             if source not in kept:
                 self.done[place].append(source)
 
+    def fixed(self) -> list[Any]:
+        """What does not vary: the operands that are data, and the parameters of the ops."""
+        found: list[Any] = []
+        for step in self.steps:
+            found += [
+                one.data if isinstance(one, Tensor) else one for one in step.operands if not isinstance(one, Node)
+            ]
+            found += step.node.params.values()
+        return found + [one.data for one in self.constants if one is not None]
+
     @property
     def signature(self) -> tuple[Any, ...]:
         """The ops in their order, and which operands vary."""
@@ -177,18 +187,30 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b) or (a != a and b != b)  # noqa: PLR0124 - NaN
 
 
+def _known(program: _Program, checked: dict[Any, Any]) -> bool:
+    before = checked.get(program.signature)
+    # Something drawn or decided anew is another object; a parameter, though updated in place, is the same one.
+    return before is not None and all(
+        a is b or (not isinstance(a, np.ndarray) and _same(a, b)) for a, b in zip(before, program.fixed(), strict=True)
+    )
+
+
 def _captured(function: Function, inputs: Sequence[Tensor], place: int) -> _Program:
     start = tick()
     outer = capturing()
     alive = [one.node is not None and (outer or one.node.wants) for one in inputs]
     samples = [Sample(np.asarray(one.data[place]), one.node is not None and one.node.wants) for one in inputs]
     with recording_with(Captured):
-        outputs = function([wrap(Tensor, sample.value, sample) for sample in samples])
+        outputs = function([wrap(Captured.varying, sample.value, sample) for sample in samples])
     return _Program(samples, alive, outputs, start)
 
 
 def evaluate(
-    function: Function, inputs: Sequence[Tensor], *, chunk_size: int | None = None, checked: set[Any] | None = None
+    function: Function,
+    inputs: Sequence[Tensor],
+    *,
+    chunk_size: int | None = None,
+    checked: dict[Any, Any] | None = None,
 ) -> list[Tensor]:
     """``function`` of every sample, its results stacked along a first axis.
 
@@ -198,21 +220,22 @@ def evaluate(
         chunk_size: how many samples are replayed at a time; by default as many as keep values below 16 million
             elements.
         checked: None if the function is known to do the same with every sample. Otherwise it runs for the last sample
-            as well, and both runs must have done the same; the sequence of ops is then noted here and believed again.
+            as well, and both runs must have done the same; the sequence of ops and its constants are then noted here,
+            and believed as long as the constants are the same objects.
 
     Raises:
         CaptureError: the function reads values that differ from sample to sample, or makes something else of each.
     """
     size = inputs[0].shape[0]
     program = _captured(function, inputs, 0)
-    if checked is not None and size > 1 and program.signature not in checked:
+    if checked is not None and size > 1 and not _known(program, checked):
         if program.differs(_captured(function, inputs, size - 1)):
             raise CaptureError(
                 "the function does something else for the last sample than for the first: it draws random numbers, "
                 "decides by values, or reads x.data. It runs once for all samples; say chunk_size=1 to run it for one "
                 "sample after the other"
             )
-        checked.add(program.signature)
+        checked[program.signature] = program.fixed()
     rows = chunk_size or max(1, _MOST // program.widest)
     if rows >= size:
         parts = [program.run(inputs, size)]

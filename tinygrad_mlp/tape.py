@@ -33,6 +33,7 @@ from .errors import ChangedValueError, ReleasedGraphError
 
 __all__ = [
     "OPS",
+    "PACKAGE",
     "Array",
     "Hooks",
     "Leaf",
@@ -401,7 +402,7 @@ Line = tuple[CodeType, int]
 """A place in a program: its code object and the offset of the instruction, which is had faster than its line."""
 
 # pathlib would take a tenth of the import time.
-_PACKAGE = __file__.removesuffix("tape.py")
+PACKAGE = __file__.removesuffix("tape.py")
 
 
 def user_line() -> Line | None:
@@ -410,7 +411,7 @@ def user_line() -> Line | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if not code.co_filename.startswith(_PACKAGE):
+        if not code.co_filename.startswith(PACKAGE):
             return code, frame.f_lasti
         frame = frame.f_back
     return None
@@ -511,6 +512,7 @@ def walk(
     targets: Iterable[Node] | None = None,
     retain: bool = False,
     through: bool = True,
+    hooks: bool = True,
 ) -> dict[Node, Any]:
     """The gradients of ``roots``, seeded with ``seeds``, with respect to the leaves or to ``targets``.
 
@@ -519,6 +521,7 @@ def walk(
         targets: the nodes wanted; None for every leaf that is reached.
         retain: keep what the rules read, so that the graph can be walked again.
         through: False ends the walk at the targets: neither their rules nor their hooks run.
+        hooks: False leaves out the users' hooks: for a walk whose seed stands for no gradient, as in forward mode.
 
     Returns:
         A gradient for every wanted node that the roots depend on. Arrays among them share memory with nothing else.
@@ -548,7 +551,7 @@ def walk(
                 plan = node.plan
                 plain = type(node) is Node
                 if not plain:
-                    if node.hooks is not None:
+                    if node.hooks is not None and hooks:
                         g = node.hooks.run(g)
                         owned.discard(node)  # a hook may have kept it
                         if wanted is None and node.hooks.retains is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import sys
 import threading
 import warnings
 import weakref
@@ -18,11 +19,25 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import ops
-from .capture import capturing, cut, quietly, reading
+from .capture import Captured, capturing, cut, drawing, quietly, reading
 from .dtypes import get_default_dtype
 from .errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError
 from .ops.declare import holds_masked, operand
-from .tape import _RECORDER, Array, Hooks, Leaf, Node, Traced, recorder, recording_with, tick, walk, wrap, wrote
+from .tape import (
+    _RECORDER,
+    PACKAGE,
+    Array,
+    Hooks,
+    Leaf,
+    Node,
+    Traced,
+    recorder,
+    recording_with,
+    tick,
+    walk,
+    wrap,
+    wrote,
+)
 from .watch import checking
 
 if TYPE_CHECKING:
@@ -849,6 +864,26 @@ class Tensor(Traced):
         return format(self.item(), spec) if self.data.ndim == 0 and spec else format(repr(self), spec)
 
 
+class _Varying(Tensor):
+    """A handle inside a captured run on a value that differs from sample to sample; the package itself may read it."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> Array:
+        if not sys._getframe(1).f_code.co_filename.startswith(PACKAGE):
+            reading(self, "x.data")
+        return cast("Array", _DATA.__get__(self))
+
+    @data.setter
+    def data(self, value: Array) -> None:
+        _DATA.__set__(self, value)
+
+
+_DATA: Any = Traced.__dict__["data"]
+Captured.varying = _Varying
+
+
 class RemovableHandle:
     """Takes a hook off again: by :meth:`remove`, or at the end of a ``with`` block."""
 
@@ -1190,6 +1225,8 @@ def generator(rng: np.random.Generator | int | None, seed: int | None) -> np.ran
     """
     if rng is not None and seed is not None:
         raise ArgumentError("give either seed= or rng=, not both: a generator has been seeded already")
+    if seed is None:
+        drawing()
     if isinstance(rng, np.random.Generator):
         return rng
     return np.random.default_rng(seed if rng is None else rng)

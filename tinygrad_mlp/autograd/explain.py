@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError
-from ..tape import Array, Leaf, Node, line_text, recording_with, walk
+from ..tape import OPS, Array, Leaf, Node, line_text, recording_with, walk
 from ..tensor import Tensor
 from .watched import Diary, Muted, Watched, diary
 
@@ -30,6 +30,7 @@ class Explanation:
         cause: one of a few words for programs: ``"healthy"``, ``"not asked for"``, ``"frozen"``, ``"integer"``,
             ``"no backward"``, ``"result"``, ``"unused"``, ``"lost"``, ``"read"``, ``"detached"``, ``"no_grad"``,
             ``"step"``, ``"masked"``, ``"dead"``, ``"partly dead"``, ``"saturated"``, ``"vanishing"``,
+            ``"hook"``, ``"own rule"``, ``"tiny factor"``,
             ``"times zero"``, ``"cancels"``, ``"flat"``,
             ``"not selected"``, ``"not finite before"``, ``"not finite here"``, ``"infinite slope"``, ``"zero"``,
             ``"not finite"``.
@@ -71,7 +72,10 @@ def explain_grad(x: Tensor, loss: Callable[[], Tensor] | None = None) -> Explana
       -> dead units: smaller learning rate, other initial weights or biases, scaled inputs, or leaky_relu
     """
     if not isinstance(x, Tensor):
-        raise DTypeError(f"explain_grad(x): expected a tensor, got {type(x).__name__}")
+        raise DTypeError(
+            f"explain_grad(x, loss): x is a tensor, got {type(x).__name__}; say explain_grad(model.layer.weight, "
+            "lambda: loss_fn(model(data), target))"
+        )
     if isinstance(loss, Tensor):
         raise ArgumentError(
             "explain_grad(x, loss): the computation is run again to watch it, so give it as a function: "
@@ -111,7 +115,8 @@ def _without_run(x: Tensor) -> Explanation:
         return Explanation(
             "result",
             f"its .grad is None because it is the result{made} and not a leaf: only leaves keep their gradient",
-            "x.retain_grad() before backward(), or autograd.grad(loss, x)",
+            "x.retain_grad() before backward(), or autograd.grad(loss, x); a parameter that an update made a result, "
+            "as p = p - lr * p.grad does, is updated in place instead: with no_grad(): p -= lr * p.grad",
         )
     gradient = x.grad
     if gradient is None:
@@ -177,7 +182,9 @@ class _Run:
         if not isinstance(root, Watched):  # the loss is x itself
             return _healthy(Tensor(np.ones(self.x.shape, self.x.dtype)))
         with np.errstate(all="ignore"):
-            found = walk([root], [np.ones(root.shape, self.loss.dtype)], targets=[self.source], retain=True)
+            # Only to x: what x itself was computed from may have been released.
+            seed = np.ones(root.shape, self.loss.dtype)
+            found = walk([root], [seed], targets=[self.source], retain=True, through=isinstance(self.source, Leaf))
         gradient = Tensor(found[self.source])
         if _first_bad(gradient.data) is not None or _first_bad(self.loss.data) is not None:
             return self._not_finite(gradient, root)
@@ -322,7 +329,7 @@ class _Run:
                     continue
                 arrived.setdefault(node, []).append((step, passed))
                 if passed.size and float(np.abs(passed).max()) <= _TINY * came:
-                    cause, words, remedy = _why_nothing(step, position)
+                    cause, words, remedy = _why_nothing(step, position, float(np.abs(passed).max()) == 0.0)
                     return Explanation(cause, f"{start}: {words}", remedy, line_text(step.line), gradient)
         for node, ways in arrived.items():
             total = sum(way[1] for way in ways) if len({way[1].shape for way in ways}) == 1 else np.ones(1)
@@ -336,6 +343,19 @@ class _Run:
                     line_text(ways[0][0].line),
                     gradient,
                 )
+        if self.source.hooks is not None and self.source.hooks.before:
+            return Explanation(
+                "hook", f"{start}: a hook on x returns it", "look at what register_hook was given", gradient=gradient
+            )
+        hooked = next((one for one in self.diary.steps if one in self.linked and one.hooks is not None), None)
+        if hooked is not None:
+            return Explanation(
+                "hook",
+                f"{start}: there is a hook on the result of {_title(hooked)}, which may have made it so",
+                "look at what register_hook was given",
+                line_text(hooked.line),
+                gradient,
+            )
         vanishing = _vanishing([one for one in self.diary.steps if one in self.linked])
         if vanishing is None:
             return Explanation("zero", start, "nothing on the way explains it", gradient=gradient)
@@ -478,6 +498,17 @@ def _flat(step: Watched, position: int) -> _Reason:
     return "flat", words, "look at the operands of this step: at this point the loss does not change with x"
 
 
+_SQUASHING = (
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "log_softmax",
+    "silu",
+    "gelu",
+    "softplus",
+    "bce_with_logits",
+    "cross_entropy",
+)
 _WHY: dict[str, Callable[[Watched, int], _Reason]] = {
     "relu": _dead,
     "where": _branch,
@@ -486,14 +517,21 @@ _WHY: dict[str, Callable[[Watched, int], _Reason]] = {
     "cat": _join,
     **dict.fromkeys(("at_least", "at_most", "gate"), _bounds),
     **dict.fromkeys(("maximum", "minimum", "amax", "amin"), _choice),
-    **dict.fromkeys(("sigmoid", "tanh", "softmax", "log_softmax", "silu", "gelu", "softplus"), _squashed),
-    **dict.fromkeys(("bce_with_logits", "cross_entropy"), _squashed),
+    **dict.fromkeys(_SQUASHING, _squashed),
     **dict.fromkeys(("mul", "matmul", "linear", "linear_without_bias", "einsum"), _product),
 }
 
 
-def _why_nothing(step: Watched, position: int) -> _Reason:
-    """Why a step passes nothing on to one operand."""
+def _why_nothing(step: Watched, position: int, nothing: bool) -> _Reason:
+    """Why a step passes nothing, or next to nothing, on to one operand."""
+    assert step.plan is not None
+    if OPS.get(step.name) is not step.plan.op:
+        operand = _operand(step, position)
+        words = f"the backward of {step.name}, code of your own, returns nothing but zeros (or None) for {operand}"
+        return "own rule", words, f"look at what {step.name}.backward returns"
+    if not nothing and step.name not in _SQUASHING:
+        words = f"{_title(step)} passes on less than a millionth of it to {_operand(step, position)}"
+        return "tiny factor", words, "look at the other factor: rescale the loss or the inputs"
     return _WHY.get(step.name, _flat)(step, position)
 
 

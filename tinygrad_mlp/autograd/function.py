@@ -32,6 +32,7 @@ class FunctionContext:
         self.needs_input_grad = needs_input_grad
         self._saved: tuple[Any, ...] = ()
         self._without: tuple[Tensor, ...] = ()
+        self._attached: list[str] = []
         self._materialize = True
         self._results: list[tuple[tuple[int, ...], np.dtype[Any]]] = []
         self._inputs: list[tuple[int, tuple[int, ...], np.dtype[Any]]] = []
@@ -121,8 +122,13 @@ class Function:
             if not isinstance(one, Tensor):
                 raise DTypeError(f"{cls.__name__}.forward returns tensors, got {type(one).__name__}")
         wanted = [place for place, need in enumerate(needs) if need]
-        saved = [_role(one, [given[place] for place in wanted], results) for one in ctx._saved]
-        kept = tuple([None if one is None else one.data for one in ctx._saved])
+        # Tensors set as attributes, as ``ctx.x = x``, are kept and brought back on the tape like saved ones.
+        ctx._attached = [name for name, value in vars(ctx).items() if isinstance(value, Tensor)]
+        keeping = [*ctx._saved, *[getattr(ctx, name) for name in ctx._attached]]
+        saved = [_role(one, [given[place] for place in wanted], results) for one in keeping]
+        kept = tuple([None if one is None else one.data for one in keeping])
+        for name in ctx._attached:
+            delattr(ctx, name)
         # What ctx refers to from now on lives as long as the graph does, so the tensors go into the node instead.
         ctx._saved = ()
         ctx._results = [(one.shape, one.dtype) for one in results]
@@ -163,7 +169,10 @@ def _gradients(
     """Run ``backward`` on what arrived; the gradients for the inputs, on the tape exactly where those coming in are."""
     on_tape = any(isinstance(one, Traced) for one in gradients)
     mine = copy.copy(ctx)  # several threads may walk at once
-    mine._saved = tuple([one if one is None or isinstance(one, Traced) else wrap(Tensor, one) for one in kept])
+    values = [one if one is None or isinstance(one, Traced) else wrap(Tensor, one) for one in kept]
+    mine._saved = tuple(values[: len(values) - len(mine._attached)])
+    for name, value in zip(mine._attached, values[len(mine._saved) :], strict=True):
+        setattr(mine, name, value)
     coming: list[Any] = []
     for one, (shape, dtype) in zip(gradients, ctx._results, strict=True):
         if one is None:
@@ -182,6 +191,15 @@ def _gradients(
             "one for each, None for those that need none"
         )
     made = tuple([_checked(cls, answers[place], place, shape, dtype) for place, shape, dtype in ctx._inputs])
+    if on_tape and not once and any(one is not None and one.node is not None for one in coming):
+        lost = [place for place, *_ in ctx._inputs if answers[place] is not None and answers[place].node is None]
+        if lost:
+            raise GradientError(
+                f"{cls.__name__}.backward: the gradient for argument {lost[0]} was computed off the tape (by .data, "
+                "numpy() or detach()), and this pass is differentiated again, as in forward mode and second "
+                "derivatives. Compute it from the incoming gradient with tensor operations, or mark backward "
+                "@once_differentiable; None stands for a gradient of 0"
+            )
     if on_tape and once:
         sources = [one.node for one in (*coming, *mine._saved) if one is not None and one.node is not None]
         arrays = [one.data for one in made]

@@ -10,7 +10,7 @@ from ..errors import ArgumentError, GradientError
 from ..tape import Node, Traced, recorder, recording_with, walk, wrap
 from ..tensor import Tensor, seed_for
 
-__all__ = ["grad"]
+__all__ = ["grad", "pulled"]
 
 
 def grad(
@@ -40,6 +40,27 @@ def grad(
     >>> grad(first, x)[0].item()
     18.0
     """
+    return pulled(
+        outputs,
+        inputs,
+        grad_outputs,
+        retain_graph=retain_graph,
+        create_graph=create_graph,
+        allow_unused=allow_unused,
+    )
+
+
+def pulled(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+    hooks: bool = True,
+) -> tuple[Tensor | None, ...]:
+    """:func:`grad`, with or without the users' hooks."""
     roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     given = [grad_outputs] if isinstance(grad_outputs, Tensor) or grad_outputs is None else list(grad_outputs)
@@ -62,10 +83,12 @@ def grad(
     if create_graph or noted:
         starts = [one if isinstance(one, Traced) else wrap(Tensor, one) for one in seeds]
         with recording_with(Captured if noted else recorder() or Node):
-            found = walk(nodes[: len(roots)], starts, targets=targets, retain=noted or retain_graph is not False)
+            found = walk(
+                nodes[: len(roots)], starts, targets=targets, retain=noted or retain_graph is not False, hooks=hooks
+            )
     else:
         plain = [one.data if isinstance(one, Traced) else one for one in seeds]
-        found = walk(nodes[: len(roots)], plain, targets=targets, retain=bool(retain_graph))
+        found = walk(nodes[: len(roots)], plain, targets=targets, retain=bool(retain_graph), hooks=hooks)
     gradients = [found.get(node) for node in targets]
     for i, (one, gradient) in enumerate(zip(wanted, gradients, strict=True)):
         if gradient is None and not allow_unused:

@@ -83,6 +83,10 @@ class Watched(Captured):
         )
 
     @classmethod
+    def draws(cls) -> None:
+        """Random numbers are welcome: the run is that of one program."""
+
+    @classmethod
     def detached(cls, value: Traced) -> Node | None:
         """Also for leaves: where x was detached is what people want to know."""
         return value.node
