@@ -8,93 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, autograd, func, nn, ops, randn
 from tinygrad_mlp.errors import ArgumentError, CaptureError, GradientError
-from tinygrad_mlp.ops import batched
-from tinygrad_mlp.tape import OPS, Array
-from tinygrad_mlp.testing.cases import Case, differentiable, leaf
+from tinygrad_mlp.tape import OPS
+from tinygrad_mlp.testing.cases import leaf
 from tinygrad_mlp.testing.strategies import cases
 from tinygrad_mlp.tree import flatten
 
-# Two laws for every op, most of which share a handful of rules: a third of the profile's examples each.
-some_examples = settings(max_examples=max(10, settings().max_examples // 3))
-
-every_op = pytest.mark.parametrize("name", list(OPS))
-
-# --- a law over all ops ---------------------------------------------------------------------------
-
-
-def resampled(case: Case, position: int, count: int) -> Array:
-    """Samples of one operand that are as legal as the drawn one: its own values in another order."""
-    operand = case.operands[position]
-    if case.op.elementwise or operand.ndim == 0 or operand.dtype.kind != "f":
-        return np.stack([operand] * count)
-    rng = np.random.default_rng([case.seed, position])
-    return np.stack([rng.permutation(operand.ravel()).reshape(operand.shape) for _ in range(count)])
-
-
-def many(data: st.DataObject, name: str) -> tuple[list[Case], list[Array], tuple[bool, ...]]:
-    """Cases that differ in some operands only, those operands stacked, and which they are."""
-    case = data.draw(cases(OPS[name]))
-    count = data.draw(st.integers(1, 3))
-    flags = tuple(data.draw(st.lists(st.booleans(), min_size=len(case.operands), max_size=len(case.operands))))
-    if not any(flags):
-        flags = (True,) * len(case.operands)
-    stacked = [
-        resampled(case, i, count) if flag else one
-        for i, (one, flag) in enumerate(zip(case.operands, flags, strict=True))
-    ]
-    singles = [
-        Case(case.function, [one[k] if flag else one for one, flag in zip(stacked, flags, strict=True)], case.params)
-        for k in range(count)
-    ]
-    return singles, stacked, flags
-
-
-@every_op
-@some_examples
-@given(data=st.data())
-def test_batched_equals_one_by_one(name: str, data: st.DataObject) -> None:
-    """The batching rule gives the stack of the single answers, on arrays and on tensors, whatever is batched."""
-    singles, stacked, flags = many(data, name)
-    op, params, size = singles[0].op, singles[0].params, len(singles)
-    with np.errstate(all="ignore"):
-        expected = np.stack([np.asarray(one.forward()) for one in singles])
-        found = batched.apply(op, stacked, flags, params, size)
-        traced = batched.apply(op, [Tensor(one) for one in stacked], flags, params, size)
-    assert type(found) is np.ndarray
-    for answer in (found, traced.data):
-        assert answer.shape == expected.shape
-        assert answer.dtype == expected.dtype
-        np.testing.assert_allclose(answer, expected, rtol=1e-12, atol=1e-13)
-
-
-@pytest.mark.parametrize("name", differentiable())
-@some_examples
-@given(data=st.data())
-def test_batched_has_the_gradients_of_one_by_one(name: str, data: st.DataObject) -> None:
-    """The rule of an op is on the tape: its gradients are those of the fallback that calls the op per sample."""
-    singles, stacked, flags = many(data, name)
-    op, params, size = singles[0].op, singles[0].params, len(singles)
-    wanted = [i for i in singles[0].differentiable if stacked[i].dtype.kind == "f"]
-    results = []
-    with np.errstate(all="ignore"):
-        for way in (batched.apply, batched.one_by_one):
-            handles = [leaf(one) if i in wanted else one for i, one in enumerate(stacked)]
-            y = way(op, handles, flags, params, size)
-            if not wanted or y.node is None:
-                return
-            g = Tensor(np.random.default_rng(singles[0].seed).standard_normal(y.shape))
-            found = autograd.grad(y, [handles[i] for i in wanted], g, allow_unused=True)
-            results.append(
-                [np.zeros_like(stacked[i]) if one is None else one.data for i, one in zip(wanted, found, strict=True)]
-            )
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
+# --- what ops declare: the law is samples_at_once ------------------------------------------------
 
 
 def test_every_op_declares_how_it_answers_for_many() -> None:

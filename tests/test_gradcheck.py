@@ -586,12 +586,54 @@ def test_error_within_the_bar_is_undecided_and_not_wrong() -> None:
         return g * np.cos(x) * (1.0 + 1e-3)
 
     report = gradcheck(noisy, [TWO[1]], grad=almost, method="central", rtol=1e-6)
-    assert report.ok
     assert report.undecided == 3
-    assert report.verdict == "undecided"
-    assert "undecided" in str(report)
+    assert report.wrong == 0
+    assert report.verdict == "UNDECIDED"
     # The complex step, which subtracts nothing, decides it.
     assert not gradcheck(noisy, [TWO[1]], grad=almost).ok
+
+
+def test_nothing_decided_is_not_ok() -> None:
+    """A check that could tell nothing has not been passed: it says so, of how many numbers, and what to do."""
+
+    def noisy(x: Any) -> Any:
+        return np.sin(x.real) + 1e10
+
+    def almost(g: Any, x: Any) -> Any:
+        return g * np.cos(x) * (1.0 + 1e-3)
+
+    report = gradcheck(noisy, [TWO[1][:1]], grad=almost, rtol=1e-6)
+    assert not report.ok
+    assert report.verdict == "UNDECIDED"
+    for words in ("UNDECIDED", "0 of 1 numbers decided", "float64", "method="):
+        assert words in str(report)
+    assert "central differences 0" not in str(report)
+    with pytest.raises(GradientError, match="UNDECIDED"):
+        report.raise_if_wrong()
+    # With one more that can be decided the check is passed, and says how far.
+    mixed = gradcheck(
+        lambda x, y: np.concatenate([noisy(x), y.real]),
+        [TWO[1][:1], np.ones(2)],
+        grad=lambda g, x, y: (almost(g[:1], x), g[1:]),
+        rtol=1e-6,
+    )
+    assert mixed.ok
+    assert mixed.verdict == "undecided"
+    assert "2 of 3 numbers decided" in str(mixed)
+    assert gradcheck(lambda x: x * 1.0, [np.zeros((0, 2))]).ok
+
+
+@pytest.mark.parametrize("frequency", [1e5, 1e6, 1e7])
+@pytest.mark.parametrize("x", [[0.3, 1.2], [1e-3, 7.0], list(np.random.default_rng(0).normal(size=20))])
+def test_a_function_faster_than_the_steps_is_not_accused(frequency: float, x: list[float]) -> None:
+    """Steps longer than the periods see a slope that is not there: scales that contradict each other accuse nobody."""
+
+    def fast(x: Any) -> Any:
+        return np.sin(frequency * x.real)
+
+    report = gradcheck(fast, [x], grad=lambda g, x: g * frequency * np.cos(frequency * x))
+    assert report.wrong == 0, str(report)
+    assert not gradcheck(fast, [x], grad=lambda g, x: 2 * g * frequency * np.cos(frequency * x)).ok
 
 
 def test_tolerance_is_taken_from_the_bar_where_that_is_sharper() -> None:

@@ -301,3 +301,19 @@ def test_other_peoples_tests_do_not_pay(pytester: pytest.Pytester, monkeypatch: 
     result = pytester.runpytest_subprocess("-p", "pytest_tinygrad_mlp")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*gradient tests*")
+
+
+def test_a_test_that_can_tell_nothing_fails() -> None:
+    """One point at which nothing can be told is no failure; a test of such points alone is."""
+
+    @gradient_test(low=0.5, high=1.0, examples=5, rtol=1e-9)
+    def test_hidden(x: Any) -> Any:
+        return Tensor(np.asarray(1e9)) + x.sin() * 1.0 if x.size else x
+
+    @gradient_test(low=0.5, high=1.0, examples=5, method="central", rtol=1e-14)
+    def test_too_sharp(x: Any) -> Any:
+        return x.sin() + 1e6 * (x * 0.0 + 1.0)
+
+    test_hidden()
+    with pytest.raises(GradientError, match=r"at none of \d+ points"):
+        test_too_sharp()

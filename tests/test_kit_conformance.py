@@ -497,3 +497,12 @@ def test_a_report_is_a_table_that_can_be_asked() -> None:
     assert len(str(report).splitlines()) == 2 + len(MODULE_CHECKS)
     with pytest.raises(ConformanceError, match="Unused fails 1 of 12 checks"):
         report.raise_if_failed()
+
+
+def test_a_class_or_an_instance_in_the_wrong_place_is_named() -> None:
+    """Modules are checked as instances, optimizers through a function that makes them: one line says so."""
+    with pytest.raises(ArgumentError, match=r"give an instance: check_module\(ReLU\(\)\)"):
+        check_module(nn.ReLU)  # type: ignore[arg-type]
+    made = optim.SGD([Tensor([1.0], requires_grad=True)], lr=0.1)
+    with pytest.raises(ArgumentError, match=r"check_optimizer\(lambda params: SGD\(params, lr=0.05\)\)"):
+        check_optimizer(made)  # type: ignore[arg-type]

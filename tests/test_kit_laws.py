@@ -11,10 +11,11 @@ import pytest
 
 from tinygrad_mlp import Tensor, ops
 from tinygrad_mlp.errors import ArgumentError, ConformanceError
+from tinygrad_mlp.ops import batched
 from tinygrad_mlp.ops.broadcast import sum_to
 from tinygrad_mlp.ops.declare import NUMPY, call_general, declare, primitive, publish, undeclare
 from tinygrad_mlp.ops.elementwise import elementwise
-from tinygrad_mlp.samples import Domain, Elementwise, Product
+from tinygrad_mlp.samples import Domain, Elementwise, Product, Reduction
 from tinygrad_mlp.tape import OPS, Array
 from tinygrad_mlp.testing.cases import fixed_cases, function_of
 from tinygrad_mlp.testing.laws import LAWS, check_op
@@ -225,6 +226,35 @@ def ambiguous() -> Any:
     return op
 
 
+def batching(rule: Callable[..., Any]) -> Any:
+    @primitive(vjp=(lambda g, x_shape: ops.broadcast_to(g, shape=x_shape),), samples=Reduction(), batch=rule)
+    def op(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
+        """The sum over ``axes``."""
+        return np.sum(x, axis=axes, keepdims=keepdims)
+
+    return op
+
+
+def product_for_many() -> Any:
+    def rule(op: Any, values: Any, flags: Any, params: Any, size: int) -> Any:
+        plain = [Tensor(one.data) if isinstance(one, Tensor) else one for one in values[:1]]
+        return batched.multiplying(op, (*plain, *values[1:]), flags, params, size)
+
+    @primitive(
+        vjp=(
+            lambda g, b, a_shape: sum_to(ops.matmul(g, ops.transpose(b, -1, -2)), shape=a_shape),
+            lambda g, a, b_shape: sum_to(ops.matmul(ops.transpose(a, -1, -2), g), shape=b_shape),
+        ),
+        samples=Product(),
+        batch=rule,
+    )
+    def op(a: Array, b: Array) -> Array:
+        """``a @ b``; its batch rule loses the first operand's gradient."""
+        return np.matmul(a, b)
+
+    return op
+
+
 COUNT = itertools.count()
 
 MISTAKES: dict[str, tuple[Callable[[], Any], set[str]]] = {
@@ -276,6 +306,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], set[str]]] = {
         {"tensors_and_arrays_give_the_same_value"},
     ),
     "records without a rule": (tracking, {"records_nothing"}),
+    "the axes of one sample": (lambda: batching(batched.as_it_is), {"samples_at_once"}),
+    "samples cut off the tape": (lambda: product_for_many(), {"samples_at_once"}),
     "one name for two things": (ambiguous, {"declaration"}),
 }
 

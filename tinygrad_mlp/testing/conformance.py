@@ -464,13 +464,17 @@ def check_module(
         raise_on_failure: False gives the report of a module that fails.
 
     Raises:
-        ConformanceError: a check failed; the message says which and why. ArgumentError: an unknown check, or inputs
-            that cannot be told from the module.
+        ConformanceError: a check failed; the message says which and why. ArgumentError: an unknown check, a class in
+            place of a module, or inputs that cannot be told from the module.
 
     >>> from tinygrad_mlp import nn
     >>> check_module(nn.Linear(3, 2, seed=0)).ok
     True
     """
+    if isinstance(module, type):
+        raise ArgumentError(
+            f"check_module: {module.__name__} is a class; give an instance: check_module({module.__name__}())"
+        )
     chosen = _chosen(MODULE_CHECKS, checks)
     trial = _Trial(module, _arrays(module, inputs, shape, seed), seed)
     found = tuple(finding(name, functools.partial(MODULE_CHECKS[name], trial)) for name in chosen)
@@ -728,12 +732,19 @@ def check_optimizer(
         raise_on_failure: False gives the report of an optimizer that fails.
 
     Raises:
-        ConformanceError: a check failed; the message says which and why. ArgumentError: an unknown check.
+        ConformanceError: a check failed; the message says which and why. ArgumentError: an unknown check, or an optimizer in
+            place of a function that makes one.
 
     >>> from tinygrad_mlp import optim
     >>> check_optimizer(lambda params: optim.SGD(params, lr=0.05, momentum=0.9)).ok
     True
     """
+    if not callable(factory):
+        name = type(factory).__name__
+        raise ArgumentError(
+            f"check_optimizer: expected a function that makes optimizers, got {name}; give a factory: "
+            f"check_optimizer(lambda params: {name}(params, lr=0.05))"
+        )
     chosen = _chosen(OPTIMIZER_CHECKS, checks)
     race = _Race(factory, seed)
     found = tuple(finding(name, functools.partial(OPTIMIZER_CHECKS[name], race)) for name in chosen)

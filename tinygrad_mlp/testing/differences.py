@@ -24,7 +24,16 @@ import numpy as np
 
 from ..tape import Array
 
-__all__ = ["Estimate", "NotAnalyticError", "central", "complex_step", "jump_of_slope", "noise", "one_sided"]
+__all__ = [
+    "Estimate",
+    "NotAnalyticError",
+    "at_short_steps",
+    "central",
+    "complex_step",
+    "jump_of_slope",
+    "noise",
+    "one_sided",
+]
 
 Along = Callable[[Any], Array]
 
@@ -36,6 +45,8 @@ _EPS = float(np.finfo(float).eps)
 # of the second line, relative to the point itself.
 _FIRST_STEPS = (1e-2, 1e-4, 1e-6)
 _NEAR_ZERO = (1e-2, 1e-4)
+# Steps at which a function is asked again that may turn faster than the first steps can see.
+_SHORT_STEPS = (1e-6, 1e-8, 1e-10)
 _NOISE_STEPS = (1e-14, 1e-10, 1e-6)
 _SHRINK = 1.4
 _ROWS = 8
@@ -129,6 +140,23 @@ def central(along: Along, length: float, rounding: Array) -> Estimate:
             break
     assert best is not None
     return best
+
+
+def at_short_steps(along: Along, length: float) -> list[Estimate]:
+    """The derivative by central differences at each of three short scales, for a function that may turn very fast.
+
+    Longer steps jump over its periods, and what :func:`noise` measures there is not rounding; so the bars of these
+    estimates know of the rounding of the last place alone, and are too small where there is more of it.
+    """
+    found = []
+    for first in _SHORT_STEPS:
+        steps = [first * max(1.0, length) / _SHRINK**k for k in range(_ROWS)]
+        rows = []
+        for step in steps:
+            ahead, behind = along(step), along(-step)
+            rows.append((np.asarray((ahead - behind) / (2.0 * step)), np.abs(ahead) + np.abs(behind)))
+        found.append(_extrapolated(rows, steps, np.zeros(rows[0][0].shape), _SHRINK, 2))
+    return found
 
 
 def one_sided(along: Along, length: float, rounding: Array, side: int) -> Estimate:

@@ -72,7 +72,7 @@ class GradcheckReport:
 
     Attributes:
         ok: nothing is wrong: each comparison was within what is allowed, or lies at a kink and between the derivatives
-            from both sides, or is undecided.
+            from both sides, or is undecided; and in each order and mode something could be decided.
         worst: the largest error, relative to the expected value (or to a thousandth of the largest one).
         where: the input and the entry with the largest error, for instance ``"weight[3, 0]"``.
         got, expected: the engine's derivative there, and the independent one.
@@ -84,7 +84,9 @@ class GradcheckReport:
         bar: the error bar of ``expected``, absolute.
         mode: ``"reverse"`` or ``"forward"``, which of the engine's two derivatives ``got`` is.
         kinks: the entries where left and right derivative differ.
-        undecided: how many entries differ by more than is allowed, but by less than the error bar.
+        undecided: how many entries differ by more than is allowed, but by less than the error bar, in all orders and
+            modes.
+        compared_in_all: how many numbers were compared in all orders and modes.
         wrong: how many entries are wrong, in all orders and modes.
         faults: what is wrong besides numbers: a backward pass that writes into what it was given, for instance.
         notes: what is no mistake but may become one.
@@ -111,16 +113,25 @@ class GradcheckReport:
     notes: tuple[str, ...] = ()
     framework: str = "tinygrad_mlp"
     details: dict[str, InputDetail] = field(default_factory=dict, compare=False, repr=False)
+    compared_in_all: int = 0
 
     @property
     def verdict(self) -> str:
-        """``"right"`` or ``"WRONG"``; ``"kink"`` or ``"undecided"`` where nothing is wrong but not all can be told."""
+        """``"right"`` or ``"WRONG"``; ``"kink"`` or ``"undecided"`` where nothing is wrong but not all can be told.
+
+        ``"UNDECIDED"``: nothing is wrong, for nothing could be told, in one order and mode at least; that is not ok.
+        """
         if not self.ok:
-            return "WRONG"
+            return "WRONG" if self.wrong or self.faults else "UNDECIDED"
         return "undecided" if self.undecided else "kink" if self.kinks else "right"
 
     def __str__(self) -> str:
         mode = ", forward mode" if self.mode == "forward" else ""
+        decided = f"{self.compared_in_all - self.undecided} of {self.compared_in_all} numbers decided"
+        if self.verdict == "UNDECIDED":
+            summary = f"gradient UNDECIDED: order {self.order}{mode}, none of its {self.compared} numbers can be told "
+            summary += f"by {_HOW[self.method]}; {decided}"
+            return "\n".join([summary, f"  {self._remedy()}", *[f"  note: {note}" for note in self.notes]])
         summary = (
             f"gradient {self.verdict}: order {self.order}{mode}, worst relative error {self.worst:.2e} (allowed "
             f"{self.rtol:.0e}) at {self.where}: engine {self.got:.17g}, {_HOW[self.method]} {self.expected:.17g} "
@@ -131,7 +142,7 @@ class GradcheckReport:
         if self.wrong > 1:
             lines.append(f"  {self.wrong} entries are wrong{self._worst_entries()}")
         if self.undecided:
-            lines.append(f"  {self.undecided} entries undecided: they differ by less than the error bar")
+            lines.append(f"  {decided}; {self.undecided} undecided: the error bar is wider than the difference")
         # Kinks with an answer outside first.
         shown = sorted(self.kinks, key=lambda kink: kink.inside)[:_SHOWN]
         lines += [f"  kink at {kink}" for kink in shown]
@@ -144,6 +155,14 @@ class GradcheckReport:
 
     def __bool__(self) -> bool:
         return self.ok
+
+    def _remedy(self) -> str:
+        """What helps where nothing could be told."""
+        other = "complex" if self.method == "central" else "central"
+        return (
+            "the error bars are wider than the differences: let the function compute in float64 throughout, without "
+            f"casts to less; or choose other inputs, or method={other!r}"
+        )
 
     def _worst_entries(self) -> str:
         """The wrong entries of each input of the part reported, the first few."""
@@ -160,7 +179,7 @@ class GradcheckReport:
         """The report itself.
 
         Raises:
-            GradientError: the check failed; the message is the report.
+            GradientError: the check failed, or could decide nothing; the message is the report.
         """
         if not self.ok:
             raise GradientError(str(self))

@@ -196,6 +196,7 @@ def _test(
     def test() -> None:
         hypothesis = need("hypothesis", extra="testing", purpose="run gradient tests")
         figures: dict[str, Any] = {"examples": 0, "worst": 0.0, "where": "", "kinks": 0, "undecided": 0, "script": ""}
+        figures |= {"told": 0, "blind": None}
 
         def one_example(drawn: tuple[dict[str, Any], int]) -> None:
             values, seed = drawn
@@ -210,7 +211,10 @@ def _test(
             figures["undecided"] += report.undecided
             if report.worst >= figures["worst"]:
                 figures["worst"], figures["where"] = report.worst, report.where
-            if not report.ok:
+            # A point at which nothing can be told is no failure; a test without any other is.
+            figures["told"] += bool(report.ok and report.compared)
+            figures["blind"] = report if report.verdict == "UNDECIDED" else figures["blind"]
+            if report.verdict == "WRONG":
                 figures["script"] = reproducer(function, values, {**changed, "seed": seed})
                 raise GradientError(f"{report}\n\nThis script fails in the same way:\n\n{figures['script']}")
 
@@ -234,6 +238,8 @@ def _test(
             run()
         finally:
             listener.heard(figures)
+        if figures["blind"] is not None and not figures["told"]:
+            raise GradientError(f"at none of {figures['examples']} points anything could be told: {figures['blind']}")
 
     test.__name__ = getattr(function, "__name__", type(function).__name__)
     test.__qualname__ = getattr(function, "__qualname__", test.__name__)
