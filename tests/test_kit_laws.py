@@ -454,6 +454,44 @@ def test_the_packages_ops_stay() -> None:
         undeclare("reluu")
 
 
+@pytest.mark.parametrize(
+    ("vjp", "message"),
+    [
+        ((lambda g, z: g, None), r"op 'mine': the rule for operand 'a' reads 'z', which is none of y, a, b, a_shape"),
+        ((None, lambda g, saved: g), r"operand 'b' reads 'saved'"),
+        ((), r"one rule per operand \(a, b\), so 2; got 0"),
+        ((lambda g: g,), r"so 2; got 1"),
+        (lambda g: g, r"vjp is a tuple, one rule per operand; write vjp=\(lambda g"),
+        ([None, None], r"vjp is a tuple, one rule per operand, got list"),
+        ((lambda a: a, None), r"operand 'a' has the incoming gradient g as its first parameter, got 'a'"),
+        ((lambda: 0.0, None), r"first parameter, got 'none'"),
+        ((2.0, None), r"operand 'a' is a function or None, got float"),
+        ((np.negative, None), r"whose parameters have no names"),
+    ],
+)
+@pytest.mark.parametrize("decorator", [elementwise, primitive])
+def test_rules_that_cannot_be_called_are_refused(decorator: Any, vjp: Any, message: str) -> None:
+    """At declaration, by op and rule; nothing is declared then."""
+
+    def mine(a: Array, b: Array, *, edge: float = 1.0) -> Array:
+        return a * b * edge
+
+    with pytest.raises(ArgumentError, match=message):
+        decorator(vjp=vjp, samples=TWO)(mine)
+    assert "mine" not in OPS
+    decorator(vjp=(lambda g, b, edge, a_shape: g, None))(mine)
+
+
+def test_samples_may_be_left_out_until_they_are_needed() -> None:
+    """An op of one's own works without; check_op then says which kinds there are."""
+    for decorator in (elementwise, primitive):
+        bare = decorator(vjp=(lambda g: ops.mul(g, 2.0),))(lambda x: 2 * x)
+        assert bare(Tensor([1.0])).tolist() == [2.0]
+        with pytest.raises(ArgumentError, match=r"declares no samples.*Elementwise.*Product, Reduction"):
+            check_op(bare)
+        undeclare(bare)
+
+
 # --- fixed cases, without Hypothesis ---------------------------------------------------------------
 
 

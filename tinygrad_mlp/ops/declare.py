@@ -102,7 +102,8 @@ def declare(
     Declaring the same function anew (a notebook cell run twice, a reloaded module) replaces the op.
 
     Raises:
-        ArgumentError: the name belongs to another op, or NumPy's function is answered by another op.
+        ArgumentError: the name belongs to another op, NumPy's function is answered by another op, or a rule cannot be
+            called with what it names.
     """
     code = forward.__code__
     params = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
@@ -123,6 +124,7 @@ def declare(
         pull_maker=pull_maker or _pull,
         batch=batch,
     )
+    _refuse_rules(op)
     _make_room(op, forward)
     OPS[op.name] = op
     return op
@@ -133,6 +135,49 @@ _PACKAGE = __name__.partition(".")[0] + "."
 
 def _is_ours(function: Callable[..., Any]) -> bool:
     return function.__module__.startswith(_PACKAGE)
+
+
+def _refuse_rules(op: Op) -> None:
+    """Refuse rules that cannot be called with what they name.
+
+    Raises:
+        ArgumentError: see :func:`declare`.
+    """
+    rules: Any = op.rules
+    if callable(rules):
+        # A function from position to rule takes one argument; what takes g as well is a rule, without its comma.
+        if _parameters_of(rules)[:1] == ("g",):
+            raise ArgumentError(
+                f"op {op.name!r}: vjp is a tuple, one rule per operand; write vjp=(lambda g, ...: ...,)"
+            )
+        return
+    if not isinstance(rules, tuple):
+        raise ArgumentError(f"op {op.name!r}: vjp is a tuple, one rule per operand, got {type(rules).__name__}")
+    if len(rules) != len(op.operands):
+        raise ArgumentError(
+            f"op {op.name!r}: vjp holds one rule per operand ({', '.join(op.operands)}), so {len(op.operands)}; got "
+            f"{len(rules)}. Say None where no gradient goes"
+        )
+    known = ["y", *op.operands, *[f"{one}_shape" for one in op.operands], *op.params, *(["saved"] if op.saves else [])]
+    for operand_name, rule in zip(op.operands, rules, strict=True):
+        if rule is None:
+            continue
+        where = f"op {op.name!r}: the rule for operand {operand_name!r}"
+        if not callable(rule):
+            raise ArgumentError(f"{where} is a function or None, got {type(rule).__name__}")
+        if not hasattr(rule, "__code__"):
+            raise ArgumentError(f"{where} is {rule!r}, whose parameters have no names; write lambda g: ...")
+        first, *reads = _parameters_of(rule) or ("",)
+        if first != "g":
+            raise ArgumentError(f"{where} has the incoming gradient g as its first parameter, got {first or 'none'!r}")
+        for name in reads:
+            if name not in known:
+                raise ArgumentError(f"{where} reads {name!r}, which is none of {', '.join(known)}")
+
+
+def _parameters_of(rule: Callable[..., Any]) -> tuple[str, ...]:
+    code = getattr(rule, "__code__", None)
+    return () if code is None else tuple(code.co_varnames[: code.co_argcount])
 
 
 def _make_room(op: Op, forward: Callable[..., Any]) -> None:
@@ -182,7 +227,7 @@ def primitive(
     name: str | None = None,
     numpy: tuple[Callable[..., Any], ...] | Callable[..., Any] = (),
     reference: Callable[..., Any] | None = None,
-    samples: object,
+    samples: object = None,
     saves: bool = False,
     passes_on: bool = False,
     latex: str | None = None,

@@ -83,7 +83,7 @@ def elementwise(
     ufunc: np.ufunc | None = None,
     numpy: tuple[Callable[..., Any], ...] | Callable[..., Any] = (),
     reference: Callable[..., Any] | None = None,
-    samples: object,
+    samples: object = None,
     scalar: str | None = None,
     latex: str | None = None,
     passes_on: bool = False,

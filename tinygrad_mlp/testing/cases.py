@@ -561,6 +561,12 @@ def check_sample(op: Op) -> None:
     Raises:
         ArgumentError: it declares no sample, or one of a kind that has no maker.
     """
+    if op.samples is None:
+        kinds = ", ".join(sorted(kind.__name__ for kind in _MAKERS))
+        raise ArgumentError(
+            f"op {op.name} declares no samples, so nobody knows which inputs are legal; say for instance "
+            f"samples=Elementwise((Domain(-2.0, 2.0),)). The kinds of tinygrad_mlp.samples: {kinds}"
+        )
     if type(op.samples) not in _MAKERS:
         raise ArgumentError(
             f"op {op.name} declares samples={op.samples!r}, for which testing/cases.py has no maker; say for instance "

@@ -732,8 +732,8 @@ def check_optimizer(
         raise_on_failure: False gives the report of an optimizer that fails.
 
     Raises:
-        ConformanceError: a check failed; the message says which and why. ArgumentError: an unknown check, or an optimizer in
-            place of a function that makes one.
+        ConformanceError: a check failed; the message says which and why. ArgumentError: an unknown check, or an
+            optimizer in place of a function that makes one.
 
     >>> from tinygrad_mlp import optim
     >>> check_optimizer(lambda params: optim.SGD(params, lr=0.05, momentum=0.9)).ok

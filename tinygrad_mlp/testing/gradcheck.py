@@ -703,7 +703,8 @@ class _Pass:
         """Take back what differences call wrong where their scales contradict each other: it is undecided.
 
         Steps longer than the periods of the function see a slope that is not there, with a bar that knows nothing of
-        it, or a corner. Only scales that side with the engine count: in a rounded function shorter steps see noise, and differ too.
+        it, or a corner. Only scales that side with the engine count: in a rounded function shorter steps see noise, and
+        differ too.
         """
         for row in [one for one in rows if one.method == "central" and one.verdict == "WRONG"]:
             estimates = at_short_steps(self.line(row.which, row.probe), self.length(row.which, row.probe))
