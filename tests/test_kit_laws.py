@@ -461,7 +461,7 @@ def test_the_packages_ops_stay() -> None:
         ((None, lambda g, saved: g), r"operand 'b' reads 'saved'"),
         ((), r"one rule per operand \(a, b\), so 2; got 0"),
         ((lambda g: g,), r"so 2; got 1"),
-        (lambda g: g, r"vjp is a tuple, one rule per operand; write vjp=\(lambda g"),
+        (lambda g: g, r"vjp is a tuple, one rule per operand: vjp=\(lambda g"),
         ([None, None], r"vjp is a tuple, one rule per operand, got list"),
         ((lambda a: a, None), r"operand 'a' has the incoming gradient g as its first parameter, got 'a'"),
         ((lambda: 0.0, None), r"first parameter, got 'none'"),
