@@ -148,7 +148,7 @@ def _refuse_rules(op: Op) -> None:
         # A function from position to rule takes one argument; what takes g as well is a rule, without its comma.
         if _parameters_of(rules)[:1] == ("g",):
             raise ArgumentError(
-                f"op {op.name!r}: vjp is a tuple, one rule per operand; write vjp=(lambda g, ...: ...,)"
+                f"op {op.name!r}: vjp is a tuple, one rule per operand: vjp=(lambda g, ...: ...,)"
             )
         return
     if not isinstance(rules, tuple):
