@@ -147,9 +147,7 @@ def _refuse_rules(op: Op) -> None:
     if callable(rules):
         # A function from position to rule takes one argument; what takes g as well is a rule, without its comma.
         if _parameters_of(rules)[:1] == ("g",):
-            raise ArgumentError(
-                f"op {op.name!r}: vjp is a tuple, one rule per operand: vjp=(lambda g, ...: ...,)"
-            )
+            raise ArgumentError(f"op {op.name!r}: vjp is a tuple, one rule per operand: vjp=(lambda g, ...: ...,)")
         return
     if not isinstance(rules, tuple):
         raise ArgumentError(f"op {op.name!r}: vjp is a tuple, one rule per operand, got {type(rules).__name__}")
