@@ -416,7 +416,8 @@ def _in_units(error: Any, size: Any, dtype: np.dtype[Any]) -> float:
 # --- other ops ------------------------------------------------------------------------------------
 
 
-_SECOND_UP_TO = 36
+# Beyond this many numbers second derivatives take too long; without them the scale of the first is too small.
+_SECOND_UP_TO = 40
 _FIXED_DIGITS = 200
 
 
