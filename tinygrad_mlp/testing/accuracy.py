@@ -87,9 +87,7 @@ _CONTRACTS = {
     "loss": Contract("A (loss)", (_A, _B_SCALED, _CLOSED)),
     "linear": Contract("D", (Limit(8, 8, scaled=True),) * 3),
     "product": Contract("E", (Limit(8, 8, scaled=True),) * 3),
-    # The contract grows with the gap between a row's two largest logits, 8 + gap and 16 + gap; that of the calls
-    # measured here is at most 6.
-    "softmax": Contract("C (scaled)", (Limit(14, 22, scaled=True), Limit(14, 22, scaled=True), _SECOND)),
+    "softmax": Contract("C (scaled)", (Limit(8, 16, scaled=True), Limit(8, 16, scaled=True), _SECOND)),
 }
 
 _MEMBERS: dict[str, str] = {
