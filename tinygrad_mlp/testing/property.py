@@ -160,6 +160,9 @@ def _strategy(parameters: Mapping[str, Any]) -> Any:
     """Draws one value for each parameter, and a seed."""
     st = need("hypothesis.strategies", extra="testing", purpose="draw inputs for gradient tests")
     hnp = need("hypothesis.extra.numpy", extra="testing", purpose="draw inputs for gradient tests")
+    # Imported here because it imports Hypothesis.
+    from .strategies import broadcastable_shapes  # noqa: PLC0415
+
     arrays = [name for name, one in parameters.items() if isinstance(one, Domain)]
 
     def elements(domain: Domain) -> Any:
@@ -174,8 +177,8 @@ def _strategy(parameters: Mapping[str, Any]) -> Any:
     def example(draw: Callable[[Any], Any]) -> tuple[dict[str, Any], int]:
         shapes: dict[str, tuple[int, ...]] = {}
         if arrays:
-            drawn = draw(hnp.mutually_broadcastable_shapes(num_shapes=len(arrays), min_side=0, max_side=3, max_dims=3))
-            shapes = dict(zip(arrays, drawn.input_shapes, strict=True))
+            drawn = draw(broadcastable_shapes(len(arrays), max_dims=3, max_side=3))
+            shapes = dict(zip(arrays, drawn, strict=True))
         values = {
             name: draw(hnp.arrays(np.float64, shapes[name], elements=elements(one)) if name in shapes else one)
             for name, one in parameters.items()
