@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from tinygrad_mlp.autograd import Function
 from tinygrad_mlp.errors import ArgumentError, GradientError, ShapeError
 from tinygrad_mlp.samples import Domain
 from tinygrad_mlp.testing import gradient_test
+from tinygrad_mlp.testing import property as property_module
 
 ROOT = Path(__file__).resolve().parents[1]
 SCALE = np.array([2.0])
@@ -303,8 +305,10 @@ def test_other_peoples_tests_do_not_pay(pytester: pytest.Pytester, monkeypatch: 
     result.stdout.no_fnmatch_line("*gradient tests*")
 
 
-def test_a_test_that_can_tell_nothing_fails() -> None:
+def test_a_test_that_can_tell_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """One point at which nothing can be told is no failure; a test of such points alone is."""
+    heard: list[Any] = []
+    monkeypatch.setattr(property_module.listener, "heard", heard.append)
 
     @gradient_test(low=0.5, high=1.0, examples=5, rtol=1e-9)
     def test_hidden(x: Any) -> Any:
@@ -317,3 +321,5 @@ def test_a_test_that_can_tell_nothing_fails() -> None:
     test_hidden()
     with pytest.raises(GradientError, match=r"at none of \d+ points"):
         test_too_sharp()
+    # What the plugin passes on has to get through pytest's parallel workers.
+    assert json.loads(json.dumps(heard)) == heard

@@ -199,7 +199,8 @@ def _test(
     def test() -> None:
         hypothesis = need("hypothesis", extra="testing", purpose="run gradient tests")
         figures: dict[str, Any] = {"examples": 0, "worst": 0.0, "where": "", "kinks": 0, "undecided": 0, "script": ""}
-        figures |= {"told": 0, "blind": None}
+        # Numbers and text only: pytest's parallel workers send them to each other.
+        figures |= {"told": 0, "blind": ""}
 
         def one_example(drawn: tuple[dict[str, Any], int]) -> None:
             values, seed = drawn
@@ -216,7 +217,7 @@ def _test(
                 figures["worst"], figures["where"] = report.worst, report.where
             # A point at which nothing can be told is no failure; a test without any other is.
             figures["told"] += bool(report.ok and report.compared)
-            figures["blind"] = report if report.verdict == "UNDECIDED" else figures["blind"]
+            figures["blind"] = str(report) if report.verdict == "UNDECIDED" else figures["blind"]
             if report.verdict == "WRONG":
                 figures["script"] = reproducer(function, values, {**changed, "seed": seed})
                 raise GradientError(f"{report}\n\nThis script fails in the same way:\n\n{figures['script']}")
@@ -241,7 +242,7 @@ def _test(
             run()
         finally:
             listener.heard(figures)
-        if figures["blind"] is not None and not figures["told"]:
+        if figures["blind"] and not figures["told"]:
             raise GradientError(f"at none of {figures['examples']} points anything could be told: {figures['blind']}")
 
     test.__name__ = getattr(function, "__name__", type(function).__name__)
