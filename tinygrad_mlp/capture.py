@@ -128,7 +128,7 @@ class Captured(Node):
                 "them; choose with where(), or say chunk_size=1, which runs the function for one sample after the other"
             )
 
-    def revive(self, kind: type[Traced]) -> tuple[Any, ...]:
+    def revive(self, kind: type[Traced], _kept: tuple[Any, ...]) -> tuple[Any, ...]:
         """What the rules read, with everything that varies on the tape: data as well, but nothing saved on the side."""
         assert self.plan is not None
         op = self.plan.op

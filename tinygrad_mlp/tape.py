@@ -310,14 +310,15 @@ class Node:
         """Called after recording under a recorder of another kind than Node; here there is nothing to note."""
 
     def saw(self, gradient: Any) -> None:
-        """Called by the walk with the whole gradient of this node, before its rules run, for other kinds than Node.
+        """Called by the walk with the whole gradient of this step, before its rules run, for other kinds than Node.
 
         They may raise here or in :meth:`gave`: no leaf has been given anything by then.
         """
 
-    def revive(self, kind: type[Traced]) -> tuple[Any, ...]:
-        """What the rules read, as traced values: called by a recorded walk in place of the plan's, if it captures."""
-        raise NotImplementedError
+    def revive(self, kind: type[Traced], kept: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What the rules read, as traced values, so that a walk that is itself recorded has it on the tape."""
+        assert self.plan is not None
+        return self.plan.revive(kind, self, kept)
 
     def gave(self, results: Sequence[Any]) -> None:
         """Called by the walk with what the rules made of the gradient, one result for each of ``inputs``."""
@@ -556,14 +557,12 @@ def walk(
                         owned.discard(node)  # a hook may have kept it
                         if wanted is None and node.hooks.retains is not None:
                             node.hooks.retains(g)
-                    node.saw(g)
-                    if plan is None:
-                        if wanted is None or node in wanted:
-                            found[node] = _own(g, node in owned)
-                        continue
-                if wanted is not None and node in wanted:
-                    found[node] = _own(g, node in owned)
-                assert plan is not None
+                    if plan is not None:
+                        node.saw(g)
+                if plan is None if wanted is None else node in wanted:
+                    found[node] = g if isinstance(g, Traced) else np.asarray(g) if node in owned else np.array(g)
+                if plan is None:
+                    continue
                 inputs = node.inputs
                 kept = node.kept
                 if kept is None:  # another thread is walking the same graph, and was faster
@@ -571,7 +570,7 @@ def walk(
                 if not retain:
                     node.kept = None
                 if recorded and not isinstance(g, (np.ndarray, np.generic)):
-                    kept = node.revive(type(g)) if node.captures else plan.revive(type(g), node, kept)
+                    kept = node.revive(type(g), kept)
                 fresh = plan.fresh
                 gradients = plan.pull(g, kept, inputs)
                 if not plain:
@@ -594,13 +593,6 @@ def walk(
     if not through:  # what is still waiting has arrived at targets
         found |= {node: g if isinstance(g, Traced) else np.array(g) for node, g in pending.items()}
     return found
-
-
-def _own(gradient: Any, is_owned: bool) -> Any:
-    """The gradient for the caller to keep; an array in memory of its own."""
-    if isinstance(gradient, Traced):
-        return gradient
-    return np.asarray(gradient) if is_owned else np.array(gradient)
 
 
 def _leading_to(wanted: set[Node], order: Sequence[Node]) -> list[Node]:

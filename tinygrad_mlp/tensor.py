@@ -325,7 +325,7 @@ class Tensor(Traced):
                 "backward(): this tensor was computed from nothing that requires gradients. Make a leaf with "
                 "requires_grad=True, and check for detach() and no_grad() on the way"
             )
-        if capturing():
+        if recorder() is not Node and capturing():
             raise CaptureError(
                 "backward() writes into .grad, which a function that runs once for many samples cannot do; take "
                 "func.grad or autograd.grad inside it"

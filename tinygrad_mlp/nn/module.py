@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..errors import ArgumentError, DTypeError, StateError
-from ..tape import Array, Leaf, recorder, recording_with, wrap, wrote
+from ..tape import Array, Leaf, Node, recorder, recording_with, wrap, wrote
 from ..tensor import Tensor
 from ..watch import Recorded, scoped
 from .summary import Row, Summary
@@ -134,7 +134,7 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Run :meth:`forward`. An exception on the way gets a note that names the layer by its path."""
         make = recorder()
-        if make is not None and make.notes_modules:
+        if make is not Node and make is not None and make.notes_modules:
             return self._call_recorded(inputs, options)
         try:
             return self.forward(*inputs, **options)

@@ -52,6 +52,8 @@ def astype(x: Any, dtype: Any) -> Any:
 
 def same_dtype(*values: Any) -> tuple[Any, ...]:
     """Tensors and arrays of one dtype, cast on the tape where they differ; numbers and lists of them adopt it."""
+    if _agree(values):
+        return values
     values = tuple([plain_array(one) if isinstance(one, np.ndarray) else one for one in values])
     firm = [one.data if isinstance(one, Traced) else one for one in values if isinstance(one, (Traced, np.ndarray))]
     target = _meeting(firm) if firm else None
@@ -64,6 +66,15 @@ def same_dtype(*values: Any) -> tuple[Any, ...]:
         settled.append(one)
     wanted = settled[0].dtype if target is None else target
     return tuple([one if one.dtype == wanted else cast(one, dtype=wanted, source=one.dtype) for one in settled])
+
+
+def _agree(values: tuple[Any, ...]) -> bool:
+    """Whether all are tensors of one dtype already, as they are in nearly every call."""
+    if not isinstance(values[0], Traced):
+        return False
+    dtype = values[0].data.dtype
+    # A list, because a generator would cost more than the comparisons.
+    return all([isinstance(one, Traced) and one.data.dtype is dtype for one in values])  # noqa: C419
 
 
 def _meeting(arrays: Sequence[Array]) -> np.dtype[Any]:
