@@ -162,6 +162,22 @@ MISTAKES = [
 # --- the same operation in four libraries ------------------------------------------------------------------------
 
 
+def _as_function(base: Any, xp: Any, mistake: Mistake, rule: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
+    """A Function of ours or of torch's, which have the same shape."""
+
+    class Planted(base):
+        @staticmethod
+        def forward(ctx: Any, *args: Any) -> Any:
+            ctx.save_for_backward(*args)
+            return mistake.forward(xp, *args)
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            return rule(xp, *gradients, *ctx.saved_tensors)
+
+    return Planted.apply  # type: ignore[no-any-return]
+
+
 def make_ours(mistake: Mistake, rule: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
     """The operation with this rule, for tensors of tinygrad_mlp."""
     from tinygrad_mlp import ops
@@ -176,17 +192,7 @@ def make_ours(mistake: Mistake, rule: Callable[..., tuple[Any, ...]]) -> Callabl
         add_into=add_into,
     )
 
-    class Planted(Function):
-        @staticmethod
-        def forward(ctx: Any, *args: Any) -> Any:
-            ctx.save_for_backward(*args)
-            return mistake.forward(xp, *args)
-
-        @staticmethod
-        def backward(ctx: Any, *gradients: Any) -> Any:
-            return rule(xp, *gradients, *ctx.saved_tensors)
-
-    return Planted.apply
+    return _as_function(Function, xp, mistake, rule)
 
 
 def make_torch(mistake: Mistake, rule: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
@@ -199,17 +205,7 @@ def make_torch(mistake: Mistake, rule: Callable[..., tuple[Any, ...]]) -> Callab
         add_into=lambda a, b: a.add_(b),
     )
 
-    class Planted(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, *args: Any) -> Any:
-            ctx.save_for_backward(*args)
-            return mistake.forward(xp, *args)
-
-        @staticmethod
-        def backward(ctx: Any, *gradients: Any) -> Any:
-            return rule(xp, *gradients, *ctx.saved_tensors)
-
-    return Planted.apply
+    return _as_function(torch.autograd.Function, xp, mistake, rule)
 
 
 def make_jax(mistake: Mistake, rule: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:

@@ -8,14 +8,14 @@ import pickle
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from limits import recursion_limit
 
 from tinygrad_mlp import Tensor, enable_grad, from_numpy, func, is_grad_enabled, nn, no_grad, ops
 from tinygrad_mlp.autograd import Function, checkpoint, detect_anomaly, detect_writes, grad, once_differentiable
@@ -38,16 +38,6 @@ def leaf(*shape: int, seed: int = 0) -> Tensor:
 def here() -> str:
     """This file and the caller's line, as messages name it."""
     return f"{__file__}:{sys._getframe(1).f_lineno}"
-
-
-@contextmanager
-def recursion_limit(limit: int) -> Iterator[None]:
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(limit)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
 
 
 # --- hooks ----------------------------------------------------------------------------------------

@@ -5,19 +5,18 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
-import sys
 import threading
 import time
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from limits import recursion_limit
 
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, autograd, ops
@@ -25,17 +24,6 @@ from tinygrad_mlp.errors import ChangedValueError, DTypeError, GradientError, Re
 from tinygrad_mlp.ops.declare import primitive
 from tinygrad_mlp.tape import OPS, consumers_first, wrote
 from tinygrad_mlp.testing.cases import leaf
-
-
-@contextmanager
-def recursion_limit(limit: int) -> Iterator[None]:
-    """Python's recursion limit, low enough that recursion over a graph would fail at once."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(limit)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
 
 
 def float64(data: Any) -> Tensor:

@@ -11,7 +11,7 @@ import tracemalloc
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from limits import recursion_limit
 
 from tinygrad_mlp import Tensor, nn, ops
 from tinygrad_mlp.autograd import grad
@@ -60,16 +61,6 @@ def the_op(graph: Graph, op: str) -> GraphNode:
 
 def reads(graph: Graph, target: int) -> list[tuple[str, int]]:
     return [(edge.operand, edge.source) for edge in graph.edges if edge.target == target]
-
-
-@contextmanager
-def recursion_limit(limit: int) -> Iterator[None]:
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(limit)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
 
 
 class Net:

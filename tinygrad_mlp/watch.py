@@ -18,7 +18,7 @@ import numpy as np
 from .errors import AnomalyError, ChangedValueError
 from .tape import Array, Line, Node, Plan, Traced, line_text, recorder, recording_with, user_line, walking
 
-__all__ = ["Recorded", "checking", "scope", "scoped"]
+__all__ = ["Recorded", "checking", "checksum", "first_bad", "index_text", "scope", "scoped"]
 
 
 class Checks(NamedTuple):
@@ -96,7 +96,7 @@ class Recorded(Node):
         )
         self.params = params
         if self.checks.sealed:
-            self.seals = tuple(map(_seal, self.kept or ()))
+            self.seals = tuple(map(checksum, self.kept or ()))
         # Inside a recorded walk it is for the node whose rules are running to say what they made of a gradient.
         if self.checks.finite and not walking():
             self._check_value(y)
@@ -111,11 +111,11 @@ class Recorded(Node):
         self.gradient = gradient.data if isinstance(gradient, Traced) else np.array(gradient)
         if self.seals:
             self._check_seals()
-        place = _first_bad(self.gradient) if self.checks.finite else None
+        place = first_bad(self.gradient) if self.checks.finite else None
         if place is not None:
             raise AnomalyError(
-                f"the gradient that reached {self.title} is {self.gradient[place]} at {_index(place)}: the backward "
-                f"pass was started with it, or a hook made it. Recorded at {line_text(self.line)}"
+                f"the gradient that reached {self.title} is {self.gradient[place]} at {index_text(place)}: the "
+                f"backward pass was started with it, or a hook made it. Recorded at {line_text(self.line)}"
             )
 
     def gave(self, results: Sequence[Any]) -> None:
@@ -125,11 +125,11 @@ class Recorded(Node):
         assert self.plan is not None
         for position, result in zip(self.plan.tracked, results, strict=True):
             array = result.data if isinstance(result, Traced) else np.asarray(result)
-            place = _first_bad(array)
+            place = first_bad(array)
             if place is not None:
                 raise AnomalyError(
                     f"backward: the gradient of {self.title} by {self._operand(position, array.shape, place)} is "
-                    f"{array[place]} at {_index(place)}, while the gradient that came in is finite. "
+                    f"{array[place]} at {index_text(place)}, while the gradient that came in is finite. "
                     f"Recorded at {line_text(self.line)}{_inside(self.scope)}"
                 )
 
@@ -139,12 +139,12 @@ class Recorded(Node):
         return self.plan.op.name if self.plan else "leaf"
 
     def _check_value(self, y: Array) -> None:
-        place = _first_bad(y)
-        if place is None or any(_first_bad(_array(data)) is not None for _, data in self.operands):
+        place = first_bad(y)
+        if place is None or any(first_bad(np.asarray(data)) is not None for _, data in self.operands):
             return
         given = ", ".join(self._operand(i, y.shape, place) for i in range(len(self.operands)))
         raise AnomalyError(
-            f"forward: {self.title} gave {y[place]} at {_index(place)} from finite operands ({given}), "
+            f"forward: {self.title} gave {y[place]} at {index_text(place)} from finite operands ({given}), "
             f"at {line_text(self.line)}{_inside(self.scope)}"
         )
 
@@ -155,7 +155,7 @@ class Recorded(Node):
         name = op.operands[position] if position < len(op.operands) else f"operand {position}"
         if position >= len(self.operands):
             return name
-        data = _array(self.operands[position][1])
+        data = np.asarray(self.operands[position][1])
         try:
             value = np.broadcast_to(data, shape)[place]
         except ValueError:
@@ -164,7 +164,7 @@ class Recorded(Node):
 
     def _check_seals(self) -> None:
         for value, seal in zip(self.kept or (), self.seals, strict=True):
-            if _seal(value) != seal:
+            if checksum(value) != seal:
                 raise ChangedValueError(
                     f"the gradient of {self.title} needs a value of shape {np.shape(value)} that was overwritten after "
                     f"{self.title} read it, by code outside the library: through x.data, a NumPy view, or the array "
@@ -173,20 +173,16 @@ class Recorded(Node):
                 )
 
 
-def _array(data: Any) -> Array:
-    return np.asarray(data)
-
-
-def _seal(value: Any) -> int:
+def checksum(value: Any) -> int:
     """A checksum of an array's content, or of those in a tuple; 0 for anything else."""
     if isinstance(value, tuple):
-        return hash(tuple(map(_seal, value)))
+        return hash(tuple(map(checksum, value)))
     if not isinstance(value, np.ndarray) or value.dtype.hasobject:
         return 0
     return zlib.crc32(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
 
 
-def _first_bad(array: Array) -> tuple[int, ...] | None:
+def first_bad(array: Array) -> tuple[int, ...] | None:
     """The index of the first element that is NaN or infinite."""
     if array.dtype.kind not in "fc":
         return None
@@ -196,7 +192,8 @@ def _first_bad(array: Array) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.unravel_index(int(np.argmin(good)), array.shape))
 
 
-def _index(place: tuple[int, ...]) -> str:
+def index_text(place: tuple[int, ...]) -> str:
+    """``[1, 0]``, as messages name an element."""
     return f"[{', '.join(map(str, place))}]" if place else "its only element"
 
 

@@ -6,7 +6,6 @@ Source: Chen, Xu, Zhang & Guestrin, "Training deep nets with sublinear memory co
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from ..errors import DTypeError, GradientError
 from ..tape import Node, Traced, recorder, recording_with, tick, walk
 from ..tensor import Tensor
 from ..tree import flatten, unflatten
+from ..watch import checksum
 from .steps import joint_step
 
 __all__ = ["checkpoint"]
@@ -54,14 +54,14 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     edge = list(
         dict.fromkeys(source for node in _since(inside, start) for source in node.inputs if source.tick < start)
     )
-    sums = [_checksum(one) for one in results]
+    sums = [checksum(one.data) for one in results]
     tracked = [node is not None for node in nodes]
 
     def rule(gradients: list[Any], _: tuple[Any, ...]) -> tuple[Any, ...]:
         on_tape = any(isinstance(one, Traced) for one in gradients)
         with recording_with(recorder() or Node):
             again, shape_again = flatten(function(*args, **kwargs))
-            if shape_again != shape or [_checksum(one) for one in again] != sums:
+            if shape_again != shape or [checksum(one.data) for one in again] != sums:
                 raise GradientError(
                     "checkpoint: run again for the backward pass, the function gave something else. Random numbers "
                     "drawn inside, or arguments or parameters changed since; seed them inside the function, or call "
@@ -103,7 +103,3 @@ def _since(roots: Sequence[Node], start: int) -> list[Node]:
                 found.add(source)
                 stack.append(source)
     return list(found)
-
-
-def _checksum(one: Any) -> int:
-    return zlib.crc32(np.ascontiguousarray(one.data).reshape(-1).view(np.uint8).data)

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError
 from ..tape import OPS, Array, Leaf, Node, line_text, recording_with, walk
 from ..tensor import Tensor
+from ..watch import first_bad, index_text
 from .watched import Diary, Muted, Watched, diary
 
 __all__ = ["Explanation", "explain_grad"]
@@ -125,9 +126,11 @@ def _without_run(x: Tensor) -> Explanation:
             "its .grad is None: no backward() has reached it since it was made or cleared",
             f"call loss.backward() after zero_grad(); {more}",
         )
-    bad = _first_bad(gradient.data)
+    bad = first_bad(gradient.data)
     if bad is not None:
-        return Explanation("not finite", f"its gradient is {gradient.data[bad]} at {_at(bad)}", more, gradient=gradient)
+        return Explanation(
+            "not finite", f"its gradient is {gradient.data[bad]} at {index_text(bad)}", more, gradient=gradient
+        )
     if not gradient.data.any():
         return Explanation("zero", f"all {gradient.size} elements of its gradient are 0", more, gradient=gradient)
     return _healthy(gradient)
@@ -186,7 +189,7 @@ class _Run:
             seed = np.ones(root.shape, self.loss.dtype)
             found = walk([root], [seed], targets=[self.source], retain=True, through=isinstance(self.source, Leaf))
         gradient = Tensor(found[self.source])
-        if _first_bad(gradient.data) is not None or _first_bad(self.loss.data) is not None:
+        if first_bad(gradient.data) is not None or first_bad(self.loss.data) is not None:
             return self._not_finite(gradient, root)
         largest = float(np.abs(gradient.data).max(initial=0.0))
         if largest <= _TINY and gradient.size:
@@ -270,31 +273,31 @@ class _Run:
     # --- numbers that are none ---
 
     def _not_finite(self, gradient: Tensor, root: Node) -> Explanation:
-        place = _first_bad(gradient.data)
+        place = first_bad(gradient.data)
         start = f"the loss is {self.loss.data.item()}"
         if place is not None:
-            start = f"the gradient is {gradient.data[place]} at {_at(place)}"
+            start = f"the gradient is {gradient.data[place]} at {index_text(place)}"
         needed = self._behind(root)
         steps = [step for step in self.diary.steps if step in needed]
         for step in steps:
             for position, (node, data) in enumerate(step.operands):
-                bad = _first_bad(np.asarray(data))
+                bad = first_bad(np.asarray(data))
                 if bad is not None and not isinstance(node, Watched):
                     what = "x" if node is self.source else "data"
                     return Explanation(
                         "not finite before",
                         f"{start}: {_operand(step, position)} of {_title(step)}, which is {what}, holds "
-                        f"{np.asarray(data)[bad]} at {_at(bad)} already",
+                        f"{np.asarray(data)[bad]} at {index_text(bad)} already",
                         "look at where these numbers come from: missing values in the data, or weights that a step too "
                         "large has made infinite",
                         line_text(step.line),
                         gradient,
                     )
-            bad = _first_bad(step.value)
+            bad = first_bad(step.value)
             if bad is not None:
                 return Explanation(
                     "not finite here",
-                    f"{start}: {_title(step)} is the first to give {step.value[bad]}, at {_at(bad)}, for "
+                    f"{start}: {_title(step)} is the first to give {step.value[bad]}, at {index_text(bad)}, for "
                     f"{_operands_at(step, bad)}",
                     _domain_remedy(step.name),
                     line_text(step.line),
@@ -302,8 +305,8 @@ class _Run:
                 )
         for step in sorted(steps, key=lambda one: -one.tick):
             for position, passed in zip(_tracked(step), step.passed, strict=False):
-                bad = _first_bad(passed)
-                if bad is not None and step.gradient is not None and _first_bad(step.gradient) is None:
+                bad = first_bad(passed)
+                if bad is not None and step.gradient is not None and first_bad(step.gradient) is None:
                     return Explanation(
                         "infinite slope",
                         f"{start}: every value is finite, but the derivative of {_title(step)} by "
@@ -596,13 +599,3 @@ def _span(data: Array) -> str:
         return "nowhere: it is empty"
     low, high = float(data.min()), float(data.max())
     return f"at {low:.3g}" if low == high else f"between {low:.3g} and {high:.3g}"
-
-
-def _at(place: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, place))}]" if place else "its only element"
-
-
-def _first_bad(array: Array) -> tuple[int, ...] | None:
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return None
-    return tuple(int(i) for i in np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape))
