@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -61,8 +62,8 @@ def measure(settings: Settings) -> Table:
         if name == "ours":
             row["goal"] = GOAL
         if torch:
-            row["resident_over_torch"] = resident / torch["resident"]
-            row["array_over_torch"] = arrays / torch["arrays"]
+            row["resident_over_torch"] = _over(resident, torch["resident"])
+            row["array_over_torch"] = _over(arrays, torch["arrays"])
             if name == "ours":
                 row["verdict"] = verdict((row["resident_over_torch"], GOAL), (row["array_over_torch"], GOAL))
         rows.append(row)
@@ -71,6 +72,13 @@ def measure(settings: Settings) -> Table:
         "batch are built; array memory: peak of live arrays, as the allocators count them, above parameters and batch.",
     ]
     return Table("memory", f"Peak memory, {WORKLOAD.name}", COLUMNS, rows, notes)
+
+
+def _over(figure: float, torch: float) -> float:
+    """The ratio; where torch's is 0 (its steps fitted into memory it had already), 1 for no growth, else infinite."""
+    if torch > 0:
+        return figure / torch
+    return 1.0 if figure <= 0 else math.inf
 
 
 def _make_step(contender: str, workload: Workload = WORKLOAD) -> Callable[[], Any]:
