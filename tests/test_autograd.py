@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -586,6 +587,44 @@ def test_the_first_op_that_leaves_the_numbers_is_named_backward() -> None:
     assert f"{file}:{int(number) - 1}, in test_the_first" in str(caught.value)
     assert "`y = x.sqrt()`" in str(caught.value)
     assert x.grad is None
+
+
+TAME = [
+    lambda x: x.tanh(),
+    lambda x: x.sigmoid() * 2.0 - 0.5,
+    lambda x: x.sin() + 0.1,
+    lambda x: (x * 0.5).exp().log1p(),
+    lambda x: x[::-1] * 1.5,
+    lambda x: ops.softplus(x) - 0.5,
+]
+# Bad at the element where ``spoilt`` is 0 or -1: in the value, or in the slope only.
+PLANTS: dict[tuple[str, str], Callable[[Tensor, Tensor], Tensor]] = {
+    ("forward", "log"): lambda x, spoilt: (x.sigmoid() * spoilt).log(),
+    ("forward", "sqrt"): lambda x, spoilt: (x.sigmoid() + (spoilt - 1.0) * 9.0).sqrt(),
+    ("forward", "div"): lambda x, spoilt: x / spoilt,
+    ("backward", "sqrt"): lambda x, spoilt: (x.sigmoid() * spoilt).sqrt(),
+}
+
+
+def test_planted_anomalies_are_found_where_they_are() -> None:
+    """F21: 1,000 random chains with one bad step at a random place: its op, its index and the phase are named."""
+    rng = np.random.default_rng(0)
+    plants = list(PLANTS.items())
+    for _ in range(1000):
+        (phase, op), plant = plants[rng.integers(len(plants))]
+        place = int(rng.integers(5))
+        spoilt = np.ones(5)
+        spoilt[place] = 0.0
+        x = Tensor(rng.normal(size=5), requires_grad=True)
+        before, after = ([TAME[k] for k in rng.integers(len(TAME), size=rng.integers(n))] for n in (6, 4))
+        steps = [*before, partial(plant, spoilt=Tensor(spoilt)), *after, lambda x: x.sum()]
+        with pytest.raises(AnomalyError) as caught, detect_anomaly():
+            reduce(lambda y, step: step(y), steps, x).backward()
+        said = str(caught.value)
+        assert said.startswith(f"{phase}: "), said
+        assert op in said.split(" at [", maxsplit=1)[0], said
+        assert f"at [{place}]" in said, said
+        assert x.grad is None
 
 
 def test_infinities_given_on_purpose_are_no_anomaly() -> None:
