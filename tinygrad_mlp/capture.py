@@ -17,6 +17,10 @@ from .tape import Array, Node, Op, Plan, Traced, recorder, recording_with, wrap
 __all__ = ["Captured", "Sample", "Silent", "capturing", "cut", "drawing", "quietly", "reading", "reason"]
 
 
+_new = object.__new__
+_set_data: Callable[[Traced, Array], None] = Traced.__dict__["data"].__set__
+
+
 class Captured(Node):
     """A step of a captured run.
 
@@ -83,8 +87,12 @@ class Captured(Node):
         node.hooks = None
         node.varies = varies
         node.wants = bool(inputs)
-        handle: type[Traced] = cls.varying if varies else kind
-        return wrap(handle, y, node)
+        if not varies:
+            return wrap(kind, y, node)
+        handle: Traced = _new(cls.varying)
+        _set_data(handle, y)  # past the property that watches over it
+        handle.node = node
+        return handle
 
     def observe(self, *_: Any) -> None:
         """Called for a step that is code of the user's, which cannot be run again for other samples.

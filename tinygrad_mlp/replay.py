@@ -189,10 +189,8 @@ def _same(a: Any, b: Any) -> bool:
 
 def _known(program: _Program, checked: dict[Any, Any]) -> bool:
     before = checked.get(program.signature)
-    # Something drawn or decided anew is another object; a parameter, though updated in place, is the same one.
-    return before is not None and all(
-        a is b or (not isinstance(a, np.ndarray) and _same(a, b)) for a, b in zip(before, program.fixed(), strict=True)
-    )
+    # A parameter, though updated in place, is the same array; what is drawn or decided anew has other values.
+    return before is not None and all(map(_same, before, program.fixed()))
 
 
 def _captured(function: Function, inputs: Sequence[Tensor], place: int) -> _Program:
@@ -221,7 +219,7 @@ def evaluate(
             elements.
         checked: None if the function is known to do the same with every sample. Otherwise it runs for the last sample
             as well, and both runs must have done the same; the sequence of ops and its constants are then noted here,
-            and believed as long as the constants are the same objects.
+            and believed as long as the constants are the same objects or equal.
 
     Raises:
         CaptureError: the function reads values that differ from sample to sample, or makes something else of each.

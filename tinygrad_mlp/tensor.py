@@ -873,7 +873,7 @@ class _Varying(Tensor):
     def data(self) -> Array:
         if not sys._getframe(1).f_code.co_filename.startswith(PACKAGE):
             reading(self, "x.data")
-        return cast("Array", _DATA.__get__(self))
+        return _get_data(self)
 
     @data.setter
     def data(self, value: Array) -> None:
@@ -881,6 +881,7 @@ class _Varying(Tensor):
 
 
 _DATA: Any = Traced.__dict__["data"]
+_get_data: Callable[[Traced], Array] = _DATA.__get__
 Captured.varying = _Varying
 
 
