@@ -191,8 +191,9 @@ INLINE double tanh_double(double x) {
 #define pow(x, y) _Generic((x), float: powf, default: pow)(x, y)
 #define fabs(x) _Generic((x), float: fabsf, default: fabs)(x)
 #define sign(x) (((x) > 0) - ((x) < 0) + ((x) != (x) ? (x) : 0))
-#define magnitude(x) _Generic((x), float: fabsf, double: fabs, default: magnitude_whole)(x)
 INLINE int64_t magnitude_whole(int64_t x) { return x < 0 ? -x : x; }
+#define magnitude(x) _Generic((x), float: fabsf, double: fabs, default: magnitude_whole)(x)
+
 #undef isnan
 #undef isinf
 #undef isfinite
