@@ -244,6 +244,8 @@ class _Lowering:
 def _lower_map(work: _Lowering, step: Step, arguments: list[Argument], template: str) -> View:
     target = work.result(step)
     for name in step.op.params:
+        if f"{{{name}}}" not in template:
+            continue
         number = step.params[name]
         text = repr(number) if isinstance(number, int) else f"({{type}}){float(number)!r}"
         template = template.replace(f"{{{name}}}", text)
