@@ -12,6 +12,8 @@ from tinygrad_mlp.errors import ArgumentError, ShapeError
 from tinygrad_mlp.program.native import Gathered, Native, Stacked
 from tinygrad_mlp.program.native.lower import form_of
 from tinygrad_mlp.tape import OPS
+from tinygrad_mlp.samples import Elementwise
+from tinygrad_mlp.testing import accuracy
 from tinygrad_mlp.testing.cases import fixed_cases
 
 FLOATS = (np.float64, np.float32)
@@ -89,3 +91,36 @@ def test_training_steps(name: str, optimizer: str, act: str, dtype: Any) -> None
     native = check(mlp_step(x, target, weights, 0.01, optimizer, act), factor=64 if optimizer == "sgd" else 1e4)
     assert native.whole
     assert not native.missing
+
+
+MEASURED = [
+    name
+    for name, op in OPS.items()
+    if isinstance(op.samples, Elementwise) and op.reference is not None and op.elementwise and name != "ties"
+]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", MEASURED)
+def test_values_keep_the_accuracy_contract(name: str, dtype: Any) -> None:
+    """Over the whole domain of every elementwise op, against mpmath, without an allowance for other CPUs."""
+    op, wanted = OPS[name], np.dtype(dtype)
+    assert isinstance(op.samples, Elementwise)
+    exact = accuracy._Exact()
+    worst = accuracy.Figure()
+    for pairs in op.samples.params:
+        params = {key: float(dtype(one)) if isinstance(one, float) else one for key, one in dict(pairs).items()}
+        columns = accuracy._points(op, 200, wanted, 0)
+        b = Builder(name)
+        b.output(b.call(op, *[b.input(one) for one in columns], **params))
+        (values,) = Native(b.program).run(columns) or ()
+        tracked = [i for i in range(len(columns)) if op.rule(i) is not None]
+        for place, got in enumerate(values):
+            numbers = [one[place].item() for one in columns]
+            figure = accuracy._judge(exact, op.reference, params, numbers, tracked, (), got)
+            if figure is not None:
+                worst = worst.worse(figure)
+    limit = accuracy.contract_of(op).limits[0]
+    error = worst.by(limit)
+    print(f"{name} {wanted}: {error:.3g} ULP, allowed {limit.of(wanted)}, at {worst.scaled_at if limit.scaled else worst.at}")
+    assert not error > limit.of(wanted)

@@ -1,7 +1,7 @@
 """Compiled libraries kept on disk, so that the next process need not compile.
 
 A library's file is named after what it was made of and what it holds: ``<key>-<digest>.so``, with the key a digest of
-source, compiler, flags, CPU and package version, and the digest that of the file's own bytes. A file that was cut short,
+source, compiler, flags and CPU, and the digest that of the file's own bytes. A file that was cut short,
 changed or put there under a wrong name is found out before it is loaded, and made anew. Writing goes to a temporary
 name and then takes one rename, so that any number of processes can do it at once.
 """
@@ -63,9 +63,8 @@ def _usable(folder: Path) -> bool:
 
 
 def _key(source: str, compiler: Compiler) -> str:
-    from ... import __version__ as version  # noqa: PLC0415
-
-    parts = (source, " ".join(compiler.command), compiler.version, " ".join(compiler.flags), cpu_features(), version)
+    # The source is all that this package contributes, so that another version of it cannot find a library of this one.
+    parts = (source, " ".join(compiler.command), compiler.version, " ".join(compiler.flags), cpu_features())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 

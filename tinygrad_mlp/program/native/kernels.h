@@ -39,7 +39,9 @@ INLINE double exp_double(double x) {
     int64_t k = (int64_t)(bits_of_double(shifted) - 0x4338000000000000ull);
     double whole = shifted - 6755399441055744.0;
     double r = c - whole * 6.93147180369123816490e-01;
-    r = r - whole * 1.90821492927058770002e-10;
+    double low = whole * 1.90821492927058770002e-10, exact = r;
+    r = r - low;
+    low = (exact - r) - low;
     double p = 1.0 / 6227020800.0;
     p = p * r + 1.0 / 479001600.0;
     p = p * r + 1.0 / 39916800.0;
@@ -52,7 +54,7 @@ INLINE double exp_double(double x) {
     p = p * r + 1.0 / 24.0;
     p = p * r + 1.0 / 6.0;
     p = p * r + 0.5;
-    double y = (p * (r * r) + r) + 1.0;
+    double y = ((p * (r * r) + low) + r) + 1.0;
     /* k >> 1 of a signed number, without the shift that few processors have in vectors: k + 2048 is positive. */
     uint64_t half = ((uint64_t)(k + 2048) >> 1) - 1024;
     return y * double_of((half + 1023) << 52) * double_of(((uint64_t)k - half + 1023) << 52);
