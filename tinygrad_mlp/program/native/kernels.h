@@ -54,7 +54,8 @@ INLINE double exp_double(double x) {
     p = p * r + 1.0 / 24.0;
     p = p * r + 1.0 / 6.0;
     p = p * r + 0.5;
-    double y = ((p * (r * r) + low) + r) + 1.0;
+    double head = 1.0 + r;
+    double y = head + ((r - (head - 1.0)) + (p * (r * r) + low));
     /* k >> 1 of a signed number, without the shift that few processors have in vectors: k + 2048 is positive. */
     uint64_t half = ((uint64_t)(k + 2048) >> 1) - 1024;
     return y * double_of((half + 1023) << 52) * double_of(((uint64_t)k - half + 1023) << 52);
