@@ -11,7 +11,7 @@ from ..capture import asked
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
-from . import batched
+from . import batched, native
 from .activations import bce_with_logits, softplus
 from .arithmetic import add, mul, neg, sub
 from .declare import operand, primitive
@@ -31,6 +31,7 @@ from .shape import reshaped, transpose, unsqueeze
     saves=True,
     latex=r"-\ln \operatorname{{softmax}}({0})_{{{1}}}",
     batch=batched.classes,
+    native=native.class_losses,
 )
 def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     """``-log softmax(logits)[target]`` per row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
@@ -58,6 +59,7 @@ def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array
     samples=Classes("ids"),
     latex=r"(\operatorname{{softmax}}({0}) - 1_{{{1}}})",
     batch=batched.classes,
+    native=native.class_gradients,
 )
 def class_gradient(logits: Array, targets: Array, *, saved: tuple[Array, Array, Array] | None = None) -> Array:
     """The derivative of :func:`class_loss` by the logits: probabilities, and at the target minus the sum of the others.
@@ -87,6 +89,7 @@ def _softmax_jacobian(g: Any, logits: Any) -> Any:
     samples=Classes("probabilities"),
     latex=r"-\sum {1} \ln \operatorname{{softmax}}({0})",
     batch=batched.spread_out,
+    native=native.soft_class("soft_class_loss"),
 )
 def soft_class_loss(logits: Array, targets: Array) -> Array:
     """``-sum(targets * log softmax(logits))`` over the last axis, ``targets`` being probabilities of the same shape."""
@@ -108,6 +111,7 @@ def soft_class_loss(logits: Array, targets: Array) -> Array:
     samples=Classes("probabilities"),
     latex=r"(\operatorname{{softmax}}({0}) - {1})",
     batch=batched.spread_out,
+    native=native.soft_class("soft_class_gradient"),
 )
 def soft_class_gradient(logits: Array, targets: Array) -> Array:
     """The derivative of :func:`soft_class_loss` by the logits: ``p (T - t) - t (1 - p)`` with ``T = sum(t)``.
