@@ -13,7 +13,7 @@ tensor([2., 4., 6.])
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import typing
 
 from . import autograd, errors
 from .dtypes import get_default_dtype, set_default_dtype
@@ -90,6 +90,9 @@ from .tensor import (
     zeros_like,
 )
 
+if typing.TYPE_CHECKING:
+    from .profiler import profile
+
 __version__ = "0.1.0"
 
 # Imported when first named, so that `import tinygrad_mlp` costs little more than `import numpy`.
@@ -97,7 +100,7 @@ _ROOMS = frozenset({"data", "datasets", "func", "graph", "nn", "optim", "profile
 _LATE = {"profile": "profiler"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> typing.Any:
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
     if name in _LATE:

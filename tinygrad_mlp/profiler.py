@@ -344,11 +344,11 @@ class Profile:
 
     def _foot(self, hidden: int) -> tuple[str, ...]:
         timed = sum(own for _, _, own, _ in self._sums.values())
-        return (
-            *([f"and {hidden} more rows"] if hidden else []),
+        timing = (
             f"wall {self.total * 1e3:.3f} ms, timed {timed / 1e6:.3f} ms in {self._count:,} events; the profiler took "
-            f"about {self.overhead * 1e3:.3f} ms of it ({cost_per_call() * 1e6:.2f} µs per event)",
+            f"about {self.overhead * 1e3:.3f} ms of it ({cost_per_call() * 1e6:.2f} µs per event)"
         )
+        return (f"and {hidden} more rows", timing) if hidden else (timing,)
 
     def __str__(self) -> str:
         return str(self.table())
@@ -506,7 +506,7 @@ class Profiled(Node):
         self.line = (_STATE.line or user_line()) if profile is not None and profile.lines else None
         self.before: tuple[int, str, Line | None, int] | None = None
 
-    def saw(self, gradient: Any) -> None:
+    def saw(self, _gradient: Any) -> None:
         """The rules begin."""
         if active() is None:
             return
