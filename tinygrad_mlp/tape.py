@@ -313,6 +313,10 @@ class Node:
     def observe(self, y: Array, operands: Sequence[Any], params: dict[str, Any]) -> None:
         """Called after recording under a recorder of another kind than Node; here there is nothing to note."""
 
+    @classmethod
+    def enters(cls, module: Any) -> None:
+        """Called when a module begins to run, for kinds that note modules."""
+
     def saw(self, gradient: Any) -> None:
         """Called by the walk with the whole gradient of this step, before its rules run, for other kinds than Node.
 

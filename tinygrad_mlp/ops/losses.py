@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..capture import asked
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
@@ -140,6 +142,15 @@ def _plain(value: Any) -> Array:
     return value.data if isinstance(value, Traced) else np.asarray(operand(value))
 
 
+def _check_ids(ids: Array, classes: int) -> None:
+    if ids.size and not (ids.min() >= 0 and ids.max() < classes):
+        raise ArgumentError(
+            f"cross_entropy: class ids run from {ids.min()} to {ids.max()}, but the logits have {classes} classes "
+            f"(0 to {classes - 1})"
+            + ("; ids counted from 1? target - 1" if ids.min() == 1 and ids.max() == classes else "")
+        )
+
+
 def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
     """Softmax and negative log-likelihood in one, from logits.
 
@@ -185,12 +196,7 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
         elif ids.shape == tuple(logits.shape):
             hint = "; one-hot targets are floats: target.astype('float32'), or ids: target.argmax(1)"
         raise ShapeError(f"cross_entropy: expected class ids of shape {expected}, got {ids.shape}{hint}")
-    if ids.size and not (ids.min() >= 0 and ids.max() < classes):
-        raise ArgumentError(
-            f"cross_entropy: class ids run from {ids.min()} to {ids.max()}, but the logits have {classes} classes "
-            f"(0 to {classes - 1})"
-            + ("; ids counted from 1? target - 1" if ids.min() == 1 and ids.max() == classes else "")
-        )
+    asked(target, ids, partial(_check_ids, classes=classes))
     # Ids are on the tape in captured runs only; elsewhere the op takes the plain array.
     labels: Any = target if isinstance(target, Traced) and target.node is not None else ids
     if logits.ndim == 1:
