@@ -105,6 +105,8 @@ class Op:
         samples: which inputs are legal, see :mod:`tinygrad_mlp.samples`.
         scalar: a template for code generators, ``{0}``, ``{1}`` being the operands; None: call ``forward``.
         latex: a template for formulas.
+        text: a template for the NumPy expression that ``forward`` is, ``{x}`` being operand or parameter ``x``;
+            None: the name of the ufunc, or a call of the function.
         elementwise: operands broadcast against each other, and gradients are summed back to their shapes.
         saves: ``forward`` returns ``(y, saved)``; rules may read ``saved``, plain data that only saves them work.
         passes_on: some rule may return the incoming gradient itself, a view of it, or a kept value; otherwise every
@@ -131,6 +133,7 @@ class Op:
         "samples",
         "saves",
         "scalar",
+        "text",
     )
 
     def __init__(
@@ -150,6 +153,7 @@ class Op:
         saves: bool,
         passes_on: bool,
         pull_maker: Callable[..., Callable[..., tuple[Any, ...]]],
+        text: str | None = None,
         batch: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
@@ -162,6 +166,7 @@ class Op:
         self.samples = samples
         self.scalar = scalar
         self.latex = latex
+        self.text = text
         self.elementwise = elementwise
         self.saves = saves
         self.passes_on = passes_on

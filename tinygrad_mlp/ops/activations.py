@@ -31,6 +31,7 @@ _NORMAL = Elementwise((Domain(-5.0, 5.0, reach=(-26.0, 26.0)),))
     scalar="fmax({0}, 0)",
     latex=r"\max({0}, 0)",
     floats=False,
+    text="np.maximum({x}, 0)",
 )
 def relu(x: Array, *, out: Array | None = None) -> Array:
     """``max(x, 0)``; derivative 0 at the kink; NaN stays NaN."""

@@ -34,6 +34,7 @@ _EXPONENT = Domain(reach=(-10.0, 10.0), least=1e-4)
     latex="{0} + {1}",
     passes_on=True,
     floats=False,
+    text="{a} + {b}",
 )
 def add(a: Array, b: Array) -> Any:
     """``a + b``."""
@@ -48,6 +49,7 @@ def add(a: Array, b: Array) -> Any:
     latex="{0} - {1}",
     passes_on=True,
     floats=False,
+    text="{a} - {b}",
 )
 def sub(a: Array, b: Array) -> Any:
     """``a - b``."""
@@ -61,6 +63,7 @@ def sub(a: Array, b: Array) -> Any:
     scalar="({0} * {1})",
     latex=r"{0} \cdot {1}",
     floats=False,
+    text="{a} * {b}",
 )
 def mul(a: Array, b: Array) -> Any:
     """``a * b``."""
@@ -74,6 +77,7 @@ def mul(a: Array, b: Array) -> Any:
     scalar="(-{0})",
     latex="-{0}",
     floats=False,
+    text="-{x}",
 )
 def neg(x: Array) -> Any:
     """``-x``."""
@@ -147,6 +151,7 @@ def zdiv(z: Array, d: Array, *, out: Array | None = None) -> Array:
     samples=Elementwise((_ANY, _DIVISOR)),
     scalar="({0} / {1})",
     latex=r"\frac{{{0}}}{{{1}}}",
+    text="{a} / {b}",
 )
 def div(a: Array, b: Array) -> Any:
     """``a / b``, true division."""

@@ -89,6 +89,7 @@ def declare(
     samples: object = None,
     scalar: str | None = None,
     latex: str | None = None,
+    text: str | None = None,
     elementwise: bool = False,
     saves: bool = False,
     passes_on: bool = False,
@@ -118,6 +119,7 @@ def declare(
         samples=samples,
         scalar=scalar,
         latex=latex,
+        text=text,
         elementwise=elementwise,
         saves=saves,
         passes_on=passes_on,
@@ -229,6 +231,7 @@ def primitive(
     saves: bool = False,
     passes_on: bool = False,
     latex: str | None = None,
+    text: str | None = None,
     batch: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
@@ -248,6 +251,7 @@ def primitive(
             saves=saves,
             passes_on=passes_on,
             latex=latex,
+            text=text,
             batch=batch,
         )
         makers = {1: call_one, 2: call_two}

@@ -25,6 +25,7 @@ from .declare import OpFunction, declare, operand, plain_array, primitive, publi
     reference=lambda np, x, *, dtype, source: np.array(x, dtype),
     samples=Reshaping("cast"),
     passes_on=True,
+    text="{x}.astype({dtype})",
     batch=batched.as_it_is,
 )
 def cast(x: Array, *, dtype: np.dtype[Any], source: np.dtype[Any]) -> Array:
@@ -99,6 +100,7 @@ def elementwise(
     latex: str | None = None,
     passes_on: bool = False,
     floats: bool = True,
+    text: str | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an elementwise op; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
@@ -120,6 +122,7 @@ def elementwise(
             scalar=scalar,
             latex=latex,
             elementwise=True,
+            text=text,
             passes_on=passes_on,
             pull_maker=_pull,
             batch=batched.aligned,

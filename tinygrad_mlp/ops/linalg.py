@@ -39,6 +39,7 @@ def _swap_last(x: Any) -> Any:
     samples=Product(),
     latex=r"{0}\,{1}",
     batch=batched.multiplying,
+    text="{a} @ {b}",
 )
 def product(a: Array, b: Array) -> Array:
     """Matrix products of stacks of matrices, ``(…, n, k) @ (…, k, m)``; batch axes broadcast."""
@@ -82,6 +83,7 @@ def matmul(a: Any, b: Any) -> Any:
     saves=True,
     latex=r"{1}\,{0} + {2}",
     batch=batched.dense_layers,
+    text="{x} @ {weight}.T + {bias}",
 )
 def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
     """``x @ weight.T + bias`` in one op: the product's own memory takes the bias."""

@@ -27,6 +27,7 @@ from .kernels import chosen, normalise_axes, normalise_axis
     passes_on=True,
     latex=r"\operatorname{{reshape}}({0})",
     batch=batched.reshaping,
+    text="{x}.reshape({shape})",
 )
 def reshaped(x: Array, *, shape: tuple[int, ...]) -> Array:
     """The same values in C order under another shape."""
@@ -111,6 +112,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     passes_on=True,
     latex=r"{0}^\top",
     batch=batched.permuting,
+    text="{x}.transpose({axes})",
 )
 def permuted(x: Array, *, axes: tuple[int, ...]) -> Array:
     """The axes in another order."""
@@ -155,6 +157,7 @@ def _is_basic(index: Any) -> bool:
     samples=Indexing(),
     latex="{0}[i]",
     batch=batched.picking,
+    text="{x}[{index}]",
 )
 def index(x: Array, *, index: Any) -> Array:
     """NumPy's indexing: integers, slices, None, Ellipsis, integer arrays, boolean masks."""
@@ -229,6 +232,7 @@ def plain_index(where: Any) -> Any:
     samples=Places("pick"),
     latex="{0}[{1}]",
     batch=batched.picking_each,
+    text="{x}[{places}]",
 )
 def pick(x: Array, places: Array) -> Array:
     """The elements of a vector at ``places``, an integer array of any shape."""
