@@ -207,6 +207,9 @@ def _plain(value: Any) -> str:  # noqa: PLR0911 - one return per kind
 
 
 def _constant(array: Any, dtype: np.dtype[Any]) -> str:
+    # Bytes, because -0.0 is equal to 0.0 and NaN to nothing.
+    if array.ndim and array.size > 1 and len({one.tobytes() for one in array.ravel()}) == 1:
+        return f"np.full({array.shape}, {_plain(array.ravel()[0].item())}, {_plain(dtype)})"
     order = ', order="F"' if array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous else ""
     empty = f".reshape({array.shape})" if not array.size and array.ndim > 1 else ""
     return f"np.array({_plain(array.tolist())}, {_plain(dtype)}{order}){empty}"
@@ -226,7 +229,7 @@ class _Helpers:
     def imports(self) -> list[str]:
         return [f"import {name}" for name in sorted(self.modules)]
 
-    def expression(self, value: Any, name: str) -> str:  # noqa: PLR0911 - one return per kind
+    def expression(self, value: Any, name: str) -> str:
         """How code refers to ``value``, which is called ``name`` where it is used.
 
         Raises:
