@@ -20,7 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from types import CellType, FunctionType, TracebackType
@@ -32,7 +32,7 @@ from .optim.optimizer import Optimizer
 from .tables import Table, size_text
 from .tape import _RECORDER, OPS, PACKAGE, Line, Node, Op, Plan, line_text, recorder, user_line, walk
 
-__all__ = ["Event", "Profile", "active", "profile"]
+__all__ = ["Event", "Profile", "active", "profile", "spanned"]
 
 Shapes = tuple[tuple[int, ...], ...]
 _Sums = dict[tuple[str, str, str, str, Line | None], list[int]]
@@ -44,8 +44,8 @@ class Event(NamedTuple):
 
     Attributes:
         kind: "op", "rule" (a gradient rule, with the ops that it calls), "walk" (a backward pass), "module", "step" (of
-            an optimizer) or "span" (a block that the program named).
-        name: of the op, the op whose rule it is, the class of the module or optimizer, or the span.
+            an optimizer), "program" (a call of a compiled function) or "span" (a block that was named).
+        name: of the op, the op whose rule it is, the class of the module or optimizer, the function or the span.
         phase: "forward", "backward" or "update".
         module: the path of the module it ran in, as in "MLP.layers.0", "" outside; of a rule, where its op ran.
         start: nanoseconds since the profile began. duration: nanoseconds.
@@ -417,6 +417,15 @@ def profile(*, lines: bool = False, max_events: int = 200_000) -> Profile:
     return Profile(lines=lines, max_events=max_events)
 
 
+def spanned(name: str, *, kind: str = "span") -> AbstractContextManager[None]:
+    """A :meth:`Profile.span` of the open profile; nothing where there is none."""
+    profile = active()
+    return _NOTHING if profile is None else profile.span(name, kind=kind)
+
+
+_NOTHING = nullcontext()
+
+
 def _add(sums: dict[Any, list[int]], key: Any, *amounts: int) -> None:
     found = sums.get(key)
     if found is None:
@@ -432,7 +441,7 @@ _MODULES = "(modules)"
 def _label(kind: str, name: str) -> str:
     if kind == "module":
         return _MODULES
-    return {"rule": f"rule of {name}", "walk": "(walk)", "step": f"{name}.step"}.get(kind, name)
+    return {"rule": f"rule of {name}", "program": f"{name} (compiled)", "walk": "(walk)", "step": f"{name}.step"}.get(kind, name)
 
 
 def _ms(nanoseconds: int) -> str:

@@ -198,6 +198,10 @@ def _plain_part(part: Any) -> Any:
     if isinstance(part, Traced):
         reading(part, "an index")
         part = part.data
+    return _untraced_part(part)
+
+
+def _untraced_part(part: Any) -> Any:
     if isinstance(part, list):
         part = np.asarray(part, dtype=None if part else np.intp)
     if isinstance(part, (np.ndarray, np.generic)):
@@ -265,8 +269,8 @@ def places_of(*arrays: Array, shape: tuple[int, ...], pattern: tuple[Any, ...]) 
 
     ``pattern`` is the index, with ``(k,)`` in the place of ``arrays[k]``.
     """
-    parts = [arrays[part[0]] if isinstance(part, tuple) else part for part in pattern]
-    return np.asarray(np.arange(math.prod(shape)).reshape(shape)[plain_index(tuple(parts))])
+    parts = [_untraced_part(arrays[part[0]] if isinstance(part, tuple) else part) for part in pattern]
+    return np.asarray(np.arange(math.prod(shape)).reshape(shape)[tuple(parts)])
 
 
 def _pick_at(x: Any, parts: tuple[Any, ...]) -> Any:

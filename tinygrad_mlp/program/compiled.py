@@ -15,6 +15,7 @@ from ..capture import capturing
 from ..data import DataLoader, TensorDataset
 from ..dtypes import get_default_dtype
 from ..errors import ArgumentError, CompilerError, did_you_mean
+from ..profiler import spanned
 from ..tape import Array, Leaf, recorder, wrap, wrote
 from ..tensor import Tensor
 from ..tree import flatten
@@ -161,7 +162,10 @@ class Compiled:
             entry = self._entry_for(leaves, shape)
             if entry is None:
                 return self._capture(leaves, shape)
-            return self._once(entry, [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)])
+            with spanned(self.__name__, kind="program"):
+                return self._once(
+                    entry, [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)]
+                )
 
     # --- which program ---
 
@@ -246,7 +250,7 @@ class Compiled:
         """
         runs = Runs()
         source = _Source(batches)
-        with self._lock:
+        with self._lock, spanned(f"{self.__name__}.run", kind="program"):
             while source.left:
                 entry = self._ready(source)
                 if entry is None or source.columns is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..profiler import Profile, active
 from ..tape import Array, Op
 from .ir import Operand, Program, SavedRef, Step, Value
 
@@ -42,7 +43,26 @@ class Replay:
         Raises:
             Whatever the checks raise, before anything is written.
         """
-        return self._run(inputs, fed)
+        profile = active()
+        return self._run(inputs, fed) if profile is None else self._run_profiled(profile, inputs, fed)
+
+    def _run_profiled(self, profile: Profile, inputs: Sequence[Array], fed: Sequence[Array]) -> list[Array]:
+        results, times = self.run_timed(inputs, fed)
+        for step, (start, end) in zip(self.program.steps, times, strict=True):
+            begun = int(start * 1e9)
+            shapes = tuple([one.shape for one in step.operands if isinstance(one, Value)])
+            size = 0 if step.result.alias is not None else step.result.nbytes
+            profile.record(
+                step.op.name,
+                step.phase,
+                step.module,
+                begun,
+                max(int(end * 1e9) - begun, 0),
+                shapes=shapes,
+                bytes=size,
+                line=step.line if profile.lines else None,
+            )
+        return results
 
     def run_timed(self, inputs: Sequence[Array], fed: Sequence[Array] = ()) -> tuple[list[Array], list[tuple[float, float]]]:
         """The same, and for each step of the program when it began and ended, in seconds of ``time.perf_counter``."""
