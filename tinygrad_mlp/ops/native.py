@@ -318,7 +318,11 @@ def putting_each(operands: Sequence[Spec], params: dict[str, Any], result: Spec)
 
 def indexing_each(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """The places that one array of integers picks on the first axis, as rows of an embedding are."""
-    if len(operands) != 1 or operands[0].dtype.kind not in "iu" or tuple(params["pattern"]) not in (((0,),), ((0,), ...)):
+    if (
+        len(operands) != 1
+        or operands[0].dtype.kind not in "iu"
+        or tuple(params["pattern"]) not in (((0,),), ((0,), ...))
+    ):
         return None
     count, *rest = params["shape"]
     width = math.prod(rest)

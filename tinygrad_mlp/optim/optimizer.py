@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..capture import whole_step
 from ..errors import ArgumentError, DTypeError, GradientError, StateError
 from ..nn.module import Module, clear_gradient
 from ..tape import Array, wrap, wrote
@@ -240,9 +241,12 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or overwrite them with zeros in place."""
+        noted = whole_step()
         for slots in self._slots:
             for parameter, *_ in slots:
                 node: Any = parameter.node
+                if noted is not None and node is not None:
+                    noted.cleared(node, set_to_none)
                 if set_to_none and node is not None:
                     node.gradient = None
                 else:
@@ -258,9 +262,13 @@ class Optimizer:
             What the closure returned.
         """
         loss = None
+        noted = whole_step()
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if noted is not None:
+            noted.updates(self)
+            return loss
         written: list[Array] = []
         try:
             for place in range(len(self.param_groups)):

@@ -43,6 +43,7 @@ class _Entry:
         self.program = captured.program
         self.holds = [guard.holds for guard in captured.guards]
         self.written = [buffer.array for buffer, _ in captured.program.writes if buffer.array is not None]
+        self.arguments: list[Any] = []
         self.runs = 0
         self.replay: Replay | None = None
         self.native: Any = None
@@ -61,7 +62,11 @@ class _Entry:
 
     def compiled(self, backend: Backend) -> Any:
         """The native program, or None: not wanted, not yet worth it, or there is no compiler."""
-        if self.native is None and not self.refused and (backend == "native" or (backend == "auto" and self.runs >= _WORTH)):
+        if (
+            self.native is None
+            and not self.refused
+            and (backend == "native" or (backend == "auto" and self.runs >= _WORTH))
+        ):
             from .native import Native  # noqa: PLC0415 - most programs never need a compiler
 
             try:
@@ -79,7 +84,9 @@ def _say_once(error: CompilerError) -> None:
     text = str(error).partition("\n")[0]
     if text not in _said:
         _said.add(text)
-        warnings.warn(f"compile: {text}; running with NumPy instead, with the same results", RuntimeWarning, stacklevel=4)
+        warnings.warn(
+            f"compile: {text}; running with NumPy instead, with the same results", RuntimeWarning, stacklevel=4
+        )
 
 
 class Runs:
@@ -145,6 +152,7 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any], backend: Backend, keep_gradients: bool) -> None:
         functools.update_wrapper(self, function)
+        self.__name__: str = getattr(function, "__name__", type(function).__name__)
         self.function = function
         self.backend = backend
         self.keep_gradients = keep_gradients
@@ -192,7 +200,7 @@ class Compiled:
         entry = _Entry(captured)
         entry.runs = 1
         # What the arguments were stays alive with the entry: they are known by identity.
-        entry.arguments = [one for one in leaves if not _is_input(one)]  # type: ignore[attr-defined]
+        entry.arguments = [one for one in leaves if not _is_input(one)]
         entries.insert(0, entry)
         del entries[_VARIANTS:]
         self.captures.append(reason)
@@ -209,10 +217,7 @@ class Compiled:
         try:
             fed = [array for feed in entry.program.feeds for array in feed.draw()]
             native = entry.compiled(self.backend)
-            if native is None:
-                outputs = entry.replayed().run(inputs, fed)
-            else:
-                outputs = _natively(native, entry, inputs, fed)
+            outputs = entry.replayed().run(inputs, fed) if native is None else _natively(native, entry, inputs, fed)
         except BaseException:
             for update in captured.counted:
                 update.count(-1)
@@ -237,8 +242,8 @@ class Compiled:
         """Call the step with every batch, as ``for batch in batches: step(*batch)`` does, without returning to Python.
 
         Args:
-            batches: a :class:`~tinygrad_mlp.data.DataLoader` over arrays, whose batches are picked by the program itself;
-                or anything that gives tuples of arguments, for which the step is called one by one.
+            batches: a :class:`~tinygrad_mlp.data.DataLoader` over arrays, whose batches are picked by the program
+                itself; or anything that gives tuples of arguments, for which the step is called one by one.
             check_finite: stop before the first run whose first result (the loss) is not finite changes anything.
             progress: called now and then with the number of runs made and the results so far.
 
@@ -271,7 +276,9 @@ class Compiled:
         entry = self._entry_for(args, shape)
         if entry is None or any(feed.many is None and feed.values[0].size > _LARGE for feed in entry.program.feeds):
             return None
-        native = entry.compiled(self.backend if entry.runs < _WORTH else "native" if self.backend != "replay" else "replay")
+        native = entry.compiled(
+            self.backend if entry.runs < _WORTH else "native" if self.backend != "replay" else "replay"
+        )
         return entry if native is not None and native.whole and not entry.captured.gradients_kept else None
 
     def _single(self, source: _Source, runs: Runs, check: bool) -> bool:
@@ -483,8 +490,9 @@ def compile(function: Any = None, *, backend: Backend = "auto", keep_gradients: 
         steps without returning to Python.
 
     Raises:
-        CaptureError: (on a call) the function reads a tensor's value, calls a rule written in Python, or writes past the
-            library; the message names the line, and nothing that it wrote stays written. ArgumentError: no such backend.
+        CaptureError: (on a call) the function reads a tensor's value, calls a rule written in Python, or writes past
+            the library; the message names the line, and nothing that it wrote stays written.
+        ArgumentError: no such backend.
 
     >>> from tinygrad_mlp import nn, optim, compile
     >>> model = nn.Linear(2, 1, seed=0)

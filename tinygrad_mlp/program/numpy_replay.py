@@ -1,12 +1,13 @@
 """Running a program with NumPy: the ops' own forward functions, into memory set aside once.
 
-The line of calls is written as Python source and compiled, so that a run costs nothing but the calls: no loop over steps,
-no dispatch. Values whose memory stays are bound when the program is; what depends on the arguments is local. Every call
-is the one that the eager run made, on operands of the same layout, so results are equal bit by bit.
+The line of calls is written as Python source and compiled, so that a run costs nothing but the calls: no loop over
+steps, no dispatch. Values whose memory stays are bound when the program is; what depends on the arguments is local.
+Every call is the one that the eager run made, on operands of the same layout, so results are equal bit by bit.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -64,19 +65,22 @@ class Replay:
             )
         return results
 
-    def run_timed(self, inputs: Sequence[Array], fed: Sequence[Array] = ()) -> tuple[list[Array], list[tuple[float, float]]]:
+    def run_timed(
+        self, inputs: Sequence[Array], fed: Sequence[Array] = ()
+    ) -> tuple[list[Array], list[tuple[float, float]]]:
         """The same, and for each step of the program when it began and ended, in seconds of ``time.perf_counter``."""
         if self._timed is None:
             code, space = _Writer(self.program, self._memory).write(timed=True)
             self._timed = _compiled(code, space)
         times: list[float] = []
         results = self._timed(inputs, fed, times.append, time.perf_counter)
-        return results, list(zip(times[:-1], times[1:], strict=True))
+        return results, list(itertools.pairwise(times))
 
 
 def _compiled(code: str, space: dict[str, Any]) -> Callable[..., list[Array]]:
     exec(compile(code, "<replay>", "exec"), space)  # noqa: S102 - written just above, out of op calls alone
-    return space["run"]
+    run: Callable[..., list[Array]] = space["run"]
+    return run
 
 
 def takes_out(op: Op) -> bool:
@@ -189,7 +193,8 @@ def _direct_targets(program: Program, last: dict[Value, int]) -> dict[Value, Val
 def _view(step: Step, fixed: dict[Value, Array]) -> Array:
     operands = [fixed[one] if isinstance(one, Value) else one for one in step.operands]
     result: Any = step.op.forward(*operands, **step.params)
-    return result[0] if step.op.saves else result
+    array: Array = result[0] if step.op.saves else result
+    return array
 
 
 class _Writer:
@@ -229,13 +234,13 @@ class _Writer:
         for argument, values in (("inputs", program.inputs), ("fed", program.fed)):
             if values:
                 lines.append(f"    {', '.join(map(self.name, values))}, = {argument}")
-        asked = {}
+        asked: dict[Value, list[str]] = {}
         for check in program.checks:
             line = f"{self.bind('q', check.ask)}({self.name(check.value)})"
             if check.value.root.kind == "step":
                 asked.setdefault(check.value, []).append(line)
             else:
-                lines += self._views_to(check.value, lines)
+                lines += self._views_to(check.value)
                 lines.append("    " + line)
         if timed:
             lines.append("    tick(clock())")
@@ -258,7 +263,7 @@ class _Writer:
         lines.append(f"    return [{', '.join(map(self._given, range(len(program.outputs))))}]")
         return "\n".join(lines) + "\n", self.space
 
-    def _views_to(self, value: Value, lines: list[str]) -> list[str]:
+    def _views_to(self, value: Value) -> list[str]:
         """The calls that make ``value``, a view of an input, before the first step runs."""
         found: list[str] = []
         while value.kind == "step" and value not in self.fixed:
@@ -296,7 +301,8 @@ class _Writer:
     def _writes(self) -> list[str]:
         waiting = [(buffer, value) for buffer, value in self.program.writes if buffer not in self.direct]
         targets = {buffer for buffer, _ in waiting}
-        lines, copies = [], []
+        lines: list[str] = []
+        copies: list[str] = []
         for buffer, value in waiting:
             source = self.name(value)
             if value.root in targets:  # another buffer's old value, which must be read before it is written

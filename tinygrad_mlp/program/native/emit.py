@@ -14,8 +14,19 @@ import numpy as np
 
 from ...ops.kernels import _MILLS
 from ...ops.native import Layout
-from .fuse import CodeKernel, HostKernel, Kernel, LoopKernel, MatmulKernel, Plan, axes_of, kept_layout, layouts_of, vector_axis
-from .lower import Argument, CodeNode, MapNode, MatmulNode, Node, ReduceNode, Storage, View, c_type
+from .fuse import (
+    CodeKernel,
+    HostKernel,
+    Kernel,
+    LoopKernel,
+    MatmulKernel,
+    Plan,
+    axes_of,
+    kept_layout,
+    layouts_of,
+    vector_axis,
+)
+from .lower import CodeNode, MapNode, Node, ReduceNode, Storage, View, c_type
 from .toolchain import cpu_features
 
 __all__ = ["source_of"]
@@ -232,7 +243,11 @@ def _start(node: ReduceNode) -> str:
             return "0" if node.form.how == "max" else "1"
         limits = np.iinfo(dtype)
         # The least int64 cannot be written as one literal.
-        return f"({limits.min + 1} - 1)" if node.form.how == "max" and limits.min else str(limits.min if node.form.how == "max" else limits.max)
+        return (
+            f"({limits.min + 1} - 1)"
+            if node.form.how == "max" and limits.min
+            else str(limits.min if node.form.how == "max" else limits.max)
+        )
     return START[node.form.how]
 
 
@@ -305,7 +320,9 @@ class _Reduction:
         """Before a row."""
         if self.how == "along":
             self.function.put(
-                f"Total {self.total} = {{0, 0}};" if self.totalled else f"{self.kind} {self.name} = {_start(self.node)};"
+                f"Total {self.total} = {{0, 0}};"
+                if self.totalled
+                else f"{self.kind} {self.name} = {_start(self.node)};"
             )
 
     def clear_block(self) -> None:
@@ -320,7 +337,9 @@ class _Reduction:
 
     def add(self, value: str, place: str) -> None:
         """For each element."""
-        self.function.put(STEP[self.node.form.how].format(f"{self.name}[{place}]" if self.arrays else self.name, value) + ";")
+        self.function.put(
+            STEP[self.node.form.how].format(f"{self.name}[{place}]" if self.arrays else self.name, value) + ";"
+        )
 
     def outcome(self, place: str) -> str:
         """The value at the end."""
@@ -424,7 +443,9 @@ def _one_reduction(function: Function, kernel: LoopKernel) -> None:
     view = node.views[0]
     layout, kept = view.layout, kept_layout(node, node.target)
     outside = [axis for axis in range(len(layout.shape)) if axis not in node.form.axes and layout.shape[axis] != 1]
-    inside = sorted([axis for axis in node.form.axes if layout.shape[axis] != 1], key=lambda axis: -layout.strides[axis])
+    inside = sorted(
+        [axis for axis in node.form.axes if layout.shape[axis] != 1], key=lambda axis: -layout.strides[axis]
+    )
     source, target = function.pointer(view.storage, layout.offset), function.pointer(node.target.storage, kept.offset)
     for axis in outside:
         function.open(f"for (int64_t i{axis} = 0; i{axis} < {layout.shape[axis]}; i{axis}++)")
@@ -612,7 +633,9 @@ class _Product:
             self.kernel.scratch.append(packed)
             name = function.pointer(packed)
             function.open(f"for (int64_t l = 0; l < {self.k}; l++)")
-            function.put(f"for (int64_t v = 0; v < {self.v}; v++) {name}[l * {padded} + v] = {y}[{_at([vk, sv], ['l', 'v'])}];")
+            function.put(
+                f"for (int64_t v = 0; v < {self.v}; v++) {name}[l * {padded} + v] = {y}[{_at([vk, sv], ['l', 'v'])}];"
+            )
             if padded > self.v:
                 function.put(f"for (int64_t v = {self.v}; v < {padded}; v++) {name}[l * {padded} + v] = 0;")
             function.close()
@@ -630,7 +653,9 @@ class _Product:
             if count > 1:
                 function.open(f"for (int64_t c = 0; c < {count}; c++)")
                 start = f"c * {wide * lanes}" if not first else f"{first * lanes} + c * {wide * lanes}"
-            self.column_group(start, wide, lanes, tall, vector_type, y, vk, sums, self.v - first * lanes if count == 1 else None)
+            self.column_group(
+                start, wide, lanes, tall, vector_type, y, vk, sums, self.v - first * lanes if count == 1 else None
+            )
             if count > 1:
                 function.close()
         for node in self.reductions():
@@ -711,15 +736,23 @@ class _Product:
         for row in names:
             function.put(f"{vector_type} " + ", ".join(f"{name} = {{0}}" for name in row) + ";")
         function.open(f"for (int64_t l = 0; l < {self.k}; l++)")
-        loads = " ".join(f"const {vector_type} y{c} = load_{vector_type}(y + l * {vk} + {c * lanes});" for c in range(wide))
+        loads = " ".join(
+            f"const {vector_type} y{c} = load_{vector_type}(y + l * {vk} + {c * lanes});" for c in range(wide)
+        )
         function.put(loads)
         for r, row in enumerate(names):
-            function.put(f"{{ const {kind} s = x[{_at([sk], ['l'])} + {r * su}]; " + " ".join(f"{name} += s * y{c};" for c, name in enumerate(row)) + " }")
+            function.put(
+                f"{{ const {kind} s = x[{_at([sk], ['l'])} + {r * su}]; "
+                + " ".join(f"{name} += s * y{c};" for c, name in enumerate(row))
+                + " }"
+            )
         function.close()
         width = wide * lanes
         function.put(f"{kind} tile[{tall}][{width}] __attribute__((aligned(64)));")
         for r, row in enumerate(names):
-            function.put(" ".join(f"store_{vector_type}(&tile[{r}][{c * lanes}], {name});" for c, name in enumerate(row)))
+            function.put(
+                " ".join(f"store_{vector_type}(&tile[{r}][{c * lanes}], {name});" for c, name in enumerate(row))
+            )
         function.open(f"for (int64_t r = 0; r < {tall}; r++)")
         whole = [sums[node][0] for node in self.reductions() if not sums[node][1]]
         function.lines.append("    #pragma omp simd" + (f" reduction(+:{', '.join(whole)})" if whole else ""))
@@ -768,7 +801,11 @@ def _blas(function: Function, kernel: MatmulKernel) -> None:
     if update is not None:
         beta = "1"
         factor = update.factor
-        text = f"{function.pointer(factor.storage, factor.layout.offset)}[0]" if isinstance(factor, View) else literal(factor, kind)
+        text = (
+            f"{function.pointer(factor.storage, factor.layout.offset)}[0]"
+            if isinstance(factor, View)
+            else literal(factor, kind)
+        )
         alpha = f"-({kind})({text})"
     left = _matrix(function, a, a.layout, kernel)
     right = _matrix(function, b, b.layout, kernel)
@@ -913,7 +950,11 @@ def source_of(plan: Plan, wide: bool, settle: Callable[[Plan], None]) -> tuple[s
                 bodies.append(_part(plan, calls, start, place, len(ranges)))
                 ranges.append((start, place))
             start = place + 1
-    whole = "int64_t run(char** P, int64_t check) { return 0; }" if not ranges else "static int64_t run(char** P, int64_t check) { return part_0(P, check); }"
+    whole = (
+        "int64_t run(char** P, int64_t check) { return 0; }"
+        if not ranges
+        else "static int64_t run(char** P, int64_t check) { return part_0(P, check); }"
+    )
     return "\n".join([_preamble(wide), *texts, *bodies, whole, BATCHES]), ranges
 
 
@@ -955,7 +996,8 @@ def _part(plan: Plan, calls: Sequence[tuple[str, Function, bool] | None], start:
                 table = []
             continue
         arguments = ", ".join(
-            f"({kind}*)(P[{slot}] + {byte})" for (kind, _, _), (slot, byte) in zip(function.arguments, spots, strict=True)
+            f"({kind}*)(P[{slot}] + {byte})"
+            for (kind, _, _), (slot, byte) in zip(function.arguments, spots, strict=True)
         )
         lines.append(f"    if ({name}({arguments})) return {place + 1};" if fails else f"    {name}({arguments});")
     if check and at == stop:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from ...ops.native import Layout
-from .lower import C_TYPES, CodeNode, HostNode, Lowered, MapNode, MatmulNode, Node, ReduceNode, Storage, View
+from .lower import C_TYPES, CodeNode, Lowered, MapNode, MatmulNode, Node, ReduceNode, Storage, View
 
-__all__ = ["CodeKernel", "HostKernel", "Kernel", "LoopKernel", "MatmulKernel", "Plan", "Update", "axes_of", "place", "plan"]
+__all__ = [
+    "CodeKernel",
+    "HostKernel",
+    "Kernel",
+    "LoopKernel",
+    "MatmulKernel",
+    "Plan",
+    "Update",
+    "axes_of",
+    "place",
+    "plan",
+]
 
 # From so many multiplications on, BLAS is faster than our own loops: a call costs it about a microsecond, and below it
 # packs more than it multiplies.
@@ -212,7 +221,9 @@ def vector_axis(kernel: MatmulKernel) -> int:
     lanes = 16 if node.target.dtype.itemsize == 4 else 8
 
     def cost(along: int, other: int, stride: int, store: int) -> float:
-        padded = -(-along // min(lanes, 1 << max(along - 1, 1).bit_length())) * min(lanes, 1 << max(along - 1, 1).bit_length())
+        padded = -(-along // min(lanes, 1 << max(along - 1, 1).bit_length())) * min(
+            lanes, 1 << max(along - 1, 1).bit_length()
+        )
         return padded * other * k / 8 + (0 if stride == 1 else 2 * k * along) + (0 if store == 1 else 2 * along * other)
 
     columns = cost(n, m, b.layout.strides[-1], target[-1])
@@ -294,8 +305,10 @@ def _folded(lowered: Lowered, nodes: list[Node], keep: set[Storage]) -> dict[Nod
         maker = product.storage.writers[0] if isinstance(product, View) and product.storage.writers else None
         if not (isinstance(maker, MatmulNode) and isinstance(product, View) and product.whole and _goes_to_blas(maker)):
             continue
-        alone = product.storage.readers == [scaled] and taken.storage.readers == [last] and not (
-            {product.storage, taken.storage} & keep
+        alone = (
+            product.storage.readers == [scaled]
+            and taken.storage.readers == [last]
+            and not ({product.storage, taken.storage} & keep)
         )
         later = any(place.get(reader, -1) > place[last] for reader in buffer.storage.readers)
         read_again = bool(value.storage.readers)
@@ -370,18 +383,27 @@ def _commit(result: Plan) -> None:
     late: list[tuple[View, View]] = []
     for buffer, value in result.lowered.copies:
         storage = value.storage
-        update = next((one for one in kernels if isinstance(one, MatmulKernel) and one.update and one.update.target is value), None)
-        place = kernels.index(update) if update is not None else max([node.kernel for node in storage.writers], default=-1)
+        update = next(
+            (one for one in kernels if isinstance(one, MatmulKernel) and one.update and one.update.target is value),
+            None,
+        )
+        place = (
+            kernels.index(update) if update is not None else max([node.kernel for node in storage.writers], default=-1)
+        )
         writer = storage.writers[0] if len(storage.writers) == 1 else None
-        fits = place > checked and storage.bound is None and (
-            update is not None
-            or (
-                isinstance(writer, (MapNode, MatmulNode))
-                and writer.target.whole
-                and value.whole
-                and storage.slot is None
-                and storage.dtype == buffer.dtype
-                and value.layout.same_places(buffer.layout)
+        fits = (
+            place > checked
+            and storage.bound is None
+            and (
+                update is not None
+                or (
+                    isinstance(writer, (MapNode, MatmulNode))
+                    and writer.target.whole
+                    and value.whole
+                    and storage.slot is None
+                    and storage.dtype == buffer.dtype
+                    and value.layout.same_places(buffer.layout)
+                )
             )
         )
         free = fits and all(
@@ -389,7 +411,9 @@ def _commit(result: Plan) -> None:
             or (
                 reader.kernel == place
                 and isinstance(reader, MapNode)
-                and all(view.layout.same_places(value.layout) for view in reader.views if view.storage is buffer.storage)
+                and all(
+                    view.layout.same_places(value.layout) for view in reader.views if view.storage is buffer.storage
+                )
             )
             for reader in buffer.storage.readers
             if update is None or reader not in update.items
@@ -403,10 +427,13 @@ def _commit(result: Plan) -> None:
     result.commit = min(first, default=len(kernels))
     for buffer, value in late:
         unbound = next(
-            (one for one in kernels if isinstance(one, MatmulKernel) and one.update and one.update.target is value), None
+            (one for one in kernels if isinstance(one, MatmulKernel) and one.update and one.update.target is value),
+            None,
         )
         if unbound is not None:  # not in place after all: on a copy of the old value
-            kernels.insert(kernels.index(unbound), LoopKernel(value.layout.shape, [MapNode(None, "{0}", [buffer], value)]))
+            kernels.insert(
+                kernels.index(unbound), LoopKernel(value.layout.shape, [MapNode(None, "{0}", [buffer], value)])
+            )
         if buffer.dtype in C_TYPES and value.dtype == buffer.dtype and value.layout.shape == buffer.layout.shape:
             kernels.append(LoopKernel(buffer.layout.shape, [MapNode(None, "{0}", [value], buffer)]))
         else:

@@ -135,7 +135,12 @@ class CodeNode(Node):
     """C code on whole arrays."""
 
     def __init__(
-        self, step: Step, form: forms.Code, arguments: Sequence[View], targets: Sequence[View], constants: Sequence[View]
+        self,
+        step: Step,
+        form: forms.Code,
+        arguments: Sequence[View],
+        targets: Sequence[View],
+        constants: Sequence[View],
     ) -> None:
         super().__init__(step, [*arguments, *constants], targets)
         self.form = form
