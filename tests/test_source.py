@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from programs import Builder, dense_data, mlp_step
 from test_native import random_program
 
+import tinygrad_mlp as tg
+from tinygrad_mlp import nn, optim
 from tinygrad_mlp.errors import CaptureError
 from tinygrad_mlp.ops.declare import primitive, undeclare
 from tinygrad_mlp.program.ir import Program, Value
+from tinygrad_mlp.program.numpy_replay import Replay
 from tinygrad_mlp.program.source import source
 from tinygrad_mlp.program.summary import live_bytes, summary
 from tinygrad_mlp.tape import OPS
@@ -87,6 +90,43 @@ def test_it_reads_like_a_textbook() -> None:
     assert "np.maximum(" in body
     assert "(loss,)" in body
     assert text.count("def ") == len(set(re.findall(r"def (\w+)", text)))
+
+
+@pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adam])
+def test_a_compiled_step_is_printed(optimizer: Any) -> None:
+    """The source of a captured step, run on copies, gives what the replay gives: loss, parameters and state."""
+    model = nn.MLP(6, 8, 3, activation="tanh", dropout=0.25, seed=0)
+    updates = optimizer(model.parameters(), lr=0.01)
+    loss_of = nn.CrossEntropyLoss()
+
+    @tg.compile(backend="replay")
+    def step(x: Any, y: Any) -> Any:
+        updates.zero_grad()
+        loss = loss_of(model(x), y)
+        loss.backward()
+        updates.step()
+        return loss
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 6)).astype("float32"), rng.integers(0, 3, 5)
+    step(tg.Tensor(x), y)
+    program = step.program
+    printed = program.source()
+    fed = [array for feed in program.feeds for array in feed.draw()]
+    arrays = dict(zip([*program.inputs, *program.fed], [x, y, *fed], strict=True))
+    given = [arrays[one] if one in arrays else one.array.copy(order="K") for _, one in printed.arguments]
+    space: dict[str, Any] = {}
+    exec(printed.text, space)  # noqa: S102 - our own code
+    outputs, writes = space[printed.name](*given)
+    for one, other in zip(outputs, Replay(program).run([x, y], fed), strict=True):
+        assert same_bits(one, other)
+    buffers = dict(printed.arguments)
+    assert len(writes) >= 4
+    for name, one in writes.items():
+        assert same_bits(one, buffers[name].array)
+    assert "layer0_weight" in printed.text
+    assert "    loss = " in printed.text
+    assert len(program.summary().rows) == len(program.steps)
 
 
 OPS_WITH_TEXT = [name for name, op in OPS.items() if op.text is not None]

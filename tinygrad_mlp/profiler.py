@@ -46,7 +46,7 @@ class Event(NamedTuple):
         kind: "op", "rule" (a gradient rule, with the ops that it calls), "walk" (a backward pass), "module", "step" (of
             an optimizer), "program" (a call of a compiled function) or "span" (a block that was named).
         name: of the op, the op whose rule it is, the class of the module or optimizer, the function or the span.
-        phase: "forward", "backward" or "update".
+        phase: "forward", "backward" or "update"; of a program "all".
         module: the path of the module it ran in, as in "MLP.layers.0", "" outside; of a rule, where its op ran.
         start: nanoseconds since the profile began. duration: nanoseconds.
         own: the duration without what is timed inside it; the ``own`` of all events of a thread add up to its time.
@@ -301,8 +301,8 @@ class Profile:
 
     def by_module(self) -> Table:
         """Time per module: ``total`` is its calls with the layers inside, the phases count what ran in it directly."""
-        phases = ("forward", "backward", "update")
         sums = self._summed(lambda kind, name, phase, module, line: (module, phase))
+        phases = ["forward", "backward", "update", *dict.fromkeys(phase for _, phase in sums if phase == "all")]
         calls = self._summed(lambda kind, name, phase, module, line: (module, name) if kind == "module" else None)
         owns = {path: [sums.get((path, phase), (0, 0, 0, 0))[2] for phase in phases] for path, _ in sums}
         kinds = {path: (name, count, total) for (path, name), (count, total, *_) in calls.items()}
@@ -420,7 +420,7 @@ def profile(*, lines: bool = False, max_events: int = 200_000) -> Profile:
 def spanned(name: str, *, kind: str = "span") -> AbstractContextManager[None]:
     """A :meth:`Profile.span` of the open profile; nothing where there is none."""
     profile = active()
-    return _NOTHING if profile is None else profile.span(name, kind=kind)
+    return _NOTHING if profile is None else profile.span(name, kind=kind, phase="all" if kind == "program" else None)
 
 
 _NOTHING = nullcontext()
@@ -441,7 +441,8 @@ _MODULES = "(modules)"
 def _label(kind: str, name: str) -> str:
     if kind == "module":
         return _MODULES
-    return {"rule": f"rule of {name}", "program": f"{name} (compiled)", "walk": "(walk)", "step": f"{name}.step"}.get(kind, name)
+    names = {"rule": f"rule of {name}", "program": f"{name} (compiled)", "walk": "(walk)", "step": f"{name}.step"}
+    return names.get(kind, name)
 
 
 def _ms(nanoseconds: int) -> str:
