@@ -347,7 +347,7 @@ class Optimizer:
                 # Most often the count is that of the parameter before, and most numbers do not depend on it.
                 if step != made_for:
                     fresh = numbers_of(options, step)
-                    for number, value, before in zip(numbers, fresh, values, strict=True):
+                    for number, value, before in zip(numbers, fresh, values):  # noqa: B905 - strict=True costs as much
                         if value != before:
                             number[()] = value
                     made_for, values = step, fresh
