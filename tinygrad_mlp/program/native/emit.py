@@ -1024,8 +1024,8 @@ def _table(rows: Sequence[tuple[str, bool, list[str], list[tuple[int, int]]]], n
     width = max(len(spots) for *_, spots in rows)
     kinds = list(dict.fromkeys((kernel, fails, tuple(types)) for kernel, fails, types, _ in rows))
     entries = []
-    for kernel, fails, types, spots in rows:
-        numbers = [kinds.index((kernel, fails, tuple(types)))]
+    for kernel, fails, kinds_of, spots in rows:
+        numbers = [kinds.index((kernel, fails, tuple(kinds_of)))]
         for slot, byte in [*spots, *[(0, 0)] * (width - len(spots))]:
             numbers += [slot, byte]
         entries.append("{" + ", ".join(map(str, numbers)) + "}")

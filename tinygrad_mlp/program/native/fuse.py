@@ -27,6 +27,8 @@ BLAS_FROM = 400_000
 ALIGNMENT = 64
 # Loops over so few elements are joined with others of their shape even where they read nothing in common.
 FEW = 4096
+# How far back to look for a kernel to join that made none of the operands.
+NEAR = 64
 
 
 class Kernel:
@@ -85,9 +87,11 @@ class HostKernel(Kernel):
 
 
 class Plan:
-    """What :func:`plan` gives: the kernels in order, the outputs, the size of the arena, and the first kernel that writes.
+    """What :func:`plan` gives: the kernels in order.
 
-    ``commit`` is the place of the first kernel that writes to a buffer. ``late`` are the copies that Python does.
+    Attributes:
+        arena: its bytes. commit: the place of the first kernel that writes to a buffer. kept: storages that somebody
+            reads after the run. late: the copies into buffers that Python does.
     """
 
     def __init__(self, lowered: Lowered) -> None:
@@ -140,9 +144,7 @@ def layouts_of(kernel: Kernel) -> list[Layout]:
     leading, others = [], []
     made = {target.storage for node in kernel.items for target in node.targets}
     for node in kernel.items:
-        for view in node.views:
-            if view.storage not in made:
-                others.append(view.layout.broadcast(kernel.shape))
+        others += [view.layout.broadcast(kernel.shape) for view in node.views if view.storage not in made]
         if isinstance(node, ReduceNode):
             others.append(kept_layout(node, node.target))
         else:
@@ -161,7 +163,7 @@ def _regular(kernel: Kernel) -> bool:
 # --- grouping -------------------------------------------------------------------------------------
 
 
-def _made_in(view: View, kernels: Sequence[Kernel]) -> int:
+def _made_in(view: View) -> int:
     return max([node.kernel for node in view.storage.writers], default=-1)
 
 
@@ -179,7 +181,7 @@ def _flows(view: View, shape: tuple[int, ...], kernel: Kernel) -> bool:
 
 def _joins(node: Node, shape: tuple[int, ...], kernels: list[Kernel]) -> bool:
     """Put the node into a kernel that exists, if there is one that can take it."""
-    made = [_made_in(view, kernels) for view in node.views]
+    made = [_made_in(view) for view in node.views]
     latest = max(made, default=-1)
     # A part of an array is written after what fills it.
     before = max([one.kernel for one in node.target.storage.writers if one is not node], default=-1)
@@ -190,12 +192,12 @@ def _joins(node: Node, shape: tuple[int, ...], kernels: list[Kernel]) -> bool:
             candidates.append(latest)
     few = math.prod(shape) <= FEW
     read = {view.storage for view in node.views if math.prod(view.layout.shape) > 1}
-    for place in range(len(kernels) - 1, max(latest, before), -1):
+    for place in range(len(kernels) - 1, max(latest, before, len(kernels) - NEAR), -1):
         kernel = kernels[place]
-        if isinstance(kernel, LoopKernel) and kernel.shape == shape:
-            if few or any(view.storage in read for view in kernel.reads()):
-                candidates.append(place)
-                break
+        alike = isinstance(kernel, LoopKernel) and kernel.shape == shape
+        if alike and (few or any(view.storage in read for view in kernel.reads())):
+            candidates.append(place)
+            break
     for place in candidates:
         kernel = kernels[place]
         if not kernel.fusible or kernel.shape != shape:
@@ -446,9 +448,7 @@ def _commit(result: Plan) -> None:
 def _writers_of_buffers(result: Plan) -> list[Node]:
     found: list[Node] = []
     for kernel in result.kernels:
-        for node in kernel.items:
-            if any(target.storage.home.slot is not None for target in node.targets):
-                found.append(node)
+        found += [node for node in kernel.items if any(target.storage.home.slot is not None for target in node.targets)]
         if isinstance(kernel, MatmulKernel) and kernel.update and kernel.update.target.storage.bound:
             found.append(kernel.items[0])
     return found

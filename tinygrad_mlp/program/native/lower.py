@@ -224,7 +224,7 @@ class _Lowering:
 
     def placed(self, step: Step, argument: Argument, place: forms.Place, like: Spec) -> View:
         """An operand under another layout, copied first where that needs it."""
-        view = self.array(step, argument, like)
+        view = self.array(argument, like)
         layout = place(view.layout)
         if layout is None:
             view = self.copied(step, view)
@@ -232,7 +232,7 @@ class _Lowering:
             assert layout is not None, f"{step}: a form has no layout for an array in C order"
         return View(view.storage, layout)
 
-    def array(self, step: Step, argument: Argument, like: Spec) -> View:
+    def array(self, argument: Argument, like: Spec) -> View:
         """An operand as an array, where a bare number stands for one."""
         if isinstance(argument, View):
             return argument
@@ -258,7 +258,9 @@ def _lower_map(work: _Lowering, step: Step, arguments: list[Argument], template:
     return target
 
 
-def _lower_form(work: _Lowering, step: Step, arguments: list[Argument], form: forms.Form) -> View:
+def _lower_form(  # noqa: PLR0911 - one return per form
+    work: _Lowering, step: Step, arguments: list[Argument], form: forms.Form
+) -> View:
     value = step.result
     specs = _specs(step)
     match form:
@@ -267,7 +269,7 @@ def _lower_form(work: _Lowering, step: Step, arguments: list[Argument], form: fo
         case forms.View(place):
             return work.placed(step, arguments[0], place, specs[0])
         case forms.Reduce():
-            view = work.array(step, arguments[0], specs[0])
+            view = work.array(arguments[0], specs[0])
             if form.how == "sum" and view.dtype != value.dtype:
                 view = work.copied(step, view, dtype=value.dtype)
             kept = tuple([1 if i in form.axes else size for i, size in enumerate(view.layout.shape)])
@@ -295,6 +297,8 @@ def _lower_form(work: _Lowering, step: Step, arguments: list[Argument], form: fo
             products = work.fresh(form.shape, value.dtype)
             work.add(MapNode(step, "({0} * {1})", [a, b], products))
             kept = tuple([1 if i in form.axes else size for i, size in enumerate(form.shape)])
+            if kept == form.shape:
+                return _reshaped(products, value.shape)
             target = work.fresh(kept, value.dtype)
             work.add(ReduceNode(step, forms.Reduce(form.axes), products, target))
             return _reshaped(target, value.shape)
@@ -323,7 +327,7 @@ def _lower_code(
     value = step.result
     views = []
     for place, argument in enumerate(arguments):
-        view = work.array(step, argument, specs[place])
+        view = work.array(argument, specs[place])
         if place == 0 and form.order is not None:
             view = View(view.storage, view.layout.permute(form.order))
         wanted = form.dtypes[place] if form.dtypes is not None else None
