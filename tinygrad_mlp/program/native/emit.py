@@ -121,7 +121,7 @@ class Body:
 
     def needed(self, storage: Storage) -> bool:
         """Whether something outside this kernel reads what a node in it makes."""
-        return storage in self.kept or any(reader.kernel != self.place for reader in storage.readers)
+        return storage.home.slot is not None or storage in self.kept or any(reader.kernel != self.place for reader in storage.readers)
 
     def compute(self, node: MapNode, load: Callable[[View], str]) -> str:
         """Append the line that computes a map; its variable."""
@@ -363,12 +363,9 @@ def _reducing_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]
     for node in kernel.items:
         if isinstance(node, ReduceNode):
             stride = steps[kept_layout(node, node.target)]
-            how = {(False, False): "all", (False, True): "down", (True, False): "along", (True, True): "each"}[
-                (bool(stride[0]), bool(stride[1]))
-            ]
+            how = "along" if stride[0] else "down" if stride[1] else "all"
             places[node] = stride
-            if how != "each":
-                reductions[node] = _Reduction(function, kernel, node, how, width, rows)
+            reductions[node] = _Reduction(function, kernel, node, how, width, rows)
     every = list(reductions.values())
     grouped = rows > ROWS and any(one.arrays and one.totalled for one in every)
     blocked = width > BLOCK and any(one.totalled and not one.arrays for one in every)
@@ -404,10 +401,8 @@ def _reducing_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]
             if body.needed(node.target.storage) or not node.target.whole:
                 pointer = function.pointer(node.target.storage, node.target.layout.offset)
                 function.put(f"{pointer}[{_at(steps[node.target.layout], ['i', 'j'])}] = {value};")
-        elif node in reductions:
-            reductions[node].add(loads(node.views[0]), "j")
         else:
-            _store_reduced(function, node, loads(node.views[0]), _at(places[node], ["i", "j"]))
+            reductions[node].add(loads(node.views[0]), "j")
     function.close()
     for one in every:
         one.flush_block()

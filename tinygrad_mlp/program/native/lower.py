@@ -272,7 +272,11 @@ def _lower_form(work: _Lowering, step: Step, arguments: list[Argument], form: fo
                 view = work.copied(step, view, dtype=value.dtype)
             kept = tuple([1 if i in form.axes else size for i, size in enumerate(view.layout.shape)])
             target = work.fresh(kept, value.dtype)
-            work.add(ReduceNode(step, form, view, target))
+            if kept == view.layout.shape:
+                template = "({0} != 0)" if form.how in ("any", "all") else form.finish
+                work.add(MapNode(step, template, [view], target))
+            else:
+                work.add(ReduceNode(step, form, view, target))
             return _reshaped(target, value.shape)
         case forms.Matmul():
             first, second = form.operands
