@@ -112,6 +112,7 @@ class Op:
         passes_on: some rule may return the incoming gradient itself, a view of it, or a kept value; otherwise every
             rule returns memory of its own, which the walk may then add to and hand over without a copy.
         batch: how the op answers for many samples at once, see :mod:`tinygrad_mlp.ops.batched`; None: one by one.
+        calls: the NumPy calls of ``forward`` written out, see :mod:`tinygrad_mlp.ops.calls`; None: it is called.
         native: how the op is written in C, see :mod:`tinygrad_mlp.ops.native`; None: by ``scalar``, or not at all.
         call: the polymorphic op function; set when it is published.
     """
@@ -120,6 +121,7 @@ class Op:
         "_plans",
         "batch",
         "call",
+        "calls",
         "elementwise",
         "forward",
         "latex",
@@ -158,6 +160,7 @@ class Op:
         text: str | None = None,
         batch: Callable[..., Any] | None = None,
         native: Callable[..., Any] | None = None,
+        calls: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -176,6 +179,7 @@ class Op:
         self.pull_maker = pull_maker
         self.batch = batch
         self.native = native
+        self.calls = calls
         self.call: Callable[..., Any] = forward
         self._plans: dict[tuple[int, int], Plan] = {}
 

@@ -12,7 +12,7 @@ from ..dtypes import float_dtype_of
 from ..errors import ShapeError
 from ..samples import Domain, Elementwise
 from ..tape import Array, Traced
-from . import native
+from . import calls, native
 from .declare import operand, stands_for
 from .elementwise import elementwise
 from .kernels import magnitude
@@ -463,6 +463,7 @@ def safe_where(condition: Any, x: Any, f: Callable[[Any], Any], g: Callable[[Any
     reference=lambda mp, z, y: z if y > 0 else 0 * z,
     samples=Elementwise((_ANY, _NO_KINK)),
     scalar="({1} > 0 ? {0} : 0)",
+    calls=calls.gating,
     latex=r"{0} \, [{1} > 0]",
 )
 def gate(z: Array, switch: Array) -> Array:

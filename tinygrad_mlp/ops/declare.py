@@ -96,6 +96,7 @@ def declare(
     pull_maker: Callable[..., Callable[..., tuple[Any, ...]]] | None = None,
     batch: Callable[..., Any] | None = None,
     native: Callable[..., Any] | None = None,
+    calls: Callable[..., Any] | None = None,
 ) -> Op:
     """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields.
 
@@ -127,6 +128,7 @@ def declare(
         pull_maker=pull_maker or _pull,
         batch=batch,
         native=native,
+        calls=calls,
     )
     _refuse_rules(op)
     _make_room(op, forward)
@@ -236,6 +238,7 @@ def primitive(
     text: str | None = None,
     batch: Callable[..., Any] | None = None,
     native: Callable[..., Any] | None = None,
+    calls: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
@@ -257,6 +260,7 @@ def primitive(
             text=text,
             batch=batch,
             native=native,
+            calls=calls,
         )
         makers = {1: call_one, 2: call_two}
         make = call_general if callable(vjp) else makers.get(len(op.operands), call_general)

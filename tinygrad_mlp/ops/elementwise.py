@@ -99,6 +99,7 @@ def elementwise(
     samples: object = None,
     scalar: str | None = None,
     native: Callable[..., Any] | None = None,
+    calls: Callable[..., Any] | None = None,
     latex: str | None = None,
     passes_on: bool = False,
     floats: bool = True,
@@ -129,6 +130,7 @@ def elementwise(
             pull_maker=_pull,
             batch=batched.aligned,
             native=native,
+            calls=calls,
         )
         shapes_of = {1: _call_unary, 2: _call_binary}
         make = shapes_of.get(len(op.operands), _call_any) if not op.params else _call_any

@@ -165,7 +165,10 @@ class Compiled:
         """The function's result: the first call of a kind runs and captures it, later ones run the program."""
         if capturing():
             return self.function(*args, **kwargs)
-        leaves, shape = flatten((args, kwargs))
+        if not kwargs and all([type(one) in _PLAIN for one in args]):  # noqa: C419 - the usual call, and a short one
+            leaves, shape = list(args), _shape_of(len(args))
+        else:
+            leaves, shape = flatten((args, kwargs))
         with self._lock:
             entry = self._entry_for(leaves, shape)
             if entry is None:
@@ -438,6 +441,15 @@ class _Source:
     def advance(self, count: int) -> None:
         """``count`` batches were run."""
         self._at += count
+
+
+_PLAIN = (np.ndarray, Tensor)
+
+
+@functools.cache
+def _shape_of(count: int) -> list[Any]:
+    """The shape of ``count`` positional arguments, none of them nested."""
+    return flatten((tuple(range(count)), {}))[1]
 
 
 def _is_input(one: Any) -> bool:

@@ -34,7 +34,10 @@ class Stacked:
 
 @dataclass(frozen=True)
 class Gathered:
-    """An input whose rows are picked from a data set: batch k takes ``array[order[k]]``, ``order`` being ``(batches, rows)``."""
+    """An input whose rows are picked from a data set: batch k takes ``array[order[k]]``.
+
+    ``order`` has the shape ``(batches, rows)``.
+    """
 
     array: Array
     order: Array
@@ -282,7 +285,8 @@ class Native:
 
 def _misfit(value: Value, array: Array, expected: tuple[int, ...]) -> ShapeError:
     return ShapeError(
-        f"{value.name or 'an input'}: expected {value.dtype} of shape {expected}, got {array.dtype} of shape {array.shape}"
+        f"{value.name or 'an input'}: expected {value.dtype} of shape {expected}, got {array.dtype} of shape "
+        f"{array.shape}"
     )
 
 

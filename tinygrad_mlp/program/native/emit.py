@@ -1,4 +1,7 @@
-"""From kernels to C. Sizes and strides are constants of the text, addresses are arguments: equal kernels are one text."""
+"""From kernels to C.
+
+Sizes and strides are constants of the text, addresses are arguments: equal kernels are one text.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +124,11 @@ class Body:
 
     def needed(self, storage: Storage) -> bool:
         """Whether something outside this kernel reads what a node in it makes."""
-        return storage.home.slot is not None or storage in self.kept or any(reader.kernel != self.place for reader in storage.readers)
+        return (
+            storage.home.slot is not None
+            or storage in self.kept
+            or any(reader.kernel != self.place for reader in storage.readers)
+        )
 
     def compute(self, node: MapNode, load: Callable[[View], str]) -> str:
         """Append the line that computes a map; its variable."""
@@ -212,18 +219,25 @@ def _plain_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]) -
             function.lines.append("    #pragma omp simd")
         function.open(f"for (int64_t {name} = 0; {name} < {size}; {name}++)")
         loads.put(level + 1)
-    _statements(body, steps, names, loads)
+    for node in body.kernel.items:
+        if isinstance(node, MapNode):
+            _mapped(body, node, steps, names, loads)
     for _ in sizes:
         function.close()
 
 
-def _statements(body: Body, steps: dict[Layout, list[int]], names: Sequence[str], load: Callable[[View], str]) -> None:
-    for node in body.kernel.items:
-        if isinstance(node, MapNode):
-            value = body.compute(node, load)
-            if body.needed(node.target.storage) or not node.target.whole:
-                pointer = body.function.pointer(node.target.storage, node.target.layout.offset)
-                body.function.put(f"{pointer}[{_at(steps[node.target.layout], names)}] = {value};")
+def _mapped(
+    body: Body,
+    node: MapNode,
+    steps: dict[Layout, list[int]],
+    names: Sequence[str],
+    load: Callable[[View], str],
+) -> None:
+    """Compute a map, and store it where somebody reads it."""
+    value = body.compute(node, load)
+    if body.needed(node.target.storage) or not node.target.whole:
+        pointer = body.function.pointer(node.target.storage, node.target.layout.offset)
+        body.function.put(f"{pointer}[{_at(steps[node.target.layout], names)}] = {value};")
 
 
 START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY", "any": "0", "all": "1"}
@@ -359,16 +373,13 @@ def _reducing_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]
     rows, width = sizes
     loads = _Loads(body, steps, ["i", "j"])
     reductions: dict[Node, _Reduction] = {}
-    places: dict[Node, list[int]] = {}
     for node in kernel.items:
         if isinstance(node, ReduceNode):
             stride = steps[kept_layout(node, node.target)]
             how = "along" if stride[0] else "down" if stride[1] else "all"
-            places[node] = stride
             reductions[node] = _Reduction(function, kernel, node, how, width, rows)
     every = list(reductions.values())
     grouped = rows > ROWS and any(one.arrays and one.totalled for one in every)
-    blocked = width > BLOCK and any(one.totalled and not one.arrays for one in every)
     loads.put(0)
     for one in every:
         one.clear()
@@ -381,6 +392,30 @@ def _reducing_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]
     else:
         function.open(f"for (int64_t i = 0; i < {rows}; i++)")
     loads.put(1)
+    _one_row(body, width, steps, loads, reductions)
+    for node, one in reductions.items():
+        if one.how == "along":
+            _store_reduced(function, node, one.outcome(""), _at(steps[kept_layout(one.node, node.target)], ["i", "j"]))
+    function.close()
+    if grouped:
+        for one in every:
+            one.flush_rows()
+        function.close()
+    for node, one in reductions.items():
+        if one.how == "all":
+            _store_reduced(function, node, one.outcome(""), "0")
+        elif one.how == "down":
+            function.open(f"for (int64_t j = 0; j < {width}; j++)")
+            _store_reduced(function, node, one.outcome("j"), _at(steps[kept_layout(one.node, node.target)], ["i", "j"]))
+            function.close()
+
+
+def _one_row(
+    body: Body, width: int, steps: dict[Layout, list[int]], loads: _Loads, reductions: dict[Node, _Reduction]
+) -> None:
+    function = body.function
+    every = list(reductions.values())
+    blocked = width > BLOCK and any(one.totalled and not one.arrays for one in every)
     for one in every:
         one.clear_row()
     if blocked:
@@ -395,12 +430,9 @@ def _reducing_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]
     limits = ("first", "end") if blocked else ("0", str(width))
     function.open(f"for (int64_t j = {limits[0]}; j < {limits[1]}; j++)")
     loads.put(2)
-    for node in kernel.items:
+    for node in body.kernel.items:
         if isinstance(node, MapNode):
-            value = body.compute(node, loads)
-            if body.needed(node.target.storage) or not node.target.whole:
-                pointer = function.pointer(node.target.storage, node.target.layout.offset)
-                function.put(f"{pointer}[{_at(steps[node.target.layout], ['i', 'j'])}] = {value};")
+            _mapped(body, node, steps, ["i", "j"], loads)
         else:
             reductions[node].add(loads(node.views[0]), "j")
     function.close()
@@ -408,21 +440,6 @@ def _reducing_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]
         one.flush_block()
     if blocked:
         function.close()
-    for node, one in reductions.items():
-        if one.how == "along":
-            _store_reduced(function, node, one.outcome(""), _at([places[node][0]], ["i"]))
-    function.close()
-    if grouped:
-        for one in every:
-            one.flush_rows()
-        function.close()
-    for node, one in reductions.items():
-        if one.how == "all":
-            _store_reduced(function, node, one.outcome(""), "0")
-        elif one.how == "down":
-            function.open(f"for (int64_t j = 0; j < {width}; j++)")
-            _store_reduced(function, node, one.outcome("j"), _at([places[node][1]], ["j"]))
-            function.close()
 
 
 def _store_reduced(function: Function, node: Node, value: str, place: str) -> None:
@@ -853,8 +870,8 @@ def _preamble(wide: bool) -> str:
     parts = [before, typed.replace("REAL", "float"), typed.replace("REAL", "double"), after]
     for kind, size in (("float", 4), ("double", 8)):
         parts.append(
-            f"typedef void (*Gemm_{kind})(int, int, int, {integer}, {integer}, {integer}, {kind}, const {kind}*, {integer}, "
-            f"const {kind}*, {integer}, {kind}, {kind}*, {integer});\nstatic Gemm_{kind} gemm_{kind};"
+            f"typedef void (*Gemm_{kind})(int, int, int, {integer}, {integer}, {integer}, {kind}, const {kind}*, "
+            f"{integer}, const {kind}*, {integer}, {kind}, {kind}*, {integer});\nstatic Gemm_{kind} gemm_{kind};"
         )
         lanes = 2 if size == 8 else 4
         while lanes * size <= 64:
@@ -968,7 +985,9 @@ def _check(plan: Plan) -> str | None:
     if view.dtype.kind != "f" or view.layout.size != 1 or view.dtype.itemsize < 4:
         return None
     slot, start = address(view.storage, view.layout.offset)
-    return f"if (check) {{ const {c_type(view.dtype)} loss = *({c_type(view.dtype)}*)(P[{slot}] + {start}); if (loss - loss != 0) return -1; }}"
+    kind = c_type(view.dtype)
+    loss = f"const {kind} loss = *({kind}*)(P[{slot}] + {start});"
+    return f"if (check) {{ {loss} if (loss - loss != 0) return -1; }}"
 
 
 def _part(plan: Plan, calls: Sequence[tuple[str, Function, bool] | None], start: int, stop: int, number: int) -> str:

@@ -31,7 +31,7 @@ class Storage:
     """The memory of one array.
 
     Attributes:
-        layout: how its elements lie in it. slot: which of the caller's pointers it is, or None for a place in the arena.
+        layout: how its elements lie in it. slot: which of the caller's pointers it is; None: a place in the arena.
         writers, readers: the nodes. bound: the storage that it is put into the memory of. offset: bytes into the arena.
     """
 
@@ -156,7 +156,7 @@ class Lowered:
     """What :func:`lower` gives.
 
     Attributes:
-        nodes: in order. slots: what the caller's pointers point to, from 1 on: values of the program, or constant arrays
+        nodes: in order. slots: what the caller's pointers point to, from 1 on: values of the program, or fixed arrays
             that forms brought. outputs: where each output is found at the end. copies: the nodes that write buffers.
         saved: whose results on the side are arrays.
     """
