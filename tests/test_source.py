@@ -126,6 +126,7 @@ def test_a_compiled_step_is_printed(optimizer: Any) -> None:
         assert same_bits(one, buffers[name].array)
     assert "layer0_weight" in printed.text
     assert "    loss = " in printed.text
+    assert "    d_layer0_weight = " in printed.text
     assert len(program.summary().rows) == len(program.steps)
 
 

@@ -15,7 +15,7 @@ from ..capture import capturing
 from ..data import DataLoader, TensorDataset
 from ..dtypes import get_default_dtype
 from ..errors import ArgumentError, CompilerError, did_you_mean
-from ..profiler import spanned
+from ..profiler import active, spanned
 from ..tape import Array, Leaf, recorder, wrap, wrote
 from ..tensor import Tensor
 from ..tree import flatten
@@ -173,10 +173,11 @@ class Compiled:
             entry = self._entry_for(leaves, shape)
             if entry is None:
                 return self._capture(leaves, shape)
+            inputs = [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)]
+            if active() is None:  # a context manager would cost as much as a small step
+                return self._once(entry, inputs)
             with spanned(self.__name__, kind="program"):
-                return self._once(
-                    entry, [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)]
-                )
+                return self._once(entry, inputs)
 
     # --- which program ---
 

@@ -29,6 +29,8 @@ __all__ = ["Source", "source"]
 # A constant of up to so many elements is written out; a larger one is an argument.
 _WRITTEN_OUT = 16
 
+_WIDTH = 100
+
 _TITLES = {"forward": "forward", "backward": "backward: derived", "update": "update"}
 
 
@@ -78,6 +80,7 @@ def source(program: Program) -> Source:
         if one.size <= _WRITTEN_OUT and one.array is not None
     ]
     targets = {value: f"{names.known[buffer]}_new" for buffer, value in program.writes}
+    targets |= {value: f"d_{names.known[buffer]}" for value, buffer in _gradients(program).items()}
     # The names of helpers come first, so that no variable hides one.
     for step in program.steps:
         writer.call_of(step)
@@ -91,14 +94,44 @@ def source(program: Program) -> Source:
         body.append(writer.line(step, targets))
     outputs = "".join(f"{writer.operand(one)}, " for one in program.outputs).rstrip()
     written = [(names.known[buffer], writer.operand(value)) for buffer, value in program.writes]
-    news = ", ".join(f"{name!r}: {value}" for name, value in written)
-    body += ["", f"return ({outputs}), {{{news}}}"]
+    body += ["", *_returned(outputs, [f"{name!r}: {value}" for name, value in written])]
     if not body[0]:
         del body[0]
     head = f"def {function}({', '.join(name for name, _ in arguments)}):"
     lines = [head, *[f"    {line}".rstrip() for line in body]]
     parts = ["\n".join(["import numpy as np", *helpers.imports()]), *helpers.texts, "\n".join(lines)]
     return Source("\n\n\n".join(parts) + "\n", function, arguments, tuple(name for name, _ in written))
+
+
+def _returned(outputs: str, news: list[str]) -> list[str]:
+    whole = f"return ({outputs}), {{{', '.join(news)}}}"
+    if len(whole) < _WIDTH:
+        return [whole]
+    return [f"return ({outputs}), {{", *[f"    {one}," for one in news], "}"]
+
+
+def _gradients(program: Program) -> dict[Value, Value]:
+    """The values of the backward pass that are all of it that the update of one buffer reads, and that buffer."""
+    found: dict[Value, list[Value]] = {}
+    for buffer, new in program.writes:
+        reached, waiting, seen = set(), [new], {new}
+        while waiting:
+            step = waiting.pop().step
+            if step is None or step.phase == "forward":
+                continue
+            if step.phase == "backward":
+                reached.add(step.result)
+                continue
+            for one in step.reads():
+                if one not in seen:
+                    seen.add(one)
+                    waiting.append(one)
+        if len(reached) == 1:
+            # The optimizer's state, "exp_avg of 0.weight", is written from the same gradient as the parameter.
+            found.setdefault(reached.pop(), []).append(buffer)
+    return {
+        value: next((one for one in buffers if " of " not in one.name), buffers[0]) for value, buffers in found.items()
+    }
 
 
 class _Names:
@@ -168,8 +201,7 @@ class _Writer:
         result = step.result
         if result in targets and not result.name and result not in self.names.known:
             self.names.known[result] = self.names.fresh(targets[result])
-        stem = f"d_{op.name}" if step.phase == "backward" else op.name
-        name = self.names.of(result, _identifier(stem))
+        name = self.names.of(result, "g" if step.phase == "backward" else _identifier(op.name))
         if step.saved:
             return f"{name}, {self.names.fresh(f'{name}_saved')} = {call}"
         return f"{name} = {call}[0]" if op.saves and called is not None else f"{name} = {call}"
