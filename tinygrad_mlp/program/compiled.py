@@ -15,6 +15,7 @@ from ..capture import capturing
 from ..data import DataLoader, TensorDataset
 from ..dtypes import get_default_dtype
 from ..errors import ArgumentError, CompilerError, did_you_mean
+from ..profiler import active, spanned
 from ..tape import Array, Leaf, recorder, wrap, wrote
 from ..tensor import Tensor
 from ..tree import flatten
@@ -164,12 +165,19 @@ class Compiled:
         """The function's result: the first call of a kind runs and captures it, later ones run the program."""
         if capturing():
             return self.function(*args, **kwargs)
-        leaves, shape = flatten((args, kwargs))
+        if not kwargs and all([type(one) in _PLAIN for one in args]):  # noqa: C419 - the usual call, and a short one
+            leaves, shape = list(args), _shape_of(len(args))
+        else:
+            leaves, shape = flatten((args, kwargs))
         with self._lock:
             entry = self._entry_for(leaves, shape)
             if entry is None:
                 return self._capture(leaves, shape)
-            return self._once(entry, [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)])
+            inputs = [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)]
+            if active() is None:  # a context manager would cost as much as a small step
+                return self._once(entry, inputs)
+            with spanned(self.__name__, kind="program"):
+                return self._once(entry, inputs)
 
     # --- which program ---
 
@@ -251,7 +259,7 @@ class Compiled:
         """
         runs = Runs()
         source = _Source(batches)
-        with self._lock:
+        with self._lock, spanned(f"{self.__name__}.run", kind="program"):
             while source.left:
                 entry = self._ready(source)
                 if entry is None or source.columns is None:
@@ -433,6 +441,15 @@ class _Source:
     def advance(self, count: int) -> None:
         """``count`` batches were run."""
         self._at += count
+
+
+_PLAIN = (np.ndarray, Tensor)
+
+
+@functools.cache
+def _shape_of(count: int) -> list[Any]:
+    """The shape of ``count`` positional arguments, none of them nested."""
+    return flatten((tuple(range(count)), {}))[1]
 
 
 def _is_input(one: Any) -> bool:

@@ -660,6 +660,8 @@ class Capture:
 
     def fill(self, arrays: Sequence[Array]) -> Any:
         """What the function returns, from the outputs of a run."""
+        if len(self._shape) == 1 and self._places[0] is not None:
+            return wrap(Tensor, arrays[self._places[0]])
         leaves = [
             fixed if place is None else wrap(Tensor, arrays[place])
             for fixed, place in zip(self._fixed, self._places, strict=True)
