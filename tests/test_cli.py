@@ -66,6 +66,22 @@ def test_every_command_explains_every_option(command: str, capsys: pytest.Captur
     assert [name for name, text in options if not text.strip()] == []
 
 
+def test_train_shows_where_the_time_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--profile prints the tables, writes a trace, and changes no result."""
+    settings = ("moons", "--hidden", "4", "--epochs", "1")
+    plain = train_in(tmp_path / "plain", *settings)
+    capsys.readouterr()
+    profiled = train_in(tmp_path / "profiled", *settings, "--profile", str(tmp_path / "trace" / "moons.json"))
+    shown = capsys.readouterr().out
+    assert "rule of linear" in shown
+    assert "MLP.0" in shown
+    trace = json.loads((tmp_path / "trace" / "moons.json").read_text(encoding="utf-8"))
+    assert any(one["name"] == "linear" for one in trace["traceEvents"])
+    assert {key: plain["history"][key] for key in ("loss", "val_loss")} == {
+        key: profiled["history"][key] for key in ("loss", "val_loss")
+    }
+
+
 @pytest.mark.parametrize("command", ["demo", "train", "gradcheck", "ops"])
 def test_the_help_of_a_command_has_examples_of_that_command_only(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -536,3 +536,117 @@ def test_momentum_given_later_still_updates_large_parameters() -> None:
         parameter.grad = tg.ones(300, 400)
         optimizer.step()
     np.testing.assert_array_equal(parameter.data, np.full((300, 400), 1 - 0.5 - 0.5 * 1.5, np.float32))
+
+
+# --- the rule behind the step ----------------------------------------------------------------------------------------
+
+
+class Recorded:
+    """Stands in for an array of a rule: computes on it, and notes each ufunc with the names of what it got."""
+
+    def __init__(self, name: str, array: np.ndarray, calls: list[tuple[str, ...]]) -> None:
+        self.name, self.array, self.calls = name, array, calls
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: tuple[Any]) -> Any:
+        assert method == "__call__"
+        assert all(isinstance(one, Recorded) for one in (*inputs, *out))
+        self.calls.append((ufunc.__name__, *(one.name for one in inputs), out[0].name))
+        ufunc(*(one.array for one in inputs), out=out[0].array)
+        return out[0]
+
+
+def run_on_stand_ins(optimizer: optim.Optimizer) -> list[tuple[tuple[Any, ...], list[tuple[str, ...]]]]:
+    """One step through ``updates()``; the structures, each with the ufunc calls of its rule."""
+    done = []
+    for update in optimizer.updates():
+        calls: list[tuple[str, ...]] = []
+        data = update.parameter.data
+        update.begin()
+        arrays = {name: Recorded(name, update.state[name], calls) for name in update.arrays}
+        numbers = tuple(
+            Recorded(f"number {place}", np.array(value, data.dtype), calls)
+            for place, value in enumerate(update.numbers(update.count()))
+        )
+        held = Recorded("data", data, calls), Recorded("gradient", update.gradient, calls)
+        scratch = [Recorded(name, np.full_like(data, np.nan), calls) for name in ("scratch", "second")]
+        update.rule(numbers, *held, arrays, *scratch)  # type: ignore[arg-type]
+        done.append(((type(optimizer), update.structure), calls))
+    return done
+
+
+STRUCTURES: dict[tuple[Any, ...], list[tuple[str, ...]]] = {}
+"""The calls of each structure met so far, by whichever case met it first."""
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("place", range(len(CASES)), ids=NAMES)
+def test_the_rule_on_stand_ins_is_the_step(place: int, dtype: str) -> None:
+    """The same bits in parameters and state; the calls depend on the structure alone, not on other numbers."""
+    name, options = CASES[place]
+    scaled = {key: 0.5 * value if type(value) is float else value for key, value in options.items()}
+    for chosen in (options, scaled):
+        start, noise, _ = MAKER.problem(2, dtype)
+        ours, theirs = ([nn.Parameter(one) for one in start] for _ in range(2))
+        stepped, recorded = (getattr(optim, name)(params, **chosen) for params in (ours, theirs))
+        for step in range(6):
+            for number, (one, other, part) in enumerate(zip(ours, theirs, noise, strict=True)):
+                gradient = np.where(part[step] > 1, -0.0, part[step]).astype(dtype)
+                for parameter in (one, other):
+                    parameter.grad = Tensor(gradient.copy()) if MAKER.has_gradient(number, step) else None
+            if step == 4:
+                for optimizer in (stepped, recorded):
+                    optimizer.param_groups[0]["lr"] *= 0.1
+            stepped.step()
+            for structure, calls in run_on_stand_ins(recorded):
+                assert STRUCTURES.setdefault(structure, calls) == calls
+            assert [one.data.tobytes() for one in ours] == [one.data.tobytes() for one in theirs]
+            assert states_of(stepped) == states_of(recorded)
+
+
+def states_of(optimizer: optim.Optimizer) -> list[Any]:
+    return [
+        [(key, one.tobytes() if isinstance(one, np.ndarray) else one) for key, one in state.items()]
+        for state in optimizer.state.values()
+    ]
+
+
+@pytest.mark.parametrize("place", range(len(CASES)), ids=NAMES)
+def test_numbers_of_many_steps_are_those_of_each(place: int) -> None:
+    """Bit by bit, as float64."""
+    name, options = CASES[place]
+    parameter = nn.Parameter([1.0])
+    parameter.grad = Tensor([1.0])
+    (update,) = getattr(optim, name)([parameter], **options).updates()
+    steps = np.arange(1, 200, 7)
+    together = [np.broadcast_to(one, steps.shape) for one in update.numbers(steps)]
+    for row, step in zip(zip(*together, strict=True), steps.tolist(), strict=True):
+        assert [float(one).hex() for one in row] == [float(one).hex() for one in update.numbers(step)]
+
+
+def test_the_first_momentum_is_the_gradient_bit_by_bit() -> None:
+    """Signed zeros and the bits of a NaN, those of a signalling one too, survive the copy."""
+    for dtype, bits in (("float16", 0x7C01), ("float32", 0x7F800001), ("float64", 0x7FF0000000000001)):
+        gradient = np.zeros(3, dtype)
+        gradient.view(f"uint{8 * gradient.itemsize}")[:2] = bits, bits + 5
+        gradient[2] = -0.0
+        parameter = nn.Parameter(np.ones(3, dtype))
+        parameter.grad = Tensor(gradient)
+        optimizer = optim.SGD([parameter], momentum=0.9)
+        with np.errstate(invalid="ignore"):
+            optimizer.step()
+        (state,) = optimizer.state.values()
+        assert state["momentum_buffer"].tobytes() == gradient.tobytes()
+
+
+def test_asking_for_updates_changes_nothing(make: Make) -> None:
+    """Not the state either: it is made by begin() and counted by count()."""
+    params = [nn.Parameter([1.0]), nn.Parameter([2.0])]
+    params[1].grad = Tensor([1.0])
+    optimizer = make(params)
+    (update,) = optimizer.updates()
+    assert optimizer.state == {}
+    assert update.parameter is params[1]
+    assert (update.group, update.gradient.tolist()) == (0, [1.0])
+    update.begin()
+    counts = [update.count(), update.count(3)]
+    assert counts == ([1, 4] if "Adam" in type(optimizer).__name__ else [0, 0])

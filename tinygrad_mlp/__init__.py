@@ -13,7 +13,7 @@ tensor([2., 4., 6.])
 from __future__ import annotations
 
 import importlib
-import types
+import typing
 
 from . import autograd, errors
 from .dtypes import get_default_dtype, set_default_dtype
@@ -90,20 +90,26 @@ from .tensor import (
     zeros_like,
 )
 
+if typing.TYPE_CHECKING:
+    from .profiler import profile
+
 __version__ = "0.1.0"
 
 # Imported when first named, so that `import tinygrad_mlp` costs little more than `import numpy`.
-_ROOMS = frozenset({"data", "datasets", "func", "graph", "nn", "optim", "testing", "train", "viz"})
+_ROOMS = frozenset({"data", "datasets", "func", "graph", "nn", "optim", "profiler", "testing", "train", "viz"})
+_LATE = {"profile": "profiler"}
 
 
-def __getattr__(name: str) -> types.ModuleType:
+def __getattr__(name: str) -> typing.Any:
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
+    if name in _LATE:
+        return getattr(importlib.import_module(f".{_LATE[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS})
+    return sorted({*globals(), *_ROOMS, *_LATE})
 
 
 __all__ = [
@@ -150,6 +156,7 @@ __all__ = [
     "permute",
     "pow",
     "prod",
+    "profile",
     "rand",
     "rand_like",
     "randn",

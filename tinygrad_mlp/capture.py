@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from .errors import CaptureError
 from .tape import Array, Node, Op, Plan, Traced, recorder, recording_with, wrap
 
-__all__ = ["Captured", "Sample", "Silent", "capturing", "cut", "drawing", "quietly", "reading", "reason"]
+__all__ = ["Captured", "Sample", "Silent", "asked", "capturing", "cut", "drawing", "drawn", "quietly", "reading", "reason", "whole_step"]
 
 
 _new = object.__new__
@@ -32,6 +32,8 @@ class Captured(Node):
     __slots__ = ("operands", "params", "value", "varies", "wants")  # the last two are constants of other nodes
 
     captures = True
+    whole = False
+    """Whether this kind notes whole training steps, which write; then every value varies, in every run."""
     silent = False
     """Whether steps noted by this kind want no gradients, as inside ``no_grad``."""
 
@@ -63,7 +65,7 @@ class Captured(Node):
         noted = []
         mask = 0
         bit = 1
-        varies = False
+        varies = cls.whole
         for one, array in zip(operands, arrays, strict=True):
             source = one.node if isinstance(one, Traced) else None
             noted.append((source, array))
@@ -226,6 +228,26 @@ def drawing() -> None:
     make = recorder()
     if make is not None and make.captures:
         make.draws()  # type: ignore[attr-defined]
+
+
+def drawn(draw: Callable[[], Array]) -> Any:
+    """What ``draw`` gives: the array, or where a whole step is captured a handle on what each run will draw anew."""
+    make: Any = recorder()
+    return make.drawn(draw) if capturing() and make.whole else draw()
+
+
+def asked(value: Any, array: Array, question: Callable[[Array], Any]) -> None:
+    """Ask ``question``, which may raise, of ``array``; where a whole step is captured, every run asks it of its own."""
+    question(array)
+    make: Any = recorder()
+    if make is not Node and capturing() and make.whole:
+        make.asks(value, question)
+
+
+def whole_step() -> Any:
+    """The kind of node that notes the whole step being captured; None where there is no such capture."""
+    make: Any = recorder()
+    return make if make is not Node and make is not None and make.captures and make.whole else None
 
 
 Captured.quiet = Silent

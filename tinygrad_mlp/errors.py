@@ -9,6 +9,7 @@
     │   ├── ChangedValueError              a value that a rule needs was overwritten after it was recorded
     │   └── AnomalyError (FloatingPointError) a NaN or an infinity, found where it first appeared (detect_anomaly)
     ├── CaptureError (RuntimeError)        a function that cannot be run for all samples at once
+    ├── CompilerError (RuntimeError)       no C compiler, or one that refused the code generated for it
     ├── StateError (ValueError)            a state dict that does not fit its module or optimizer
     ├── ConformanceError (AssertionError)  an op, module or optimizer breaks a law that all of them keep
     ├── MissingExtraError (ImportError)    an optional library is not installed
@@ -29,6 +30,7 @@ __all__ = [
     "CaptureError",
     "ChangedValueError",
     "ChecksumError",
+    "CompilerError",
     "ConformanceError",
     "DTypeError",
     "DataNotFoundError",
@@ -76,6 +78,10 @@ class AnomalyError(GradientError, FloatingPointError):
 
 class CaptureError(TinygradMlpError, RuntimeError):
     """A function that does something else for each sample cannot be run for all samples at once."""
+
+
+class CompilerError(TinygradMlpError, RuntimeError):
+    """No C compiler was found, or it refused; the message says what was tried."""
 
 
 class StateError(TinygradMlpError, ValueError):

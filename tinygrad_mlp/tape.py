@@ -110,6 +110,7 @@ class Op:
         passes_on: some rule may return the incoming gradient itself, a view of it, or a kept value; otherwise every
             rule returns memory of its own, which the walk may then add to and hand over without a copy.
         batch: how the op answers for many samples at once, see :mod:`tinygrad_mlp.ops.batched`; None: one by one.
+        native: how the op is written in C, see :mod:`tinygrad_mlp.ops.native`; None: by ``scalar``, or not at all.
         call: the polymorphic op function; set when it is published.
     """
 
@@ -121,6 +122,7 @@ class Op:
         "forward",
         "latex",
         "name",
+        "native",
         "numpy",
         "operands",
         "params",
@@ -151,6 +153,7 @@ class Op:
         passes_on: bool,
         pull_maker: Callable[..., Callable[..., tuple[Any, ...]]],
         batch: Callable[..., Any] | None = None,
+        native: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -167,6 +170,7 @@ class Op:
         self.passes_on = passes_on
         self.pull_maker = pull_maker
         self.batch = batch
+        self.native = native
         self.call: Callable[..., Any] = forward
         self._plans: dict[tuple[int, int], Plan] = {}
 
@@ -308,6 +312,10 @@ class Node:
 
     def observe(self, y: Array, operands: Sequence[Any], params: dict[str, Any]) -> None:
         """Called after recording under a recorder of another kind than Node; here there is nothing to note."""
+
+    @classmethod
+    def enters(cls, module: Any) -> None:
+        """Called when a module begins to run, for kinds that note modules."""
 
     def saw(self, gradient: Any) -> None:
         """Called by the walk with the whole gradient of this step, before its rules run, for other kinds than Node.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import ops
-from .capture import Captured, capturing, cut, drawing, quietly, reading
+from .capture import Captured, capturing, cut, drawing, drawn, quietly, reading, whole_step
 from .dtypes import get_default_dtype
 from .errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError
 from .ops.declare import holds_masked, operand
@@ -325,6 +325,13 @@ class Tensor(Traced):
                 "backward(): this tensor was computed from nothing that requires gradients. Make a leaf with "
                 "requires_grad=True, and check for detach() and no_grad() on the way"
             )
+        step = whole_step()
+        if step is not None:
+            seed = seed_for(self, gradient)
+            start = seed if isinstance(seed, Traced) else wrap(Tensor, seed)
+            with recording_with(step.loud if create_graph else step.quiet):
+                step.accumulates(walk((self.node,), (start,), retain=True))
+            return
         if recorder() is not Node and capturing():
             raise CaptureError(
                 "backward() writes into .grad, which a function that runs once for many samples cannot do; take "
@@ -823,6 +830,10 @@ class Tensor(Traced):
         out = options.get("out", ())
         if out and not any(isinstance(one, Traced) for one in out) and not _any_recorded(inputs):
             # `w.data -= lr * w.grad`: plain arrays are written, nothing is recorded on either side.
+            step = whole_step()
+            if step is not None and method == "__call__" and len(out) == 1 and len(options) == 1:
+                step.assigns(out[0], ufunc, *inputs)
+                return out[0]
             return getattr(ufunc, method)(*[_plain(one) for one in inputs], **options)
         if options:
             raise DTypeError(
@@ -1006,11 +1017,15 @@ _SIGNS: dict[Any, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.tr
 
 def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callable[..., Any]) -> Tensor:
     """``target op= other``: in memory where nothing is recorded, else a new recorded tensor under the same name."""
-    recording = recorder() is not None
-    other_recorded = isinstance(other, Traced) and other.node is not None
+    step = whole_step()
+    recording = recorder() is not None if step is None else not step.silent
+    other_recorded = isinstance(other, Traced) and other.node is not None and other.node.wants
     if recording and (other_recorded or not target.is_leaf):
         return op(target, other)
     name = f"x {_SIGNS[ufunc]}= value"
+    if step is not None and (target.node is None or isinstance(target.node, Leaf)):
+        step.assigns(target.data, ufunc, target, other)
+        return target
     _check_writable(target, name)
     ufunc(target.data, other.data if isinstance(other, Traced) else operand(other), out=target.data)
     wrote(name, target.data)
@@ -1233,6 +1248,14 @@ def generator(rng: np.random.Generator | int | None, seed: int | None) -> np.ran
     return np.random.default_rng(seed if rng is None else rng)
 
 
+def _drawn(draw: Callable[[], Any], seed: int | None, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
+    """Random numbers as a tensor; with a seed they are the same in every run, and no capture needs to know."""
+    step = whole_step()
+    if step is None or seed is not None or requires_grad:
+        return _made(np.asarray(draw()), dtype, requires_grad)
+    return cast("Tensor", step.drawn(lambda: _made(np.asarray(draw()), dtype, False).data))
+
+
 def rand(
     *shape: Any,
     seed: int | None = None,
@@ -1241,7 +1264,8 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform numbers in [0, 1); ``seed`` or ``rng`` makes them repeatable."""
-    return _made(generator(rng, seed).random(_sizes(shape)), dtype, requires_grad)
+    draws = generator(rng, seed)
+    return _drawn(lambda: draws.random(_sizes(shape)), seed, dtype, requires_grad)
 
 
 def randn(
@@ -1252,7 +1276,8 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal numbers of mean 0 and variance 1; ``seed`` or ``rng`` makes them repeatable."""
-    return _made(np.asarray(generator(rng, seed).standard_normal(_sizes(shape))), dtype, requires_grad)
+    draws = generator(rng, seed)
+    return _drawn(lambda: draws.standard_normal(_sizes(shape)), seed, dtype, requires_grad)
 
 
 def zeros_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..capture import Captured, capturing
+from ..capture import Captured, capturing, whole_step
 from ..errors import ArgumentError, GradientError
 from ..tape import Node, Traced, recorder, recording_with, walk, wrap
 from ..tensor import Tensor, seed_for
@@ -82,7 +82,11 @@ def pulled(
     noted = capturing()
     if create_graph or noted:
         starts = [one if isinstance(one, Traced) else wrap(Tensor, one) for one in seeds]
-        with recording_with(Captured if noted else recorder() or Node):
+        step = whole_step()
+        kind: Any = Captured if noted else recorder() or Node
+        if step is not None:
+            kind = step.loud if create_graph else step.quiet
+        with recording_with(kind):
             found = walk(
                 nodes[: len(roots)], starts, targets=targets, retain=noted or retain_graph is not False, hooks=hooks
             )
@@ -95,7 +99,7 @@ def pulled(
             raise GradientError(
                 f"grad: the outputs do not depend on input {i} (shape {one.shape}); allow_unused=True gives None for it"
             )
-    if noted and not create_graph:
+    if noted and not create_graph and whole_step() is None:
         gradients = [None if one is None else one.detach() for one in gradients]
     handed_out: set[int] = set()
     results: list[Tensor | None] = []

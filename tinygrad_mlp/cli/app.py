@@ -114,6 +114,7 @@ def train(
     seed: int = 0,
     output: Path | None = None,
     open: bool = False,
+    profile: Path | None = None,
 ) -> int:
     """Train a multilayer perceptron on a data set, by name, and write a report.
 
@@ -137,6 +138,7 @@ def train(
         seed: Of the initial weights, the validation samples and the order; the same seed gives the same bits.
         output: Folder for report.html, history.json and weights.npz; runs/DATASET by default.
         open: Show the report in the browser.
+        profile: Print where the time went, and write it to this file for chrome://tracing or ui.perfetto.dev.
     """
     from .training import run_training  # noqa: PLC0415 - see above
 
@@ -152,6 +154,7 @@ def train(
         validation=validation,
         seed=seed,
         output=output,
+        profile=profile,
     )
     if open:
         webbrowser.open(report.resolve().as_uri())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
+from .. import profiler
 from ..errors import ArgumentError, did_you_mean
 from ..nn import ACTIVATIONS, MLP
 from ..train.choices import OPTIMIZERS
@@ -13,6 +15,9 @@ from .run import train, write_files
 from .tasks import TASKS, Ready, Task, make_ready, task_of
 
 __all__ = ["run_training"]
+
+# What takes less than the first of these is seldom worth a look.
+_PROFILED_ROWS = 20
 
 
 def run_training(
@@ -28,8 +33,11 @@ def run_training(
     validation: float | None,
     seed: int,
     output: Path | None,
+    profile: Path | None = None,
 ) -> tuple[int, Path]:
     """Train, write the files, print the result; None means what works for the data set.
+
+    ``profile`` is where the Chrome trace goes.
 
     Raises:
         ArgumentError: an option that cannot be right; nothing has been printed or written then.
@@ -50,6 +58,8 @@ def run_training(
     check_validation(validation)
     check_count("--seed", seed, least=0)
     check_folder("--output", output)
+    if profile is not None:
+        check_folder("--profile", profile.parent)
     task = task_of(dataset)
     usual = task.settings
     held_out = usual.validation if validation is None else validation
@@ -71,15 +81,17 @@ def run_training(
     print(f"{dataset}: {len(ready.x):,} training, {validated:,} validation, {len(ready.x_test):,} test samples\n")
     print(model.summary())
     print(flush=True)
-    result = train(
-        ready,
-        model,
-        optimizer=optimizer or usual.optimizer,
-        lr=rate,
-        epochs=usual.epochs if epochs is None else epochs,
-        batch_size=usual.batch_size if batch_size is None else batch_size,
-        seed=seed,
-    )
+    profiled = profiler.profile()
+    with nullcontext() if profile is None else profiled:
+        result = train(
+            ready,
+            model,
+            optimizer=optimizer or usual.optimizer,
+            lr=rate,
+            epochs=usual.epochs if epochs is None else epochs,
+            batch_size=usual.batch_size if batch_size is None else batch_size,
+            seed=seed,
+        )
     name, value = result.headline
     done, seconds = len(result.history.epoch), sum(result.history.seconds)
     verdict = f"{dataset}: {name} {value} after {done} epochs in {seconds:.1f} s"
@@ -92,6 +104,10 @@ def run_training(
         lead=verdict + ".",
         settings=settings | {"validation": held_out, "seed": seed},
     )
+    if profile is not None:
+        profile.parent.mkdir(parents=True, exist_ok=True)
+        profiled.export_chrome_trace(profile)
+        print(f"\n{profiled.table(rows=_PROFILED_ROWS)}\n\n{profiled.by_module()}\n\nTrace: {profile}")
     print(f"\nReport: {written.path}")
     print(verdict + ".")
     if result.history.stopped == "interrupted":

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..capture import drawn
 from ..dtypes import float_dtype_of
 from ..errors import ArgumentError
 from ..ops import (
@@ -22,6 +23,7 @@ from ..ops import (
     softplus,
     tanh,
 )
+from ..tape import Array
 from ..tensor import generator
 
 __all__ = [
@@ -86,6 +88,10 @@ def dropout(
     if not training or p == 0.0:
         return x
     dtype = float_dtype_of(x.dtype)
-    draws = generator(rng, seed).random(x.shape, np.float32 if dtype.itemsize <= 4 else np.float64)
-    mask = np.multiply(draws >= p, 1.0 / (1.0 - p), dtype=dtype) if p < 1.0 else np.zeros(x.shape, dtype)
-    return ops.mul(x, mask)
+    source, shape = generator(rng, seed), tuple(x.shape)
+
+    def mask() -> Array:
+        draws = source.random(shape, np.float32 if dtype.itemsize <= 4 else np.float64)
+        return np.multiply(draws >= p, 1.0 / (1.0 - p), dtype=dtype) if p < 1.0 else np.zeros(shape, dtype)
+
+    return ops.mul(x, mask() if seed is not None else drawn(mask))

@@ -135,6 +135,7 @@ class Module:
         """Run :meth:`forward`. An exception on the way gets a note that names the layer by its path."""
         make = recorder()
         if make is not Node and make is not None and make.notes_modules:
+            make.enters(self)
             return self._call_recorded(inputs, options)
         try:
             return self.forward(*inputs, **options)

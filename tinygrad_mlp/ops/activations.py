@@ -28,7 +28,7 @@ _NORMAL = Elementwise((Domain(-5.0, 5.0, reach=(-26.0, 26.0)),))
     vjp=(lambda g, y: gate(g, y),),
     reference=lambda mp, x: x if x > 0 else 0 * x,
     samples=Elementwise((_NO_KINK,)),
-    scalar="fmax({0}, 0)",
+    scalar="larger({0}, ({type})0)",
     latex=r"\max({0}, 0)",
     floats=False,
 )
@@ -41,7 +41,7 @@ def relu(x: Array, *, out: Array | None = None) -> Array:
     vjp=(lambda g, x: mul(g, sigmoid_slope(x)),),
     reference=lambda mp, x: 1 / (1 + mp.exp(-x)),
     samples=_WIDE,
-    scalar="1 / (1 + exp(-{0}))",
+    scalar="sigmoid({0})",
     latex=r"\sigma({0})",
 )
 def sigmoid(x: Array) -> Array:
@@ -54,6 +54,7 @@ def sigmoid(x: Array) -> Array:
     vjp=(lambda g, y, x: neg(mul(g, mul(y, tanh(mul(x, 0.5))))),),
     reference=lambda mp, x: mp.exp(-x) / (1 + mp.exp(-x)) ** 2,
     samples=_WIDE,
+    scalar="sigmoid_slope({0})",
     latex=r"\sigma'({0})",
 )
 def sigmoid_slope(x: Array) -> Array:
@@ -67,6 +68,7 @@ def sigmoid_slope(x: Array) -> Array:
     vjp=(lambda g, x, slope: leaky_gate(g, x, slope=slope),),
     reference=lambda mp, x, *, slope: x if x > 0 else slope * x,
     samples=Elementwise((_NO_KINK,), params=((("slope", 0.01),), (("slope", 0.2),))),
+    scalar="({0} > 0 ? {0} : {slope} * {0})",
     latex=r"\max({0}, {slope}\,{0})",
 )
 def _leaky(x: Array, *, slope: float) -> Array:
@@ -78,6 +80,7 @@ def _leaky(x: Array, *, slope: float) -> Array:
     vjp=(lambda g, x, slope: leaky_gate(g, x, slope=slope), None),
     reference=lambda mp, z, x, *, slope: z if x > 0 else slope * z,
     samples=Elementwise((_ANY, _NO_KINK), params=((("slope", 0.01),),)),
+    scalar="leaky_gate({0}, {1}, {slope})",
     latex=r"{0} \, (1 \text{{ or }} {slope})",
 )
 def leaky_gate(z: Array, x: Array, *, slope: float) -> Array:
@@ -98,7 +101,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     vjp=(lambda g, x: mul(g, sigmoid(x)),),
     reference=lambda mp, x: mp.log(1 + mp.exp(x)),
     samples=_WIDE,
-    scalar="(fmax({0}, 0) + log1p(exp(-fabs({0}))))",
+    scalar="softplus({0})",
     latex=r"\ln(1 + e^{{{0}}})",
 )
 def softplus_exact(x: Array) -> Array:
@@ -119,7 +122,7 @@ def softplus(x: Any, beta: float = 1.0) -> Any:
     vjp=(lambda g, x: zmul(g, silu_slope(x)),),
     reference=lambda mp, x: x / (1 + mp.exp(-x)),
     samples=_WIDE,
-    scalar="({0} / (1 + exp(-{0})))",
+    scalar="({0} * sigmoid({0}))",
     latex=r"{0}\,\sigma({0})",
 )
 def silu(x: Array) -> Array:
@@ -132,6 +135,7 @@ def silu(x: Array) -> Array:
     vjp=(lambda g, x: mul(g, mul(sigmoid_slope(x), sub(2.0, mul(x, tanh(mul(x, 0.5)))))),),
     reference=lambda mp, x: 1 / (1 + mp.exp(-x)) + x * mp.exp(-x) / (1 + mp.exp(-x)) ** 2,
     samples=_WIDE,
+    scalar="silu_slope({0})",
     latex=r"\operatorname{{silu}}'({0})",
 )
 def silu_slope(x: Array) -> Array:
@@ -146,6 +150,7 @@ def silu_slope(x: Array) -> Array:
     vjp=(lambda g, x: zmul(g, gelu_slope(x)),),
     reference=lambda mp, x: x * mp.erfc(-x / mp.sqrt(2)) / 2,
     samples=_NORMAL,
+    scalar="gelu({0})",
     latex=r"{0}\,\Phi({0})",
 )
 def gelu_exact(x: Array) -> Array:
@@ -158,6 +163,7 @@ def gelu_exact(x: Array) -> Array:
     vjp=(lambda g, x: zmul(g, gelu_bend(x)),),
     reference=lambda mp, x: mp.erfc(-x / mp.sqrt(2)) / 2 + x * mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
     samples=_NORMAL,
+    scalar="gelu_slope({0})",
     latex=r"\operatorname{{gelu}}'({0})",
 )
 def gelu_slope(x: Array) -> Array:
@@ -170,6 +176,7 @@ def gelu_slope(x: Array) -> Array:
     vjp=(lambda g, x: zmul(g, zmul(zmul(normal_density(x), x), sub(mul(x, x), 4.0))),),
     reference=lambda mp, x: mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi) * (2 - x * x),
     samples=_NORMAL,
+    scalar="gelu_bend({0})",
     latex=r"\operatorname{{gelu}}''({0})",
 )
 def gelu_bend(x: Array) -> Array:
@@ -183,6 +190,7 @@ def gelu_bend(x: Array) -> Array:
     vjp=(lambda g, x: neg(zmul(g, zmul(normal_density(x), x))),),
     reference=lambda mp, x: mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
     samples=_NORMAL,
+    scalar="normal_density({0})",
     latex=r"\phi({0})",
 )
 def normal_density(x: Array) -> Array:
@@ -214,6 +222,7 @@ def _array_like(x: Any, other: Any) -> Any:
     vjp=(lambda g, x, target: mul(g, bce_gradient(x, target)), lambda g, x: neg(mul(g, x))),
     reference=lambda mp, x, target: mp.log(1 + mp.exp(-x)) * target + mp.log(1 + mp.exp(x)) * (1 - target),
     samples=Elementwise((_LOGIT, Domain(0.0, 1.0))),
+    scalar="bce_with_logits({0}, {1})",
     latex=r"-\left[{1}\ln\sigma({0}) + (1 - {1})\ln(1 - \sigma({0}))\right]",
 )
 def bce_with_logits(x: Array, target: Array) -> Array:
@@ -227,6 +236,7 @@ def bce_with_logits(x: Array, target: Array) -> Array:
     vjp=(lambda g, x: mul(g, sigmoid_slope(x)), lambda g: neg(g)),
     reference=lambda mp, x, target: 1 / (1 + mp.exp(-x)) - target,
     samples=Elementwise((_LOGIT, Domain(0.0, 1.0))),
+    scalar="bce_gradient({0}, {1})",
     latex=r"(\sigma({0}) - {1})",
 )
 def bce_gradient(x: Array, target: Array) -> Array:

@@ -12,6 +12,7 @@ from ..dtypes import float_dtype_of
 from ..errors import ShapeError
 from ..samples import Domain, Elementwise
 from ..tape import Array, Traced
+from . import native
 from .declare import operand, stands_for
 from .elementwise import elementwise
 from .kernels import magnitude
@@ -101,6 +102,7 @@ def _repair(product: Any, z: Any) -> Any:
     vjp=(lambda g, b: either_zero_wins(g, b), lambda g, a: either_zero_wins(g, a)),
     reference=lambda mp, a, b: a * b,
     samples=_TWO,
+    scalar="({0} == 0 || {1} == 0 ? 0 : {0} * {1})",
     latex=r"{0} \cdot {1}",
 )
 def either_zero_wins(a: Array, b: Array) -> Array:
@@ -200,6 +202,7 @@ def log(x: Array) -> Any:
     samples=Elementwise((_BASE,), params=tuple((("exponent", one),) for one in (3, -2, 0.5, 1.7, 0.3))),
     latex="{0}^{{{exponent}}}",
     floats=False,
+    native=native.powering,
 )
 def power_by(x: Array, *, exponent: float) -> Array:
     """``x ** exponent`` for a plain number; integers by repeated multiplication, so negative ``x`` is exact."""
@@ -249,6 +252,7 @@ def _one_dtype_and_shape(base: Any, exponent: Any) -> list[Array]:
     ),
     reference=lambda mp, base, exponent: exponent * base ** (exponent - 1),
     samples=Elementwise((_BASE, _EXPONENT)),
+    scalar="pow_by_base({0}, {1})",
     latex=r"{1} \, {0}^{{{1} - 1}}",
 )
 def pow_by_base(base: Array, exponent: Array) -> Array:
@@ -270,6 +274,7 @@ def pow_by_base(base: Array, exponent: Array) -> Array:
     ),
     reference=lambda mp, base, exponent, *, n: base ** (exponent - n),
     samples=Elementwise((_BASE, _EXPONENT), params=((("n", 1),), (("n", 2),))),
+    scalar="power_less({0}, {1}, {n})",
     latex=r"{0}^{{{1} - {n}}}",
 )
 def power_less(base: Array, exponent: Array, *, n: int) -> Array:
@@ -312,6 +317,7 @@ def _mixed(base: Any, exponent: Any) -> Any:
     ),
     reference=lambda mp, base, exponent: base**exponent * mp.log(base),
     samples=Elementwise((_BASE, _EXPONENT)),
+    scalar="pow_by_exponent({0}, {1})",
     latex=r"{0}^{{{1}}} \ln {0}",
 )
 def pow_by_exponent(base: Array, exponent: Array) -> Array:
@@ -358,7 +364,7 @@ def _no_slope(g: Any) -> Any:
     ufunc=np.sign,
     reference=lambda mp, x: mp.sign(x),
     samples=Elementwise((_NO_KINK,)),
-    scalar="(({0} > 0) - ({0} < 0))",
+    scalar="sign({0})",
     latex=r"\operatorname{{sign}}({0})",
     floats=False,
 )
@@ -371,7 +377,7 @@ def sign(x: Array) -> Any:
     numpy=(np.absolute, np.fabs),
     reference=lambda mp, x: x if x >= 0 else -x,
     samples=Elementwise((_NO_KINK,)),
-    scalar="fabs({0})",
+    scalar="magnitude({0})",
     latex=r"\lvert {0} \rvert",
     floats=False,
 )
@@ -385,6 +391,7 @@ def abs(x: Array) -> Array:
     samples=Elementwise((Domain(), Domain())),
     reference=lambda mp, a, b: a == b,
     floats=False,
+    scalar="({0} == {1} || ({0} != {0} && {1} != {1}))",
 )
 def ties(a: Array, b: Array) -> Array:
     """Where ``a`` equals ``b``, NaN being equal to NaN. A mask chosen at a kink is a constant: no gradient."""
@@ -464,7 +471,7 @@ def gate(z: Array, switch: Array) -> Array:
     vjp=(lambda g, x, bound: gate(g, sub(x, bound)), None),
     reference=lambda mp, x, bound: max(bound, x),
     samples=Elementwise((_ANY, _ANY), apart=0.05),
-    scalar="fmax({0}, {1})",
+    scalar="larger({0}, {1})",
     latex=r"\max({0}, {1})",
     floats=False,
 )
@@ -477,7 +484,7 @@ def at_least(x: Array, bound: Array, *, out: Array | None = None) -> Array:
     vjp=(lambda g, x, bound: gate(g, sub(bound, x)), None),
     reference=lambda mp, x, bound: min(bound, x),
     samples=Elementwise((_ANY, _ANY), apart=0.05),
-    scalar="fmin({0}, {1})",
+    scalar="smaller({0}, {1})",
     latex=r"\min({0}, {1})",
     floats=False,
 )
@@ -496,7 +503,7 @@ def _share(g: Any, difference: Any) -> Any:
     vjp=(lambda g, a, b: _share(g, sub(a, b)), lambda g, a, b: _share(g, sub(b, a))),
     reference=lambda mp, a, b: max(b, a),
     samples=Elementwise((_ANY, _ANY), apart=0.05),
-    scalar="fmax({0}, {1})",
+    scalar="larger({0}, {1})",
     latex=r"\max({0}, {1})",
     floats=False,
 )
@@ -510,7 +517,7 @@ def larger(a: Array, b: Array, *, out: Array | None = None) -> Array:
     vjp=(lambda g, a, b: _share(g, sub(b, a)), lambda g, a, b: _share(g, sub(a, b))),
     reference=lambda mp, a, b: min(b, a),
     samples=Elementwise((_ANY, _ANY), apart=0.05),
-    scalar="fmin({0}, {1})",
+    scalar="smaller({0}, {1})",
     latex=r"\min({0}, {1})",
     floats=False,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..samples import Reshaping
 from ..tape import Array
-from . import batched
+from . import batched, native
 from .declare import primitive
 from .kernels import broadcast, sum_down
 
@@ -16,6 +16,7 @@ from .kernels import broadcast, sum_down
     passes_on=True,
     latex=r"\operatorname{{broadcast}}({0})",
     batch=batched.broadcasting,
+    native=native.broadcasting,
 )
 def broadcast_to(x: Array, *, shape: tuple[int, ...]) -> Array:
     """``x`` repeated along new and length-1 axes until it has ``shape``; NumPy's broadcasting rule."""
@@ -29,6 +30,7 @@ def broadcast_to(x: Array, *, shape: tuple[int, ...]) -> Array:
     passes_on=True,
     latex=r"\sum {0}",
     batch=batched.summing_to,
+    native=native.summing_to,
 )
 def sum_to(x: Array, *, shape: tuple[int, ...]) -> Array:
     """The sum of ``x`` over the axes along which an array of ``shape`` was broadcast; the adjoint of broadcasting."""

@@ -10,7 +10,7 @@ import numpy as np
 from ..capture import capturing
 from ..samples import Domain, Elementwise, Reduction
 from ..tape import Array, Traced, wrap
-from . import batched
+from . import batched, native
 from .declare import primitive
 from .elementwise import elementwise
 from .kernels import chosen, normalise_axes, normalise_axis
@@ -56,29 +56,29 @@ isfinite = _question("isfinite", np.isfinite, 1, "isfinite({0})")
 # --- about several elements -----------------------------------------------------------------------
 
 
-def _search(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _search(name: str, function: Callable[..., Any], rule: native.Rule) -> Callable[..., Any]:
     def forward(x: Array, *, axis: int, keepdims: bool) -> Array:
         return np.asarray(function(x, axis, keepdims=keepdims))
 
     forward.__name__ = name
     forward.__doc__ = f"``numpy.{function.__name__}`` along one axis, without gradient."
     sample = Reduction(single_axis=True, empty=False)
-    return primitive(vjp=(None,), samples=sample, batch=batched.along_axis)(forward)
+    return primitive(vjp=(None,), samples=sample, batch=batched.along_axis, native=rule)(forward)
 
 
-def _verdict(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _verdict(name: str, function: Callable[..., Any], rule: native.Rule) -> Callable[..., Any]:
     def forward(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
         return np.asarray(function(x, axes, keepdims=keepdims))
 
     forward.__name__ = name
     forward.__doc__ = f"``numpy.{function.__name__}`` over axes, without gradient."
-    return primitive(vjp=(None,), samples=Reduction(), batch=batched.over_axes)(forward)
+    return primitive(vjp=(None,), samples=Reduction(), batch=batched.over_axes, native=rule)(forward)
 
 
-_largest = _search("argmax", np.argmax)
-_smallest = _search("argmin", np.argmin)
-_some = _verdict("any", np.any)
-_every = _verdict("all", np.all)
+_largest = _search("argmax", np.argmax, native.searching(largest=True))
+_smallest = _search("argmin", np.argmin, native.searching(largest=False))
+_some = _verdict("any", np.any, native.some)
+_every = _verdict("all", np.all, native.every)
 
 
 def _is_apart(x: Any) -> bool:

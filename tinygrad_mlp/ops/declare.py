@@ -94,6 +94,7 @@ def declare(
     passes_on: bool = False,
     pull_maker: Callable[..., Callable[..., tuple[Any, ...]]] | None = None,
     batch: Callable[..., Any] | None = None,
+    native: Callable[..., Any] | None = None,
 ) -> Op:
     """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields.
 
@@ -123,6 +124,7 @@ def declare(
         passes_on=passes_on,
         pull_maker=pull_maker or _pull,
         batch=batch,
+        native=native,
     )
     _refuse_rules(op)
     _make_room(op, forward)
@@ -230,6 +232,7 @@ def primitive(
     passes_on: bool = False,
     latex: str | None = None,
     batch: Callable[..., Any] | None = None,
+    native: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
@@ -249,6 +252,7 @@ def primitive(
             passes_on=passes_on,
             latex=latex,
             batch=batch,
+            native=native,
         )
         makers = {1: call_one, 2: call_two}
         make = call_general if callable(vjp) else makers.get(len(op.operands), call_general)

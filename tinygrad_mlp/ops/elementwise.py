@@ -15,7 +15,7 @@ from ..dtypes import common_dtype, float_dtype_of
 from ..errors import DTypeError, ShapeError
 from ..samples import Reshaping
 from ..tape import Array, Node, Op, Traced, recorder, wrap
-from . import batched
+from . import batched, native
 from .broadcast import sum_to
 from .declare import OpFunction, declare, operand, plain_array, primitive, publish, record
 
@@ -26,6 +26,7 @@ from .declare import OpFunction, declare, operand, plain_array, primitive, publi
     samples=Reshaping("cast"),
     passes_on=True,
     batch=batched.as_it_is,
+    native=native.casting,
 )
 def cast(x: Array, *, dtype: np.dtype[Any], source: np.dtype[Any]) -> Array:
     """``x`` in another dtype; the gradient goes back in ``source``, the dtype it came from."""
@@ -96,6 +97,7 @@ def elementwise(
     reference: Callable[..., Any] | None = None,
     samples: object = None,
     scalar: str | None = None,
+    native: Callable[..., Any] | None = None,
     latex: str | None = None,
     passes_on: bool = False,
     floats: bool = True,
@@ -123,6 +125,7 @@ def elementwise(
             passes_on=passes_on,
             pull_maker=_pull,
             batch=batched.aligned,
+            native=native,
         )
         shapes_of = {1: _call_unary, 2: _call_binary}
         make = shapes_of.get(len(op.operands), _call_any) if not op.params else _call_any

@@ -105,6 +105,7 @@ def tanh(x: Array) -> Any:
     vjp=(lambda g, y, x: mul(g, mul(mul(tanh(x), y), -2.0)),),
     reference=lambda mp, x: 1 / mp.cosh(x) ** 2,
     samples=_SATURATING,
+    scalar="tanh_slope({0})",
     latex=r"\left(1 - \tanh^2 {0}\right)",
 )
 def tanh_slope(x: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..samples import Einsum, Layer, Product
 from ..tape import Array, Traced
-from . import batched
+from . import batched, native
 from .arithmetic import mul
 from .broadcast import sum_to
 from .declare import plain_array, primitive, stands_for
@@ -39,6 +39,7 @@ def _swap_last(x: Any) -> Any:
     samples=Product(),
     latex=r"{0}\,{1}",
     batch=batched.multiplying,
+    native=native.multiplying,
 )
 def product(a: Array, b: Array) -> Array:
     """Matrix products of stacks of matrices, ``(…, n, k) @ (…, k, m)``; batch axes broadcast."""
@@ -82,6 +83,7 @@ def matmul(a: Any, b: Any) -> Any:
     saves=True,
     latex=r"{1}\,{0} + {2}",
     batch=batched.dense_layers,
+    native=native.dense_layers,
 )
 def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
     """``x @ weight.T + bias`` in one op: the product's own memory takes the bias."""
@@ -96,6 +98,7 @@ def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
     samples=Layer(),
     latex=r"{0}^\top {1}",
     batch=batched.weight_gradients,
+    native=native.weight_gradients,
 )
 def linear_weight(z: Array, x: Array, *, by_columns: bool = False) -> Array:
     """The gradient of a dense layer's weight: ``z.T @ x`` summed over all batch axes, ``(out, in)``.
@@ -117,6 +120,7 @@ def linear_weight(z: Array, x: Array, *, by_columns: bool = False) -> Array:
     saves=True,
     latex=r"{1}\,{0}",
     batch=batched.dense_layers,
+    native=native.dense_layers,
 )
 def dense_without_bias(x: Array, weight: Array) -> tuple[Array, bool]:
     """``x @ weight.T``."""
@@ -175,6 +179,7 @@ def _turned(equation: str, wanted: int) -> str:
     samples=Einsum(("ij,jk->ik", "ij,ij->ij", "bij,bjk->bik", "i,j->ij", "ij,j->i", "ijk,kl->lij")),
     latex=r"\sum {0}\,{1}",
     batch=batched.contracting,
+    native=native.contracting,
 )
 def contract(a: Array, b: Array, *, equation: str) -> Array:
     """A sum of products; every letter stands once in an operand and again in the other or in the result."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..capture import asked
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
-from . import batched
+from . import batched, native
 from .activations import bce_with_logits, softplus
 from .arithmetic import add, mul, neg, sub
 from .declare import operand, primitive
@@ -29,6 +31,7 @@ from .shape import reshaped, transpose, unsqueeze
     saves=True,
     latex=r"-\ln \operatorname{{softmax}}({0})_{{{1}}}",
     batch=batched.classes,
+    native=native.class_losses,
 )
 def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     """``-log softmax(logits)[target]`` per row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
@@ -56,6 +59,7 @@ def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array
     samples=Classes("ids"),
     latex=r"(\operatorname{{softmax}}({0}) - 1_{{{1}}})",
     batch=batched.classes,
+    native=native.class_gradients,
 )
 def class_gradient(logits: Array, targets: Array, *, saved: tuple[Array, Array, Array] | None = None) -> Array:
     """The derivative of :func:`class_loss` by the logits: probabilities, and at the target minus the sum of the others.
@@ -85,6 +89,7 @@ def _softmax_jacobian(g: Any, logits: Any) -> Any:
     samples=Classes("probabilities"),
     latex=r"-\sum {1} \ln \operatorname{{softmax}}({0})",
     batch=batched.spread_out,
+    native=native.soft_class("soft_class_loss"),
 )
 def soft_class_loss(logits: Array, targets: Array) -> Array:
     """``-sum(targets * log softmax(logits))`` over the last axis, ``targets`` being probabilities of the same shape."""
@@ -106,6 +111,7 @@ def soft_class_loss(logits: Array, targets: Array) -> Array:
     samples=Classes("probabilities"),
     latex=r"(\operatorname{{softmax}}({0}) - {1})",
     batch=batched.spread_out,
+    native=native.soft_class("soft_class_gradient"),
 )
 def soft_class_gradient(logits: Array, targets: Array) -> Array:
     """The derivative of :func:`soft_class_loss` by the logits: ``p (T - t) - t (1 - p)`` with ``T = sum(t)``.
@@ -134,6 +140,15 @@ def _reduce(losses: Any, reduction: str) -> Any:
 
 def _plain(value: Any) -> Array:
     return value.data if isinstance(value, Traced) else np.asarray(operand(value))
+
+
+def _check_ids(ids: Array, classes: int) -> None:
+    if ids.size and not (ids.min() >= 0 and ids.max() < classes):
+        raise ArgumentError(
+            f"cross_entropy: class ids run from {ids.min()} to {ids.max()}, but the logits have {classes} classes "
+            f"(0 to {classes - 1})"
+            + ("; ids counted from 1? target - 1" if ids.min() == 1 and ids.max() == classes else "")
+        )
 
 
 def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
@@ -181,12 +196,7 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
         elif ids.shape == tuple(logits.shape):
             hint = "; one-hot targets are floats: target.astype('float32'), or ids: target.argmax(1)"
         raise ShapeError(f"cross_entropy: expected class ids of shape {expected}, got {ids.shape}{hint}")
-    if ids.size and not (ids.min() >= 0 and ids.max() < classes):
-        raise ArgumentError(
-            f"cross_entropy: class ids run from {ids.min()} to {ids.max()}, but the logits have {classes} classes "
-            f"(0 to {classes - 1})"
-            + ("; ids counted from 1? target - 1" if ids.min() == 1 and ids.max() == classes else "")
-        )
+    asked(target, ids, partial(_check_ids, classes=classes))
     # Ids are on the tape in captured runs only; elsewhere the op takes the plain array.
     labels: Any = target if isinstance(target, Traced) and target.node is not None else ids
     if logits.ndim == 1:

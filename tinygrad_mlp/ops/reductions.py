@@ -9,7 +9,7 @@ import numpy as np
 
 from ..samples import Reduction
 from ..tape import Array, Traced
-from . import batched
+from . import batched, native
 from .arithmetic import add, div, mul, neg, sqrt, square, sub, ties, where
 from .broadcast import broadcast_to
 from .declare import primitive, stands_for
@@ -42,6 +42,7 @@ def _floats(x: Any) -> Any:
     passes_on=True,
     latex=r"\sum {0}",
     batch=batched.over_axes,
+    native=native.summing,
 )
 def reduce_sum(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The sum over ``axes``; error at most ``(log2 n + 2) eps`` times the sum of magnitudes."""
@@ -75,6 +76,7 @@ def _mean_rule(g: Any, x_shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     passes_on=True,
     latex=r"\operatorname{{mean}}({0})",
     batch=batched.over_axes,
+    native=native.averaging,
 )
 def reduce_mean(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The mean over ``axes``. One op and not sum then divide, because every loss ends in it."""
@@ -144,6 +146,7 @@ def _share(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
     samples=Reduction(distinct=True, empty=False),
     latex=r"\max {0}",
     batch=batched.over_axes,
+    native=native.largest,
 )
 def reduce_max(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The largest value over ``axes``; k equal extremes share the gradient, g/k each."""
@@ -157,6 +160,7 @@ def reduce_max(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     samples=Reduction(distinct=True, empty=False),
     latex=r"\min {0}",
     batch=batched.over_axes,
+    native=native.smallest,
 )
 def reduce_min(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The smallest value over ``axes``; k equal extremes share the gradient, g/k each."""
@@ -228,6 +232,7 @@ def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
     samples=Reduction(empty=False),
     latex=r"\ln \sum e^{{{0}}}",
     batch=batched.over_axes,
+    native=native.exponential_sums,
 )
 def reduce_logsumexp(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """``log(sum(exp(x)))`` as ``top + log1p(sum of the others)``; -inf with gradient 0 where all are -inf."""
@@ -259,6 +264,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = 
     samples=Reduction(empty=False, single_axis=True),
     latex=r"\operatorname{{softmax}}({0})",
     batch=batched.along_axis,
+    native=native.along_rows("softmax"),
 )
 def softmax_along(x: Array, *, axis: int) -> Array:
     """``exp(x) / sum(exp(x))`` along ``axis``, shifted by the largest value of each row."""
@@ -293,6 +299,7 @@ def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
     samples=Reduction(empty=False, single_axis=True),
     latex=r"\ln \operatorname{{softmax}}({0})",
     batch=batched.along_axis,
+    native=native.along_rows("log_softmax"),
 )
 def log_softmax_along(x: Array, *, axis: int) -> Array:
     """``log(softmax(x))`` along ``axis``, as ``(x - top) - log1p(sum of the others)``."""

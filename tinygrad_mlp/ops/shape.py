@@ -12,7 +12,7 @@ from ..capture import capturing, reading
 from ..errors import DTypeError, ShapeError
 from ..samples import Indexing, Joining, Places, Reshaping
 from ..tape import Array, Traced
-from . import batched
+from . import batched, native
 from .broadcast import broadcast_to
 from .declare import primitive, stands_for
 from .elementwise import same_dtype
@@ -27,6 +27,7 @@ from .kernels import chosen, normalise_axes, normalise_axis
     passes_on=True,
     latex=r"\operatorname{{reshape}}({0})",
     batch=batched.reshaping,
+    native=native.reshaping,
 )
 def reshaped(x: Array, *, shape: tuple[int, ...]) -> Array:
     """The same values in C order under another shape."""
@@ -111,6 +112,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     passes_on=True,
     latex=r"{0}^\top",
     batch=batched.permuting,
+    native=native.permuting,
 )
 def permuted(x: Array, *, axes: tuple[int, ...]) -> Array:
     """The axes in another order."""
@@ -155,6 +157,7 @@ def _is_basic(index: Any) -> bool:
     samples=Indexing(),
     latex="{0}[i]",
     batch=batched.picking,
+    native=native.picking,
 )
 def index(x: Array, *, index: Any) -> Array:
     """NumPy's indexing: integers, slices, None, Ellipsis, integer arrays, boolean masks."""
@@ -168,6 +171,7 @@ def index(x: Array, *, index: Any) -> Array:
     passes_on=True,
     latex=r"\operatorname{{put}}({0})",
     batch=batched.putting,
+    native=native.putting,
 )
 def put(x: Array, *, shape: tuple[int, ...], index: Any) -> Array:
     """Zeros of ``shape`` with ``x`` added at ``index``; repeated indices add up. The adjoint of indexing."""
@@ -229,6 +233,7 @@ def plain_index(where: Any) -> Any:
     samples=Places("pick"),
     latex="{0}[{1}]",
     batch=batched.picking_each,
+    native=native.picking_each,
 )
 def pick(x: Array, places: Array) -> Array:
     """The elements of a vector at ``places``, an integer array of any shape."""
@@ -241,6 +246,7 @@ def pick(x: Array, places: Array) -> Array:
     samples=Places("scatter"),
     latex=r"\operatorname{{put}}({0})",
     batch=batched.putting_each,
+    native=native.putting_each,
 )
 def scatter(x: Array, places: Array, *, shape: tuple[int, ...]) -> Array:
     """A vector of zeros with ``x`` added at ``places``: the adjoint of :func:`pick`."""
@@ -249,7 +255,7 @@ def scatter(x: Array, places: Array, *, shape: tuple[int, ...]) -> Array:
     return out
 
 
-@primitive(vjp=(), samples=Places("index"), batch=batched.indexing_each)
+@primitive(vjp=(), samples=Places("index"), batch=batched.indexing_each, native=native.indexing_each)
 def places_of(*arrays: Array, shape: tuple[int, ...], pattern: tuple[Any, ...]) -> Array:
     """Which elements of an array of ``shape``, flattened, an index picks.
 
@@ -293,6 +299,7 @@ def _cat_rule(position: int) -> Any:
     passes_on=True,
     latex=r"\operatorname{{cat}}",
     batch=batched.joining,
+    native=native.joining,
 )
 def joined(*arrays: Array, axis: int, ends: tuple[int, ...]) -> Array:
     """Arrays one after the other along ``axis``; ``ends`` says where each ends."""

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..tape import Array
 from ..tensor import Tensor
-from .optimizer import Optimizer, State, Update, number
+from .optimizer import Numbers, Optimizer, Rule, Structure, number
 
 __all__ = ["Adam", "AdamW"]
 
@@ -57,38 +57,37 @@ class _Adam(Optimizer):
     def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         return self._arrays if options["amsgrad"] else self._arrays[:2]
 
-    def _update(self, options: dict[str, Any], dtype: np.dtype[Any]) -> Update:
-        add, divide, multiply, subtract, sqrt = np.add, np.divide, np.multiply, np.subtract, np.sqrt
-        lr, eps, decay = options["lr"], options["eps"], options["weight_decay"]
-        beta1, beta2 = options["betas"]
-        amsgrad, maximize = options["amsgrad"], options["maximize"]
-        shrink = np.array(1.0 - lr * decay if self._decoupled else decay, dtype)
-        shrinks, penalised = bool(decay) and self._decoupled, bool(decay) and not self._decoupled
-        new1, old2, new2 = np.array(1.0 - beta1, dtype), np.array(beta2, dtype), np.array(1.0 - beta2, dtype)
-        # Set for the step count of the parameter at hand; most often it is that of the one before.
-        rate, floor = np.zeros((), dtype), np.zeros((), dtype)
-        corrected_for = 0
+    @classmethod
+    def _structure(cls, options: Mapping[str, Any], first: bool) -> Structure:  # noqa: ARG003 - zeros are a start too
+        decays = bool(options["weight_decay"])
+        return decays and cls._decoupled, decays and not cls._decoupled, options["amsgrad"], options["maximize"]
 
-        def update(data: Array, gradient: Array, state: State, scratch: Array, second: Array) -> None:
-            nonlocal corrected_for
-            if not state:
-                state.update(step=0, exp_avg=np.zeros_like(data), exp_avg_sq=np.zeros_like(data))
-            if amsgrad and "max_exp_avg_sq" not in state:
-                state["max_exp_avg_sq"] = np.zeros_like(data)
-            step = state["step"] = state["step"] + 1
-            if step != corrected_for:
-                corrected_for = step
-                root = math.sqrt(1.0 - beta2**step)
-                rate[()] = lr * root / (1.0 - beta1**step)
-                floor[()] = eps * root
+    @classmethod
+    def _numbers(cls, options: Mapping[str, Any], step: int) -> Numbers:
+        lr, decay, (beta1, beta2) = options["lr"], options["weight_decay"], options["betas"]
+        root = math.sqrt(1.0 - beta2**step)
+        rate, floor = lr * root / (1.0 - beta1**step), options["eps"] * root
+        return rate, floor, 1.0 - beta1, beta2, 1.0 - beta2, 1.0 - lr * decay if cls._decoupled else decay
+
+    @classmethod
+    def _rule(cls, structure: Structure) -> Rule:
+        add, divide, multiply, subtract, sqrt = np.add, np.divide, np.multiply, np.subtract, np.sqrt
+        shrinks, penalised, amsgrad, maximize = structure
+
+        def rule(
+            numbers: Numbers, data: Array, gradient: Array, state: Mapping[str, Any], scratch: Array, second: Array
+        ) -> None:
+            rate, floor, new1, old2, new2, shrink = numbers
+            mean, square = state["exp_avg"], state["exp_avg_sq"]
             if maximize:
-                gradient = np.negative(gradient, second)
+                np.negative(gradient, second)
+                gradient = second
             if shrinks:
                 multiply(data, shrink, data)
             elif penalised:
                 multiply(data, shrink, scratch)
-                gradient = add(gradient, scratch, second)
-            mean, square = state["exp_avg"], state["exp_avg_sq"]
+                add(gradient, scratch, second)
+                gradient = second
             subtract(gradient, mean, scratch)
             multiply(scratch, new1, scratch)
             add(mean, scratch, mean)
@@ -97,7 +96,9 @@ class _Adam(Optimizer):
             multiply(scratch, gradient, scratch)
             add(square, scratch, square)
             if amsgrad:
-                square = np.maximum(state["max_exp_avg_sq"], square, out=state["max_exp_avg_sq"])
+                largest = state["max_exp_avg_sq"]
+                np.maximum(largest, square, out=largest)
+                square = largest
             # Numerator and denominator both times the root of the second correction: one array operation less.
             sqrt(square, scratch)
             add(scratch, floor, scratch)
@@ -105,7 +106,7 @@ class _Adam(Optimizer):
             multiply(scratch, rate, scratch)
             subtract(data, scratch, data)
 
-        return update
+        return rule
 
 
 class Adam(_Adam):

@@ -1,14 +1,21 @@
 """What every optimizer does; a concrete one adds its options and its update rule.
 
-An update is written for one parameter, on arrays, in place, without allocating: a step over a small net is nothing but
-the fixed cost of NumPy calls. Scalars enter as 0-d arrays of the parameter's dtype, which NumPy takes at half the cost
-of a Python number and which cannot change the dtype of the result.
+A rule is written once, in three parts, so that :meth:`Optimizer.step` and the compiler run the same code:
+
+* the *structure*: the yes-or-no questions about the options that decide which NumPy calls are made;
+* the *numbers*: what the options and the step count contribute, as Python floats;
+* the *rule* of a structure: the NumPy calls for one parameter, on arrays, in place, reading nothing but its arguments.
+
+A step over a small net is nothing but the fixed cost of these calls. The numbers enter as 0-d arrays of the parameter's
+dtype, which NumPy takes at half the cost of a Python number and which cannot change the dtype of the result.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -19,13 +26,23 @@ from ..nn.module import Module, clear_gradient
 from ..tape import Array, wrap, wrote
 from ..tensor import Tensor, enable_grad
 
-__all__ = ["Optimizer", "Update", "number"]
+__all__ = ["Numbers", "Optimizer", "Rule", "State", "Structure", "Update", "number"]
 
+Options = Mapping[str, Any]
 State = dict[str, Any]
-Update = Callable[[Array, Array, State, Array, Array], None]
-"""``update(data, gradient, state, scratch, second_scratch)`` changes ``data`` and ``state``, never ``gradient``."""
+Structure = tuple[bool, ...]
+"""What the branches of a rule depend on; rules of equal structure make the same NumPy calls."""
+Numbers = tuple[Any, ...]
+"""The numbers of a rule, in its order: floats, or 0-d arrays of the parameter's dtype where the rule gets them."""
+Rule = Callable[[Numbers, Array, Array, Mapping[str, Any], Array, Array], None]
+"""``rule(numbers, data, gradient, state, scratch, second_scratch)`` writes ``data``, the arrays of ``state`` and the
+scratch, never ``gradient``. It only calls ufuncs, as ``multiply(a, b, out)``, and uses nothing they return, so whatever
+defines ``__array_ufunc__`` can take the place of the arrays."""
 
-_Slot = tuple[Tensor, State, Array, Array]
+_Move = Callable[[Array, Array, State, Array, Array], None]
+"""``move(data, gradient, state, scratch, second_scratch)``: a rule with its numbers, for one dtype."""
+_Slot = tuple[Tensor, State, Array, Array, bool]
+"""A parameter, its state, two arrays of scratch, and whether they are as large as the parameter."""
 
 
 def number(owner: str, name: str, value: Any, *, below: float = math.inf) -> float:
@@ -44,6 +61,60 @@ def number(owner: str, name: str, value: Any, *, below: float = math.inf) -> flo
     if not 0.0 <= plain < below:
         raise ArgumentError(f"{owner}: {name} lies in [0, {below:g}), got {plain!r}")
     return plain
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Update:
+    """How the next step would move one parameter, for those who run the rule on something else than arrays.
+
+    Call :meth:`begin`, run ``rule`` on stand-ins for the parameter's data, ``gradient``, the arrays of ``state`` and
+    the numbers (0-d, of the parameter's dtype), and for each time that the recorded calls are run: :meth:`count`, then
+    :meth:`numbers` of that count. Equal ``structure`` (of one class of optimizer) means equal calls.
+
+    Attributes:
+        optimizer, group: whose update it is; the place in ``optimizer.param_groups``.
+        parameter, gradient: as they are now. state: what the optimizer remembers of the parameter, not a copy.
+        structure, rule: of this update. The structure of the first step can differ from that of later ones.
+        arrays: the names of the arrays in ``state`` that the rule reads and writes.
+    """
+
+    optimizer: Optimizer
+    group: int
+    parameter: Tensor
+    gradient: Array
+    state: State
+    structure: Structure
+    rule: Rule
+    arrays: tuple[str, ...]
+
+    def begin(self) -> None:
+        """Add to ``state`` what is missing before a first step: arrays of zeros, the step count 0."""
+        optimizer = self.optimizer
+        optimizer._initial(self.arrays, self.parameter.data, self.state)
+
+    def count(self, steps: int = 1) -> int:
+        """Count steps that are about to be done; returns the number of the last one, 0 if the rule does not count."""
+        if not self.optimizer._counted:
+            return 0
+        self.state["step"] = reached = self.state.get("step", 0) + steps
+        return int(reached)
+
+    def numbers(self, step: int | Array) -> Numbers:
+        """The numbers of the rule with the group's present options in the ``step``-th step, counted from 1.
+
+        Args:
+            step: one step, or many as integers (T,); then each number is an array (T,) of float64.
+
+        Raises:
+            ArgumentError: an option is out of range.
+        """
+        optimizer = self.optimizer
+        options = optimizer._plan_of(self.group)[1]
+        if not isinstance(step, np.ndarray):
+            return optimizer._numbers(options, step)
+        # Python's ** and NumPy's differ in the last bit, so each step goes through the arithmetic of a single one.
+        each = [optimizer._numbers(options, one) for one in step.tolist()]
+        return tuple([np.array(values, np.float64) for values in zip(*each, strict=True)])
 
 
 class Optimizer:
@@ -73,7 +144,8 @@ class Optimizer:
         self.defaults = self._checked(dict(defaults))
         self.param_groups: list[dict[str, Any]] = []
         self._slots: list[list[_Slot]] = []
-        self._rules: list[tuple[tuple[Any, ...], dict[np.dtype[Any], Update]]] = []
+        # Per group: the options as they were read, as they were checked, and what they make of the rule for each dtype.
+        self._plans: list[tuple[tuple[Any, ...], Options, dict[np.dtype[Any], _Move]]] = []
         self._options = itemgetter(*self.defaults)
         self._what = f"{type(self).__name__}.step"
         given = _listed(params, type(self).__name__)
@@ -94,9 +166,33 @@ class Optimizer:
         """The options as plain numbers; raises ArgumentError for those out of range."""
         raise NotImplementedError
 
-    def _update(self, options: dict[str, Any], dtype: np.dtype[Any]) -> Update:
-        """The update rule for these options on parameters of this dtype."""
+    @classmethod
+    def _structure(cls, options: Options, first: bool) -> Structure:  # noqa: ARG003 - for those that branch
+        """What the branches of the rule depend on.
+
+        Args:
+            options: the group's, checked. first: whether the state has just been made by :meth:`_initial`.
+        """
+        return ()
+
+    @classmethod
+    def _numbers(cls, options: Options, step: int) -> Numbers:
+        """All numbers of the rule in the ``step``-th step (from 1; 0 where steps are not counted), as floats."""
         raise NotImplementedError
+
+    @classmethod
+    def _rule(cls, structure: Structure) -> Rule:
+        """The NumPy calls for one parameter; a function that reads nothing but its arguments."""
+        raise NotImplementedError
+
+    @classmethod
+    def _initial(cls, needs: Sequence[str], data: Array, state: State) -> None:
+        """Add to ``state`` what is missing of the step count and the arrays ``needs``, zeros like ``data``."""
+        if cls._counted:
+            state.setdefault("step", 0)
+        for name in needs:
+            if name not in state:
+                state[name] = np.zeros_like(data)
 
     def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The names of the arrays in the state of a parameter that was updated with these options."""
@@ -130,11 +226,8 @@ class Optimizer:
             known.add(one)
         options = self._checked({**self.defaults, **{name: group[name] for name in self.defaults if name in group}})
         self.param_groups.append({"params": tensors, **options})
-        limit = _BLOCK if self._blockwise(options) else None
-        first = _shared_scratch(tensors, limit)
-        second = first if limit else _shared_scratch(tensors, limit)
-        self._slots.append([(one, {}, a, b) for one, a, b in zip(tensors, first, second, strict=True)])
-        self._rules.append(((), {}))
+        self._slots.append(_slots([(one, {}) for one in tensors], blockwise=self._blockwise(options)))
+        self._plans.append(((), {}, {}))
 
     @property
     def state(self) -> dict[Tensor, State]:
@@ -142,7 +235,7 @@ class Optimizer:
         return {parameter: state for slots in self._slots for parameter, state, *_ in slots if state}
 
     def _blockwise(self, _options: Mapping[str, Any]) -> bool:
-        """Whether large parameters are updated block by block, with scratch for one block and no second scratch."""
+        """Whether large parameters are updated block by block: the rule has no state and leaves the second scratch."""
         return False
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -170,31 +263,83 @@ class Optimizer:
                 loss = closure()
         written: list[Array] = []
         try:
-            for place, group in enumerate(self.param_groups):
-                rules = self._rules_of(place, group)
-                for parameter, state, scratch, second in self._slots[place]:
+            for place in range(len(self.param_groups)):
+                _, options, moves = self._plan_of(place)
+                for parameter, state, scratch, second, whole in self._slots[place]:
                     node: Any = parameter.node
                     if node is None or node.gradient is None:
                         continue
                     data = parameter.data
-                    update = rules.get(data.dtype) or self._new_rule(rules, group, data.dtype)
+                    move = moves.get(data.dtype) or moves.setdefault(data.dtype, self._move(options, data.dtype))
                     written.append(data)
-                    update(data, node.gradient.data, state, scratch, second)
+                    if whole:
+                        move(data, node.gradient.data, state, scratch, second)
+                    else:
+                        _in_blocks(move, data, node.gradient.data, scratch)
         finally:
             wrote(self._what, *written)
         return loss
 
-    def _rules_of(self, place: int, group: dict[str, Any]) -> dict[np.dtype[Any], Update]:
-        options = self._options(group)
-        before, rules = self._rules[place]
-        if options != before:
-            rules = {}
-            self._rules[place] = options, rules
-        return rules
+    def updates(self) -> list[Update]:
+        """What :meth:`step` would do now: one entry per parameter with a gradient, in order. Nothing is changed.
 
-    def _new_rule(self, rules: dict[np.dtype[Any], Update], group: dict[str, Any], dtype: np.dtype[Any]) -> Update:
+        Raises:
+            ArgumentError: an option is out of range.
+        """
+        found = []
+        for place, slots in enumerate(self._slots):
+            options = self._plan_of(place)[1]
+            needs = self._needs(options)
+            for parameter, state, *_ in slots:
+                node: Any = parameter.node
+                if node is None or node.gradient is None:
+                    continue
+                structure = self._structure(options, not state.keys() >= set(needs))
+                rule = self._rule(structure)
+                found.append(Update(self, place, parameter, node.gradient.data, state, structure, rule, needs))
+        return found
+
+    def _plan_of(self, place: int) -> tuple[tuple[Any, ...], Options, dict[np.dtype[Any], _Move]]:
+        group = self.param_groups[place]
+        given = self._options(group)
+        plan = self._plans[place]
+        if given == plan[0]:
+            return plan
         options = self._checked({name: group[name] for name in self.defaults})
-        return rules.setdefault(dtype, self._update(options, dtype))
+        slots = self._slots[place]
+        if not self._blockwise(options) and any(first is second for _, _, first, second, _ in slots):
+            # Scratch for one block is too little for the rule that the new options ask for.
+            self._slots[place] = _slots([(one, state) for one, state, *_ in slots], blockwise=False)
+        self._plans[place] = plan = given, options, {}
+        return plan
+
+    def _move(self, options: Options, dtype: np.dtype[Any]) -> _Move:
+        """The rule for parameters of this dtype, with numbers that are set again whenever the step count changes."""
+        needs, counted = self._needs(options), self._counted
+        rule = self._rule(self._structure(options, first=False))
+        numbers = tuple([np.array(value, dtype) for value in self._numbers(options, int(counted))])
+        if not needs and not counted:
+            return partial(rule, numbers)
+        opening = self._rule(self._structure(options, first=True))
+        # Class methods: a bound method would tie the optimizer and its plans into a cycle.
+        numbers_of, initial, wanted = self._numbers, self._initial, frozenset(needs)
+        made_for = 1
+
+        def move(data: Array, gradient: Array, state: State, scratch: Array, second: Array) -> None:
+            nonlocal made_for
+            first = not wanted <= state.keys()
+            if first:
+                initial(needs, data, state)
+            if counted:
+                step = state["step"] = state["step"] + 1
+                # Most often the count is that of the parameter before.
+                if step != made_for:
+                    for number, value in zip(numbers, numbers_of(options, step), strict=True):
+                        number[()] = value
+                    made_for = step
+            (opening if first else rule)(numbers, data, gradient, state, scratch, second)
+
+        return move
 
     # --- state ---
 
@@ -319,8 +464,8 @@ class Optimizer:
         return kept
 
     def __getstate__(self) -> dict[str, Any]:
-        # Rules are made again on demand: they hold scalars that two copies must not share.
-        return {**self.__dict__, "_rules": [((), {}) for _ in self.param_groups]}
+        # Plans are made again on demand: they hold numbers that two copies must not share.
+        return {**self.__dict__, "_plans": [((), {}, {}) for _ in self.param_groups]}
 
     def __repr__(self) -> str:
         groups = []
@@ -367,12 +512,25 @@ def _shared_scratch(tensors: Sequence[Tensor], limit: int | None) -> list[Array]
     ]
 
 
-def blocks(data: Array, gradient: Array, size: int) -> Iterator[tuple[Array, Array]]:
-    """Views of ``data``, in the order in which it lies in memory, and the same parts of ``gradient``."""
+def _slots(members: Sequence[tuple[Tensor, State]], *, blockwise: bool) -> list[_Slot]:
+    tensors = [one for one, _ in members]
+    first = _shared_scratch(tensors, _BLOCK if blockwise else None)
+    second = first if blockwise else _shared_scratch(tensors, None)
+    return [(one, state, a, b, a.size == one.size) for (one, state), a, b in zip(members, first, second, strict=True)]
+
+
+def _in_blocks(move: _Move, data: Array, gradient: Array, scratch: Array) -> None:
+    """A move without state, part by part in the order in which ``data`` lies in memory."""
+    if not data.flags.forc:  # no way to walk through it in blocks
+        scratch = np.empty_like(data)
+        move(data, gradient, {}, scratch, scratch)
+        return
     order: Literal["C", "F"] = "C" if data.flags.c_contiguous else "F"
     values, slopes = data.reshape(-1, order=order), gradient.reshape(-1, order=order)
-    for start in range(0, data.size, size):
-        yield values[start : start + size], slopes[start : start + size]
+    for start in range(0, data.size, scratch.size):
+        part = values[start : start + scratch.size]
+        space = scratch[: part.size]
+        move(part, slopes[start : start + scratch.size], {}, space, space)
 
 
 def _check_parameter(one: Any, where: str) -> None:

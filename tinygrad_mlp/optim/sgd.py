@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..tape import Array
 from ..tensor import Tensor
-from .optimizer import Optimizer, State, Update, blocks, number
+from .optimizer import Numbers, Optimizer, Rule, Structure, number
 
 __all__ = ["SGD"]
 
@@ -78,45 +78,60 @@ class SGD(Optimizer):
     def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         return self._arrays if options["momentum"] else ()
 
-    def _update(self, options: dict[str, Any], dtype: np.dtype[Any]) -> Update:
+    @classmethod
+    def _structure(cls, options: Mapping[str, Any], first: bool) -> Structure:
+        decays, moves = bool(options["weight_decay"]), bool(options["momentum"])
+        climbs = options["maximize"] and (decays or moves)  # else the sign is in the rate
+        dampens = moves and bool(options["dampening"]) and not first
+        return decays, moves, climbs, options["nesterov"], dampens, moves and first
+
+    @classmethod
+    def _numbers(cls, options: Mapping[str, Any], step: int) -> Numbers:  # noqa: ARG003 - the same in every step
+        rate, momentum, decay = options["lr"], options["momentum"], options["weight_decay"]
+        if options["maximize"] and not (decay or momentum):
+            rate = -rate
+        return rate, momentum, decay, 1.0 - options["dampening"]
+
+    @classmethod
+    def _rule(cls, structure: Structure) -> Rule:
         add, multiply, subtract = np.add, np.multiply, np.subtract
-        maximize, momentum, decay = options["maximize"], options["momentum"], options["weight_decay"]
-        nesterov, dampening = options["nesterov"], options["dampening"]
-        rate = np.array(options["lr"], dtype)
-        ascent = np.array(-options["lr"] if maximize else options["lr"], dtype)
-        keep, shrink, fresh = np.array(momentum, dtype), np.array(decay, dtype), np.array(1.0 - dampening, dtype)
+        decays, moves, climbs, nesterov, dampens, first = structure
 
-        def plain(data: Array, gradient: Array, _state: State, scratch: Array, _second: Array) -> None:
-            if scratch.size == data.size:
-                multiply(gradient, ascent, scratch)
-                subtract(data, scratch, data)
-                return
-            if not data.flags.forc:  # no way to walk through it in blocks
-                subtract(data, multiply(gradient, ascent), data)
-                return
-            for values, slopes in blocks(data, gradient, scratch.size):
-                part = scratch[: values.size]
-                multiply(slopes, ascent, part)
-                subtract(values, part, values)
+        def plain(
+            numbers: Numbers, data: Array, gradient: Array, _state: Mapping[str, Any], scratch: Array, _second: Array
+        ) -> None:
+            multiply(gradient, numbers[0], scratch)
+            subtract(data, scratch, data)
 
-        def general(data: Array, gradient: Array, state: State, scratch: Array, second: Array) -> None:
-            if second is scratch:  # the group had no momentum and no decay when it was made
-                scratch, second = np.empty_like(data), np.empty_like(data)
-            if decay:
+        def general(
+            numbers: Numbers, data: Array, gradient: Array, state: Mapping[str, Any], scratch: Array, second: Array
+        ) -> None:
+            rate, keep, shrink, fresh = numbers
+            if decays:
                 multiply(data, shrink, scratch)
-                (subtract if maximize else add)(scratch, gradient, scratch)
+                (subtract if climbs else add)(scratch, gradient, scratch)
                 gradient = scratch
-            elif maximize:
-                gradient = np.negative(gradient, scratch)
-            if momentum:
-                buffer = state.get("momentum_buffer")
-                if buffer is None:
-                    buffer = state["momentum_buffer"] = np.array(gradient, dtype)
+            elif climbs:
+                np.negative(gradient, scratch)
+                gradient = scratch
+            if moves:
+                buffer = state["momentum_buffer"]
+                if first:
+                    np.positive(gradient, buffer)  # a copy, bit by bit
                 else:
                     multiply(buffer, keep, buffer)
-                    add(buffer, multiply(gradient, fresh, second) if dampening else gradient, buffer)
-                gradient = add(gradient, multiply(buffer, keep, second), scratch) if nesterov else buffer
+                    if dampens:
+                        multiply(gradient, fresh, second)
+                        add(buffer, second, buffer)
+                    else:
+                        add(buffer, gradient, buffer)
+                if nesterov:
+                    multiply(buffer, keep, second)
+                    add(gradient, second, scratch)
+                    gradient = scratch
+                else:
+                    gradient = buffer
             multiply(gradient, rate, second)
             subtract(data, second, data)
 
-        return general if decay or momentum else plain
+        return general if decays or moves else plain

@@ -1,0 +1,504 @@
+"""``compile``: a step function that is captured once per kind of call and then runs without Python."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, overload
+
+import numpy as np
+
+from ..capture import capturing
+from ..data import DataLoader, TensorDataset
+from ..dtypes import get_default_dtype
+from ..errors import ArgumentError, CompilerError, did_you_mean
+from ..tape import Array, Leaf, recorder, wrap, wrote
+from ..tensor import Tensor
+from ..tree import flatten
+from .ir import Program
+from .numpy_replay import Replay
+from .trace import Capture, capture
+
+__all__ = ["Compiled", "Runs", "compile"]
+
+Backend = Literal["auto", "native", "replay"]
+_BACKENDS = ("auto", "native", "replay")
+# Programs kept for one kind of call: those of a first optimizer step and of later ones, of training and evaluation, …
+_VARIANTS = 8
+# In "auto", what ran this often is worth the compiler's time.
+_WORTH = 2
+# Whole runs go in pieces of about this many seconds, so that progress can be shown and Ctrl-C is obeyed.
+_PIECE = 0.1
+
+
+class _Entry:
+    """One captured program, and the back ends made for it so far."""
+
+    def __init__(self, captured: Capture) -> None:
+        self.captured = captured
+        self.program = captured.program
+        self.holds = [guard.holds for guard in captured.guards]
+        self.written = [buffer.array for buffer, _ in captured.program.writes if buffer.array is not None]
+        self.runs = 0
+        self.replay: Replay | None = None
+        self.native: Any = None
+        self.refused = False
+
+    def valid(self) -> bool:
+        return all([hold() for hold in self.holds])  # noqa: C419 - a generator costs more than most guards
+
+    def broken(self) -> list[str]:
+        return [guard.what for guard in self.captured.guards if not guard.holds()]
+
+    def replayed(self) -> Replay:
+        if self.replay is None:
+            self.replay = Replay(self.program)
+        return self.replay
+
+    def compiled(self, backend: Backend) -> Any:
+        """The native program, or None: not wanted, not yet worth it, or there is no compiler."""
+        if self.native is None and not self.refused and (backend == "native" or (backend == "auto" and self.runs >= _WORTH)):
+            from .native import Native  # noqa: PLC0415 - most programs never need a compiler
+
+            try:
+                self.native = Native(self.program)
+            except CompilerError as error:
+                self.refused = True
+                _say_once(error)
+        return self.native
+
+
+_said: set[str] = set()
+
+
+def _say_once(error: CompilerError) -> None:
+    text = str(error).partition("\n")[0]
+    if text not in _said:
+        _said.add(text)
+        warnings.warn(f"compile: {text}; running with NumPy instead, with the same results", RuntimeWarning, stacklevel=4)
+
+
+class Runs:
+    """What a step gave in each of many runs, in order.
+
+    Iterate over it, or take one by its number, for the results as the function returns them; :meth:`stack` joins them.
+
+    Attributes:
+        finite: whether every run was made; False if one was stopped because its first result was not finite. Nothing of
+            that run was written; its results are the last ones.
+    """
+
+    def __init__(self) -> None:
+        self.finite = True
+        self._parts: list[tuple[Capture | None, Any]] = []
+        self._ends: list[int] = []
+
+    def _add(self, captured: Capture | None, results: Any, count: int) -> None:
+        self._parts.append((captured, results))
+        self._ends.append(len(self) + count)
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, place: int) -> Any:
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"run {place} of {len(self)}")
+        place %= len(self)
+        begin = 0
+        for (captured, results), end in zip(self._parts, self._ends, strict=True):
+            if place < end:
+                return results if captured is None else captured.fill([one[place - begin] for one in results])
+            begin = end
+        raise AssertionError
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[place] for place in range(len(self)))
+
+    def arrays(self, place: int = 0) -> list[Array]:
+        """The ``place``-th tensor of the results, as arrays whose first axis counts runs, a few of them.
+
+        All of them together are the runs in order; full batches come many at a time, a ragged last one alone.
+        """
+        found = []
+        for captured, results in self._parts:
+            if captured is None:
+                one = flatten(results)[0][place]
+                found.append(np.asarray(one.data if isinstance(one, Tensor) else one)[None])
+            else:
+                found.append(results[place])
+        return found
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} runs{'' if self.finite else ', the last one not finite'}>"
+
+
+class Compiled:
+    """A function that runs as a captured program; see :func:`compile`.
+
+    Attributes:
+        function: the original. backend: as given. captures: how often it was captured, and why again.
+    """
+
+    def __init__(self, function: Callable[..., Any], backend: Backend, keep_gradients: bool) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.backend = backend
+        self.keep_gradients = keep_gradients
+        self.captures: list[str] = []
+        self._entries: dict[Any, list[_Entry]] = {}
+        self._lock = threading.RLock()
+        self._last: _Entry | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's result: the first call of a kind runs and captures it, later ones run the program."""
+        if capturing():
+            return self.function(*args, **kwargs)
+        leaves, shape = flatten((args, kwargs))
+        with self._lock:
+            entry = self._entry_for(leaves, shape)
+            if entry is None:
+                return self._capture(leaves, shape)
+            return self._once(entry, [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)])
+
+    # --- which program ---
+
+    def _entry_for(self, leaves: Sequence[Any], shape: Sequence[Any]) -> _Entry | None:
+        for entry in self._entries.get(_kind_of(leaves, shape), ()):
+            if entry.valid():
+                self._last = entry
+                return entry
+        return None
+
+    def _capture(self, leaves: Sequence[Any], shape: Sequence[Any]) -> Any:
+        kind = _kind_of(leaves, shape)
+        entries = self._entries.setdefault(kind, [])
+        reason = "another kind of arguments" if self.captures else "the first call"
+        if entries:
+            reason = "; ".join(entries[0].broken()) or "nothing fitted"
+        captured = capture(
+            self.function,
+            leaves,
+            shape,
+            recording=recorder() is not None,
+            keep_gradients=self.keep_gradients,
+        )
+        entry = _Entry(captured)
+        entry.runs = 1
+        # What the arguments were stays alive with the entry: they are known by identity.
+        entry.arguments = [one for one in leaves if not _is_input(one)]  # type: ignore[attr-defined]
+        entries.insert(0, entry)
+        del entries[_VARIANTS:]
+        self.captures.append(reason)
+        self._last = entry
+        result, captured.result = captured.result, None
+        return result
+
+    # --- running it ---
+
+    def _once(self, entry: _Entry, inputs: list[Array]) -> Any:
+        captured = entry.captured
+        for update in captured.counted:
+            update.count()
+        try:
+            fed = [array for feed in entry.program.feeds for array in feed.draw()]
+            native = entry.compiled(self.backend)
+            if native is None:
+                outputs = entry.replayed().run(inputs, fed)
+            else:
+                outputs = _natively(native, entry, inputs, fed)
+        except BaseException:
+            for update in captured.counted:
+                update.count(-1)
+            raise
+        entry.runs += 1
+        self._settle(entry, outputs)
+        return captured.fill(outputs)
+
+    def _settle(self, entry: _Entry, outputs: Sequence[Array]) -> None:
+        for leaf, place in entry.captured.gradients:
+            leaf.gradient = None if place is None else wrap(Tensor, outputs[place])
+        if entry.written:
+            wrote(f"{self.__name__}, which is compiled", *entry.written)
+
+    def run(
+        self,
+        batches: Iterable[Any],
+        *,
+        check_finite: bool = False,
+        progress: Callable[[int, Runs], Any] | None = None,
+    ) -> Runs:
+        """Call the step with every batch, as ``for batch in batches: step(*batch)`` does, without returning to Python.
+
+        Args:
+            batches: a :class:`~tinygrad_mlp.data.DataLoader` over arrays, whose batches are picked by the program itself;
+                or anything that gives tuples of arguments, for which the step is called one by one.
+            check_finite: stop before the first run whose first result (the loss) is not finite changes anything.
+            progress: called now and then with the number of runs made and the results so far.
+
+        Returns:
+            The results of each run.
+
+        Raises:
+            As the function; the runs before stay made.
+        """
+        runs = Runs()
+        source = _Source(batches)
+        with self._lock:
+            while source.left:
+                entry = self._ready(source)
+                if entry is None or source.columns is None:
+                    if not self._single(source, runs, check_finite):
+                        break
+                elif not self._many(entry, source, runs, check_finite, progress):
+                    break
+                if progress is not None:
+                    progress(len(runs), runs)
+        return runs
+
+    def _ready(self, source: _Source) -> _Entry | None:
+        """The entry for the next batches, if many of them can run as one."""
+        leaves = source.example()
+        if leaves is None:
+            return None
+        args, shape = flatten((leaves, {}))
+        entry = self._entry_for(args, shape)
+        if entry is None or any(feed.many is None and feed.values[0].size > _LARGE for feed in entry.program.feeds):
+            return None
+        native = entry.compiled(self.backend if entry.runs < _WORTH else "native" if self.backend != "replay" else "replay")
+        return entry if native is not None and native.whole and not entry.captured.gradients_kept else None
+
+    def _single(self, source: _Source, runs: Runs, check: bool) -> bool:
+        batch = source.next()
+        result = self(*batch)
+        runs._add(None, result, 1)
+        if check:
+            first = next((one for one in flatten(result)[0] if isinstance(one, Tensor)), None)
+            if first is not None and not np.isfinite(first.data).all():
+                runs.finite = False
+                return False
+        return True
+
+    def _many(
+        self, entry: _Entry, source: _Source, runs: Runs, check: bool, progress: Callable[[int, Runs], Any] | None
+    ) -> bool:
+        captured, native = entry.captured, entry.native
+        piece = 16
+        while source.full:
+            count = min(piece, source.full)
+            for update in captured.counted:
+                update.count(count)
+            done = 0
+            began = time.perf_counter()
+            try:
+                fed = _fed_many(entry.program, count)
+                found = native.run_batches(count, source.gathered(count), fed, check=check)
+                done = found.done
+            finally:
+                for update in captured.counted:
+                    update.count(done - count)
+            stopped = done < count
+            runs._add(captured, [one[: done + stopped] for one in found.outputs], done + stopped)
+            source.advance(done + stopped)
+            entry.runs += done
+            self._settle(entry, [one[max(done - 1, 0)] for one in found.outputs])
+            if stopped:
+                runs.finite = False
+                return False
+            spent = time.perf_counter() - began
+            piece = int(min(max(count * _PIECE / max(spent, 1e-6), 1), 4 * count, 1 << 20))
+            if progress is not None:
+                progress(len(runs), runs)
+        return True
+
+    # --- for people ---
+
+    @property
+    def program(self) -> Program:
+        """The program that ran last.
+
+        Raises:
+            ArgumentError: the function was not called yet.
+        """
+        if self._last is None:
+            raise ArgumentError(f"{self.__name__} was not captured yet: call it once, then look at its program")
+        return self._last.program
+
+    def __repr__(self) -> str:
+        count = sum(map(len, self._entries.values()))
+        return f"<compiled {self.__name__}, backend={self.backend!r}, {count} program{'s' * (count != 1)}>"
+
+
+_LARGE = 1 << 22
+
+
+def _natively(native: Any, entry: _Entry, inputs: list[Array], fed: list[Array]) -> list[Array]:
+    try:
+        outputs: list[Array] = native.run(inputs, fed)
+    except IndexError:
+        # The eager functions ask before they compute, and say more.
+        given = dict(zip(entry.program.inputs, inputs, strict=True))
+        for check in entry.program.checks:
+            if check.value in given:
+                check.ask(given[check.value])
+        raise
+    return outputs
+
+
+def _fed_many(program: Program, count: int) -> list[Any]:
+    from .native import Stacked  # noqa: PLC0415 - whole runs are native
+
+    found: list[Any] = []
+    for feed in program.feeds:
+        if feed.many is not None:
+            table = feed.many(count)
+            constant = table.strides[0] == 0
+            for place in range(len(feed.values)):
+                column = table[0, place] if constant else np.ascontiguousarray(table[:, place])
+                found.append(np.asarray(column) if constant else Stacked(column))
+        else:
+            drawn = [feed.draw() for _ in range(count)]
+            found += [Stacked(np.stack(column)) for column in zip(*drawn, strict=True)]
+    return found
+
+
+class _Source:
+    """Batches still to be run: by their places in arrays where that is known, else one after the other."""
+
+    def __init__(self, batches: Iterable[Any]) -> None:
+        self.columns: tuple[Array, ...] | None = None
+        self._iterator: Iterator[Any] | None = None
+        self._at = 0
+        if isinstance(batches, DataLoader) and isinstance(batches.dataset, TensorDataset):
+            columns = batches.dataset.columns
+            if all(isinstance(one, np.ndarray) for one in columns):
+                self.columns = tuple(columns)
+                self._order = batches.order(batches.epoch)
+                batches.epoch += 1
+                self._size = batches.batch_size
+                self._count = len(batches)
+                return
+        self._iterator = iter(batches)
+        self._pending: list[Any] = []
+        self._peek()
+
+    def _peek(self) -> None:
+        assert self._iterator is not None
+        self._pending = [one for one in [next(self._iterator, None)] if one is not None]
+
+    @property
+    def left(self) -> bool:
+        """Whether there is another batch."""
+        return bool(self._pending) if self.columns is None else self._at < self._count
+
+    @property
+    def full(self) -> int:
+        """How many full batches follow."""
+        return len(self._order) // self._size - self._at
+
+    def example(self) -> tuple[Any, ...] | None:
+        """Arrays like those of the next batch, if full batches follow."""
+        if self.columns is None or self.full < 1:
+            return None
+        return tuple([one[: self._size] for one in self.columns])
+
+    def next(self) -> tuple[Any, ...]:
+        """The next batch."""
+        if self.columns is None:
+            (batch,) = self._pending
+            self._peek()
+            return batch if isinstance(batch, tuple) else (batch,)
+        places = self._order[self._at * self._size : (self._at + 1) * self._size]
+        self._at += 1
+        return tuple([one.take(places, axis=0) for one in self.columns])
+
+    def gathered(self, count: int) -> list[Any]:
+        """The next ``count`` batches, by their places."""
+        from .native import Gathered  # noqa: PLC0415 - whole runs are native
+
+        assert self.columns is not None
+        begin = self._at * self._size
+        order = self._order[begin : begin + count * self._size].reshape(count, self._size)
+        return [Gathered(one, order) for one in self.columns]
+
+    def advance(self, count: int) -> None:
+        """``count`` batches were run."""
+        self._at += count
+
+
+def _is_input(one: Any) -> bool:
+    return isinstance(one, np.ndarray) or (isinstance(one, Tensor) and not isinstance(one.node, Leaf))
+
+
+def _kind_of(leaves: Sequence[Any], shape: Sequence[Any]) -> tuple[Any, ...]:
+    """What decides which program a call can use: equal kinds can use the same."""
+    kinds: list[Any] = [recorder() is not None, get_default_dtype(), tuple(shape)]
+    seen: dict[int, int] = {}
+    for place, one in enumerate(leaves):
+        array = one.data if isinstance(one, Tensor) else one
+        if not isinstance(array, np.ndarray) or not _is_input(one):
+            kinds.append((type(one), one if isinstance(one, (bool, int, float, str, bytes, type(None))) else id(one)))
+            continue
+        kinds.append((array.shape, array.dtype, array.flags.forc, seen.setdefault(id(one), place)))
+    return tuple(kinds)
+
+
+@overload
+def compile(function: Callable[..., Any], *, backend: Backend = "auto", keep_gradients: bool = False) -> Compiled: ...
+@overload
+def compile(
+    function: None = None, *, backend: Backend = "auto", keep_gradients: bool = False
+) -> Callable[[Callable[..., Any]], Compiled]: ...
+
+
+def compile(function: Any = None, *, backend: Backend = "auto", keep_gradients: bool = False) -> Any:
+    """Make a function of tensors run without Python: usually a whole training step.
+
+    The first call of each kind runs the function as it is and captures every op: forward, derived backward, optimizer
+    update. Later calls of the same kind run the captured program. A kind is: shapes and dtypes of the arrays among the
+    arguments, the values of all other arguments, and whether gradients are recorded. What else the program relies on is
+    checked in every call (training mode and options of the modules, identity of parameters, options of the optimizer
+    that ask for another formula), and where it does not hold any more the function is captured again.
+
+    Learning rates, step counts, random masks and numbers drawn with this package's functions are new in every run. All
+    else that Python computes is as it was in the captured run: numbers, lists, random numbers that NumPy drew.
+
+    Args:
+        function: takes tensors, arrays, numbers, nested dicts, lists and tuples of them; arrays arrive as tensors. May
+            call modules, losses, ``backward()``, optimizers, ``autograd.grad``, and write with ``x -= ...`` inside
+            ``no_grad``.
+        backend: ``"replay"`` calls NumPy, bit by bit as eager. ``"native"`` is compiled C, equal to the accuracy of the
+            ops, or replay with a warning where there is no compiler. ``"auto"``: native for what runs more than once.
+        keep_gradients: leave ``.grad`` set even where the function clears it, computes it and has an optimizer use it.
+            Otherwise it is None afterwards, and need not exist at all.
+
+    Returns:
+        A :class:`Compiled`, called like the function; results are tensors without a graph. ``run(loader)`` makes many
+        steps without returning to Python.
+
+    Raises:
+        CaptureError: (on a call) the function reads a tensor's value, calls a rule written in Python, or writes past the
+            library; the message names the line, and nothing that it wrote stays written. ArgumentError: no such backend.
+
+    >>> from tinygrad_mlp import nn, optim, compile
+    >>> model = nn.Linear(2, 1, seed=0)
+    >>> optimizer = optim.SGD(model.parameters(), lr=0.1)
+    >>> @compile
+    ... def step(x, y):
+    ...     optimizer.zero_grad()
+    ...     loss = nn.MSELoss()(model(x), y)
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> x, y = np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
+    >>> losses = [step(x, y).item() for _ in range(3)]
+    >>> losses[2] < losses[0]
+    True
+    """
+    if backend not in _BACKENDS:
+        raise ArgumentError(did_you_mean("backend", backend, _BACKENDS))
+    if function is None:
+        return lambda given: Compiled(given, backend, keep_gradients)
+    return Compiled(function, backend, keep_gradients)

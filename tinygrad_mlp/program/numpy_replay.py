@@ -1,0 +1,299 @@
+"""Running a program with NumPy: the ops' own forward functions, into memory set aside once.
+
+The line of calls is written as Python source and compiled, so that a run costs nothing but the calls: no loop over steps,
+no dispatch. Values whose memory stays are bound when the program is; what depends on the arguments is local. Every call
+is the one that the eager run made, on operands of the same layout, so results are equal bit by bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..tape import Array, Op
+from .ir import Operand, Program, SavedRef, Step, Value
+
+__all__ = ["Replay"]
+
+_ALIGNMENT = 64
+
+
+class Replay:
+    """A program bound to memory of its own and to the user's buffers. One run at a time.
+
+    Attributes:
+        arena: bytes set aside for values that live during a run only. code: the Python source that runs.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._memory = _Memory(program)
+        self.arena = self._memory.bytes
+        self.code, self._space = _Writer(program, self._memory).write(timed=False)
+        self._run = _compiled(self.code, self._space)
+        self._timed: Callable[..., list[Array]] | None = None
+
+    def run(self, inputs: Sequence[Array], fed: Sequence[Array] = ()) -> list[Array]:
+        """One run: writes the buffers, gives the outputs, which share memory with nothing.
+
+        Raises:
+            Whatever the checks raise, before anything is written.
+        """
+        return self._run(inputs, fed)
+
+    def run_timed(self, inputs: Sequence[Array], fed: Sequence[Array] = ()) -> tuple[list[Array], list[tuple[float, float]]]:
+        """The same, and for each step of the program when it began and ended, in seconds of ``time.perf_counter``."""
+        if self._timed is None:
+            code, space = _Writer(self.program, self._memory).write(timed=True)
+            self._timed = _compiled(code, space)
+        times: list[float] = []
+        results = self._timed(inputs, fed, times.append, time.perf_counter)
+        return results, list(zip(times[:-1], times[1:], strict=True))
+
+
+def _compiled(code: str, space: dict[str, Any]) -> Callable[..., list[Array]]:
+    exec(compile(code, "<replay>", "exec"), space)  # noqa: S102 - written just above, out of op calls alone
+    return space["run"]
+
+
+def takes_out(op: Op) -> bool:
+    """Whether the op's forward function can write into memory that it is given."""
+    code = getattr(op.forward, "__code__", None)
+    if code is None:
+        return isinstance(op.forward, np.ufunc)
+    return "out" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+class _Memory:
+    """Which values have memory that stays between runs, and where."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.fixed: dict[Value, Array] = {}
+        """Values that are the same array in every run."""
+        self.direct: set[Value] = set()
+        """Buffers whose new value is computed in their own memory."""
+        self.bytes = 0
+        self._free: list[Array] = []
+        self._raw: dict[Value, Array] = {}
+        for value in [*program.buffers, *program.constants]:
+            assert value.array is not None
+            self.fixed[value] = value.array
+        last = program.last_uses()
+        targets = _direct_targets(program, last)
+        dying: dict[int, list[Value]] = {}
+        for value, place in last.items():
+            dying.setdefault(place, []).append(value)
+        for place, step in enumerate(program.steps):
+            self._place(step, targets, last, place)
+            for value in dying.get(place, ()):
+                raw = self._raw.pop(value, None)
+                if raw is not None:
+                    self._free.append(raw)
+
+    def _place(self, step: Step, targets: dict[Value, Value], last: dict[Value, int], place: int) -> None:
+        result = step.result
+        if result.alias is not None:
+            if result.alias in self.fixed:
+                self.fixed[result] = _view(step, self.fixed)
+            return
+        if not takes_out(step.op) or result.size == 0:
+            return
+        buffer = targets.get(result)
+        if buffer is not None:
+            assert buffer.array is not None
+            self.fixed[result] = buffer.array
+            self.direct.add(buffer)
+            return
+        if isinstance(step.op.forward, np.ufunc):
+            for one in step.operands:
+                # An elementwise function may write over an operand that nobody reads any more.
+                if isinstance(one, Value) and one in self._raw and last.get(one) == place and _like(one, result):
+                    self._raw[result] = self._raw.pop(one)
+                    self.fixed[result] = self.fixed[one]
+                    return
+        self.fixed[result] = self._allocate(result)
+        if result not in last:
+            self._free.append(self._raw.pop(result))
+
+    def _allocate(self, value: Value) -> Array:
+        enough = [raw for raw in self._free if raw.nbytes >= value.nbytes]
+        if enough:
+            raw = min(enough, key=lambda one: one.nbytes)
+            self._free = [one for one in self._free if one is not raw]
+        else:
+            size = -(-value.nbytes // _ALIGNMENT) * _ALIGNMENT
+            memory = np.empty(size + _ALIGNMENT, np.uint8)
+            start = -memory.ctypes.data % _ALIGNMENT
+            raw = memory[start : start + size]
+            self.bytes += size
+        self._raw[value] = raw
+        return np.ndarray(value.shape, value.dtype, raw, strides=_dense(value))
+
+
+def _dense(value: Value) -> tuple[int, ...]:
+    """Strides of an array without gaps whose axes lie in memory in the order in which the eager result's do."""
+    order = sorted(range(len(value.shape)), key=lambda axis: (-abs(value.strides[axis]), axis))
+    strides = [0] * len(value.shape)
+    step = value.dtype.itemsize
+    for axis in reversed(order):
+        strides[axis] = step
+        step *= value.shape[axis]
+    return tuple(strides)
+
+
+def _like(one: Value, other: Value) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype and _dense(one) == _dense(other)
+
+
+def _direct_targets(program: Program, last: dict[Value, int]) -> dict[Value, Value]:
+    """New values of buffers that can be computed in the buffer's own memory: nothing reads the old one any more."""
+    places = {step.result: place for place, step in enumerate(program.steps)}
+    found: dict[Value, Value] = {}
+    outputs = {value.root for value in program.outputs} | {value.root for _, value in program.writes}
+    for buffer, value in program.writes:
+        place = places.get(value)
+        if place is None or value in found or value.alias is not None or buffer in outputs:
+            continue
+        step = program.steps[place]
+        ufunc = isinstance(step.op.forward, np.ufunc)
+        free = last.get(buffer, -1) <= place if ufunc else last.get(buffer, -1) < place
+        if free and takes_out(step.op) and value.shape == buffer.shape and value.dtype == buffer.dtype:
+            found[value] = buffer
+    return found
+
+
+def _view(step: Step, fixed: dict[Value, Array]) -> Array:
+    operands = [fixed[one] if isinstance(one, Value) else one for one in step.operands]
+    result: Any = step.op.forward(*operands, **step.params)
+    return result[0] if step.op.saves else result
+
+
+class _Writer:
+    """Writes a program as a Python function of its inputs and fed values."""
+
+    def __init__(self, program: Program, memory: _Memory) -> None:
+        self.program = program
+        self.fixed = memory.fixed
+        self.direct = memory.direct
+        self.space: dict[str, Any] = {"asarray": np.asarray, "copyto": np.copyto, "errstate": np.errstate}
+        self.names: dict[Any, str] = {}
+
+    def bind(self, prefix: str, thing: Any, key: Any = None) -> str:
+        """A name in the function's globals for ``thing``, one for each ``key``."""
+        key = id(thing) if key is None else key
+        if key not in self.names:
+            self.names[key] = name = f"{prefix}{len(self.names)}"
+            self.space[name] = thing
+        return self.names[key]
+
+    def name(self, value: Value) -> str:
+        """What the function calls a value."""
+        if value in self.fixed:
+            return self.bind("a", self.fixed[value], ("fixed", id(self.fixed[value])))
+        return self.names.setdefault(value, f"v{len(self.names)}")
+
+    def text(self, one: Operand) -> str:
+        """An operand as it is written."""
+        if isinstance(one, Value):
+            return self.name(one)
+        return self.bind("n", one, (type(one), repr(one)))
+
+    def write(self, *, timed: bool) -> tuple[str, dict[str, Any]]:
+        """The source, and the globals that it needs."""
+        program = self.program
+        lines = [f"def run(inputs, fed{', tick, clock' if timed else ''}):"]
+        for argument, values in (("inputs", program.inputs), ("fed", program.fed)):
+            if values:
+                lines.append(f"    {', '.join(map(self.name, values))}, = {argument}")
+        asked = {}
+        for check in program.checks:
+            line = f"{self.bind('q', check.ask)}({self.name(check.value)})"
+            if check.value.root.kind == "step":
+                asked.setdefault(check.value, []).append(line)
+            else:
+                lines += self._views_to(check.value, lines)
+                lines.append("    " + line)
+        if timed:
+            lines.append("    tick(clock())")
+        quiet = False
+        for step in program.steps:
+            if (step.phase == "backward") != quiet:
+                quiet = not quiet
+                if quiet:
+                    lines.append("    with errstate(divide='ignore', invalid='ignore', over='ignore'):")
+            indent = "        " if quiet else "    "
+            call = self._call(step)
+            if call:
+                lines.append(indent + call)
+            lines += [indent + one for one in asked.get(step.result, ())]
+            if timed:
+                lines.append(indent + "tick(clock())")
+            elif quiet and not call:
+                lines.append(indent + "pass")
+        lines += self._writes()
+        lines.append(f"    return [{', '.join(map(self._given, range(len(program.outputs))))}]")
+        return "\n".join(lines) + "\n", self.space
+
+    def _views_to(self, value: Value, lines: list[str]) -> list[str]:
+        """The calls that make ``value``, a view of an input, before the first step runs."""
+        found: list[str] = []
+        while value.kind == "step" and value not in self.fixed:
+            assert value.step is not None
+            assert value.alias is not None
+            found.append("    " + self._call(value.step))
+            value = value.alias
+        return found[::-1]
+
+    def _call(self, step: Step) -> str:
+        result, op = step.result, step.op
+        if result.alias is not None and result in self.fixed:
+            return ""
+        function = self.bind("f", op.forward)
+        arguments = [self.text(one) for one in step.operands]
+        arguments += [f"{name}={self._param(param)}" for name, param in step.params.items()]
+        into = result in self.fixed
+        if into:
+            out = self.name(result)
+            arguments.append(out if isinstance(op.forward, np.ufunc) else f"out={out}")
+        call = f"{function}({', '.join(arguments)})"
+        saved = f"s{self.bind('k', step)}" if step.saved else "_"
+        if op.saves:
+            call = f"{'_' if into else self.name(result)}, {saved} = {call}"
+            return call if result.shape or into else f"{call}; {self.name(result)} = asarray({self.name(result)})"
+        if into:
+            return call
+        return f"{self.name(result)} = {call if result.shape else f'asarray({call})'}"
+
+    def _param(self, param: Any) -> str:
+        if isinstance(param, SavedRef):
+            return f"s{self.bind('k', param.step)}"
+        return self.bind("p", param)
+
+    def _writes(self) -> list[str]:
+        waiting = [(buffer, value) for buffer, value in self.program.writes if buffer not in self.direct]
+        targets = {buffer for buffer, _ in waiting}
+        lines, copies = [], []
+        for buffer, value in waiting:
+            source = self.name(value)
+            if value.root in targets:  # another buffer's old value, which must be read before it is written
+                copy = f"w{len(copies)}"
+                lines.append(f"    {copy} = {source}.copy()")
+                source = copy
+            copies.append(f"    copyto({self.name(buffer)}, {source})")
+        return lines + copies
+
+    def _given(self, place: int) -> str:
+        value = self.program.outputs[place]
+        name = self.name(value)
+        others = [one.root for one in [*self.program.outputs[:place], *[new for _, new in self.program.writes]]]
+        fresh = value.kind == "step" and value.alias is None and value not in self.fixed and value.root not in others
+        return name if fresh and not self._keeps(value) else f"{name}.copy('K')"
+
+    def _keeps(self, value: Value) -> bool:
+        """Whether a call may have handed out memory that something else keeps."""
+        step = value.step
+        return step is None or step.op.saves or step.op.passes_on

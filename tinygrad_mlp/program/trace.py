@@ -1,0 +1,750 @@
+"""One run of a step function, noted op by op and flattened to a :class:`~.ir.Program`.
+
+The run is real: it computes, and what it writes into parameters, optimizer state and gradients stays written. It is also
+complete: the backward pass is walked on the tape, and optimizers run their own rules on stand-ins that note every NumPy
+call. If the function raises, or does something that could not be run again, everything written is put back.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from ..capture import Captured
+from ..errors import CaptureError
+from ..nn.module import Module
+from ..ops import NUMPY
+from ..optim import Optimizer
+from ..optim.optimizer import Update
+from ..tape import PACKAGE, Array, Leaf, Node, Op, Traced, line_text, recording_with, user_line, walking, wrap, wrote
+from ..tensor import Tensor
+from ..tree import Structure, flatten, unflatten
+from ..watch import scope
+from .ir import Check, Feed, Kind, Operand, Program, SavedRef, Step, Value
+
+__all__ = ["Capture", "Guard", "Noted", "Trace", "capture"]
+
+_TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def _now() -> Trace:
+    trace = _TRACE.get()
+    assert trace is not None, "noting outside of a trace"
+    return trace
+
+
+class Noted(Captured):
+    """A step of a function that is being captured whole: forward, backward and update."""
+
+    __slots__ = ("module", "result", "saved")
+
+    whole = True
+    notes_modules = True
+
+    result: Value
+    saved: Any
+    module: str
+
+    @classmethod
+    def note(
+        cls,
+        op: Op,
+        kind: type[Traced],
+        y: Array,
+        saved: Any,
+        operands: Sequence[Any],
+        arrays: Sequence[Any],
+        params: dict[str, Any],
+    ) -> Traced:
+        """The handle on what ``op`` gave; the step is entered in the program."""
+        handle = super().note(op, kind, y, saved, operands, arrays, params)
+        node: Any = handle.node
+        trace = _now()
+        node.saved = saved
+        node.module = trace.module()
+        node.result = trace.add(op, [trace.operand(*pair) for pair in zip(operands, arrays, strict=True)], node.params, y)
+        if isinstance(saved, tuple):
+            trace.saved[id(saved)] = node.result.step
+            trace.alive.append(saved)
+        return handle
+
+    def observe(self, *_: Any) -> None:
+        """Called for a step that is code of the user's.
+
+        Raises:
+            CaptureError: always; only ops can be run again without Python.
+        """
+        assert self.plan is not None
+        raise CaptureError(
+            f"compile: {self.plan.op.name}, at {line_text(user_line())}, runs Python code of yours in its backward pass, "
+            "which a compiled step cannot call. Declare it as an op (tinygrad_mlp.autograd.op), or leave it outside"
+        )
+
+    @classmethod
+    def draws(cls) -> None:
+        """Random numbers are about to be drawn: :meth:`drawn` notes them."""
+
+    @classmethod
+    def drawn(cls, draw: Callable[[], Array]) -> Traced:
+        """What ``draw`` gives now, to be drawn anew before each run."""
+        return _now().source("fed", draw(), draw)
+
+    @classmethod
+    def asks(cls, value: Any, question: Callable[[Array], Any]) -> None:
+        """``question`` was just asked of the values, and has to be asked of other ones before they are used."""
+        if isinstance(value, Traced) and isinstance(value.node, Noted):
+            _now().program.checks.append(Check(value.node.result, question))
+
+    @classmethod
+    def read(cls, value: Traced, what: str) -> None:
+        """Python or NumPy is about to read ``value``.
+
+        Raises:
+            CaptureError: it is another one in every run.
+        """
+        if isinstance(value.node, Noted):
+            raise CaptureError(
+                f"compile: {what} reads a value of the step, at {line_text(user_line())}. The compiled step runs without "
+                "Python, so nothing can be decided or printed inside: return the tensor and read it outside, choose with "
+                "where(), or leave this function uncompiled"
+            )
+
+    @classmethod
+    def enters(cls, module: Any) -> None:
+        """A module begins to run: its mode and options are part of what was captured."""
+        _now().enter(module)
+
+    @classmethod
+    def cleared(cls, leaf: Node) -> None:
+        """The gradient of ``leaf`` was just forgotten."""
+        _now().cleared.add(leaf)
+
+    @classmethod
+    def accumulates(cls, found: dict[Node, Any]) -> None:
+        """Add what a walk found to the leaves' gradients."""
+        _now().accumulate(found)
+
+    @classmethod
+    def assigns(cls, target: Array, ufunc: Any, *operands: Any) -> None:
+        """``ufunc(*operands, out=target)``, into memory that belongs to the user."""
+        trace = _now()
+        cells = [trace.cell(one) for one in operands]
+        out = Cell(trace, target, trace.value_of(target))
+        trace.note_in_place(ufunc, cells, out)
+        trace.write(target, out)
+
+    @classmethod
+    def updates(cls, optimizer: Optimizer) -> None:
+        """Run the optimizer's rules on stand-ins, which note every NumPy call."""
+        _now().update(optimizer)
+
+    def revive(self, kind: type[Traced], kept: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What the rules read, all of it on the tape, and what the forward function saved."""
+        assert self.plan is not None
+        values = super().revive(kind, kept)
+        return tuple(
+            [self.saved if name == "saved" else value for name, value in zip(self.plan.reads, values, strict=True)]
+        )
+
+    def saw(self, _gradient: Any) -> None:
+        """Steps noted from now on belong to the module of this one."""
+        _now().walked = self.module
+
+    def gave(self, _results: Sequence[Any]) -> None:
+        """They no longer do."""
+        _now().walked = None
+
+
+class _Quietly(Noted):
+    """Steps noted where no gradient passes: inside ``no_grad``, in the backward pass."""
+
+    __slots__ = ()
+
+    silent = True
+
+
+Noted.quiet = _Quietly
+Noted.loud = Noted
+
+
+class Cell:
+    """A stand-in for an array in an optimizer's rule: NumPy's functions compute on the array and are noted."""
+
+    __slots__ = ("array", "trace", "value")
+
+    def __init__(self, trace: Trace, array: Array, value: Operand) -> None:
+        self.trace = trace
+        self.array = array
+        self.value = value
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: tuple[Cell, ...] = ()) -> Cell:
+        assert method == "__call__", f"an optimizer's rule calls numpy.{ufunc.__name__}.{method}"
+        (target,) = out
+        self.trace.note_in_place(ufunc, [self.trace.cell(one) for one in inputs], target)
+        return target
+
+
+class Guard:
+    """Something that the captured program relies on; ``holds`` asks whether it is still so, ``what`` says it in words."""
+
+    __slots__ = ("holds", "what")
+
+    def __init__(self, what: str, holds: Callable[[], bool]) -> None:
+        self.what = what
+        self.holds = holds
+
+
+class Trace:
+    """What is known of the run that is being captured."""
+
+    def __init__(self, name: str, names: dict[int, str]) -> None:
+        self.program = Program(name)
+        self.names = names
+        self.values: dict[int, Value] = {}
+        self.first: dict[int, Value] = {}
+        self.alive: list[Any] = []
+        self.saved: dict[int, Step | None] = {}
+        self.sums: dict[int, tuple[Array, int]] = {}
+        self.backups: dict[int, tuple[Array, Array]] = {}
+        self.undo: list[Callable[[], Any]] = []
+        self.written: dict[int, tuple[Array, str]] = {}
+        self.guards: list[Guard] = []
+        self.entered: set[Any] = set()
+        self.leaves: dict[Leaf, Tensor | None] = {}
+        self.cleared: set[Node] = set()
+        self.consumed: set[Leaf] = set()
+        self.counted: list[Update] = []
+        self.walked: str | None = None
+        self.updating = False
+        self.handed: list[tuple[Leaf, Any]] = []
+        self._arrays: dict[Value, Array] = {}
+        self._feeds: dict[Any, tuple[Feed, list[Array]]] = {}
+
+    # --- values ---
+
+    def module(self) -> str:
+        """The path of the module that runs now, or whose step the walk is at."""
+        if self.walked is not None:
+            return self.walked
+        path = scope()
+        return ".".join(path[1:]) or ".".join(path)
+
+    def register(self, value: Value, array: Array) -> Value:
+        """Know ``array`` as ``value`` from now on."""
+        self.values[id(array)] = value
+        self.alive.append(array)
+        return value
+
+    def source(self, kind: Kind, array: Array, draw: Callable[[], Array] | None = None, name: str = "") -> Traced:
+        """A handle on an array that comes from outside in every run."""
+        value = self.register(Value(kind, array, name=name), array)
+        if draw is not None:
+            made = draw
+            self.program.feeds.append(Feed([value], lambda: [made()]))
+        node = Noted(None, (), (), array.shape)
+        node.value, node.operands, node.params, node.hooks = array, (), {}, None
+        node.varies, node.wants = True, False
+        node.result, node.saved, node.module = value, None, ""
+        handle: Traced = object.__new__(Captured.varying)
+        Traced.__dict__["data"].__set__(handle, array)
+        handle.node = node
+        return handle
+
+    def operand(self, given: Any, array: Any) -> Operand:
+        """The value of what an op was given, ``array`` being what its forward function got."""
+        if isinstance(given, Traced):
+            if isinstance(given.node, Noted):
+                if array is not given.node.value:
+                    raise CaptureError(
+                        f"compile: an op converted {given.node.result!r} on its own, at {line_text(user_line())}; convert "
+                        "it first: x.astype(...)"
+                    )
+                return given.node.result
+            return self.value_of(array, given)
+        if isinstance(array, (bool, int, float)):
+            return array
+        return self.value_of(np.asarray(array))
+
+    def value_of(self, array: Array, tensor: Any = None) -> Value:
+        """The present value of memory that belongs to the user."""
+        known = self.values.get(id(array))
+        if known is not None:
+            return known
+        leaf = tensor.node if tensor is not None and isinstance(tensor.node, Leaf) else None
+        name = (leaf.name if leaf is not None else None) or self.names.get(id(tensor), "") or self.names.get(id(array), "")
+        value = Value("constant" if leaf is None else "buffer", array, name=name, array=array)
+        self.first[id(array)] = value
+        self.sums[id(array)] = array, _checksum(array)
+        (self.program.constants if leaf is None else self.program.buffers).append(value)
+        if tensor is not None and tensor.data is array and type(tensor) is Tensor:
+            node = tensor.node
+            if leaf is not None:
+                self.leaves[leaf] = tensor
+            self.guards.append(
+                Guard(
+                    f"{name or 'a tensor'} has another array or another requires_grad",
+                    lambda: tensor.data is array and tensor.node is node,
+                )
+            )
+        return self.register(value, array)
+
+    def add(self, op: Op, operands: list[Operand], params: dict[str, Any], y: Array) -> Value:
+        """A step of the program; its result."""
+        if any(id(one) in self.saved for one in params.values()):
+            params = dict(params)
+            for name, one in params.items():
+                maker = self.saved.get(id(one))
+                if maker is not None:
+                    maker.saved = True
+                    params[name] = SavedRef(maker)
+        value = Value("step", y)
+        for one in operands:
+            if isinstance(one, Value):
+                array = self._array_of(one)
+                if array is not None and y.size and np.may_share_memory(y, array):
+                    value.alias = one
+                    break
+        phase = "update" if self.updating else "backward" if walking() else "forward"
+        self.program.steps.append(Step(op, operands, params, value, phase, self.module(), user_line()))  # type: ignore[arg-type]
+        self._arrays[value] = y
+        return self.register(value, y)
+
+    def _array_of(self, value: Value) -> Array | None:
+        return value.array if value.array is not None else self._arrays.get(value)
+
+    # --- writes ---
+
+    def cell(self, one: Any) -> Cell:
+        """What a NumPy call was given, as array and value."""
+        if isinstance(one, Cell):
+            return one
+        if isinstance(one, Traced):
+            return Cell(self, one.data, self.operand(one, one.data))
+        if isinstance(one, (bool, int, float)):
+            return Cell(self, np.asarray(one), one)
+        array = np.asarray(one)
+        return Cell(self, array, self.value_of(array))
+
+    def note_in_place(self, ufunc: Any, inputs: Sequence[Cell], out: Cell) -> None:
+        """Compute ``ufunc`` into the array of ``out`` and note the op that it is."""
+        self.back_up(out.array)
+        arrays = [one.array if isinstance(one.value, Value) else one.value for one in inputs]
+        ufunc(*arrays, out=out.array)
+        if ufunc is np.positive:  # a copy
+            out.value = inputs[0].value
+            return
+        op: Op = NUMPY[ufunc].op  # type: ignore[attr-defined]
+        value = Value("step", out.array)
+        phase = "update" if self.updating else "forward"
+        operands = [one.value for one in inputs]
+        self.program.steps.append(Step(op, operands, {}, value, phase, self.module(), user_line()))  # type: ignore[arg-type]
+        out.value = value
+
+    def back_up(self, array: Array) -> None:
+        """Keep what ``array`` holds, to put it back if the capture fails."""
+        if id(array) not in self.backups:
+            self.backups[id(array)] = array, array.copy()
+
+    def write(self, array: Array, cell: Cell, what: str = "a write") -> None:
+        """``array``, the user's memory, now holds the value of ``cell``."""
+        assert isinstance(cell.value, Value)
+        before = self.first[id(array)]
+        if before.kind == "constant":
+            before.kind = "buffer"
+            self.program.constants.remove(before)
+            self.program.buffers.append(before)
+        self.values[id(array)] = cell.value
+        self.written[id(array)] = array, what
+        self.sums[id(array)] = array, _checksum(array)
+        wrote(what, array)
+
+    def accumulate(self, found: dict[Node, Any]) -> None:
+        """Add gradients to those that the leaves have."""
+        for leaf, new in found.items():
+            assert isinstance(leaf, Leaf)
+            if leaf.hooks is not None:
+                raise CaptureError(
+                    f"compile: hooks on {leaf.name or 'a leaf'} run Python code of yours in the backward pass; remove "
+                    "them, or leave this function uncompiled"
+                )
+            made = new if isinstance(new, Traced) else wrap(Tensor, np.array(new))
+            before = leaf.gradient
+            self._watch_gradient(leaf)
+            if before is None:
+                leaf.gradient = made
+            elif before.node is None and before.data.flags.writeable:
+                value = self.value_of(before.data)
+                value.name = value.name or f"{leaf.name or 'leaf'}.grad"
+                out = Cell(self, before.data, value)
+                self.note_in_place(np.add, [out, self.cell(made)], out)
+                self.write(before.data, out, "an accumulating backward()")
+            else:
+                leaf.gradient = before + made
+
+    def _watch_gradient(self, leaf: Leaf) -> None:
+        if leaf in self.cleared or any(leaf is one for one, _ in self.handed):
+            return
+        before = leaf.gradient
+        self.handed.append((leaf, before))
+        array = None if before is None else before.data
+        self.guards.append(
+            Guard(
+                f"the gradient of {leaf.name or 'a leaf'} was {'there' if array is None else 'absent or another'}",
+                (lambda: leaf.gradient is None)
+                if array is None
+                else (lambda: leaf.gradient is not None and leaf.gradient.data is array),
+            )
+        )
+
+    def update(self, optimizer: Optimizer) -> None:
+        """Run the rules of ``optimizer`` on stand-ins."""
+        updates = optimizer.updates()
+        self.guards.append(
+            Guard(
+                f"the options or the state of {type(optimizer).__name__} ask for another rule",
+                _structure_guard(optimizer, updates),
+            )
+        )
+        self.updating = True
+        try:
+            for one in updates:
+                self._run_rule(one)
+        finally:
+            self.updating = False
+
+    def _run_rule(self, update: Update) -> None:
+        state, parameter = update.state, update.parameter
+        leaf: Any = parameter.node
+        saved = dict(state)
+        self.undo.append(lambda: (state.clear(), state.update(saved)))
+        update.begin()
+        self.consumed.add(leaf)
+        gradient = leaf.gradient
+        data = Cell(self, parameter.data, self.value_of(parameter.data, parameter))
+        name = leaf.name or self.names.get(id(parameter), "") or "parameter"
+        arrays = {}
+        for key in update.arrays:
+            array = state[key]
+            value = self.value_of(array)
+            value.name = value.name or f"{key} of {name}"
+            arrays[key] = Cell(self, array, value)
+            self.guards.append(Guard(f"{value.name} is another array", partial(_same_entry, state, key, array)))
+        before = {key: cell.value for key, cell in arrays.items()}
+        numbers = self._numbers(update)
+        scratch, second = (Cell(self, np.empty_like(parameter.data), 0.0) for _ in range(2))
+        given, started = self.cell(gradient), data.value
+        update.rule(numbers, data, given, arrays, scratch, second)  # type: ignore[arg-type]
+        what = f"{type(update.optimizer).__name__}.step"
+        if data.value is not started:
+            self.write(parameter.data, data, what)
+        for key, cell in arrays.items():
+            if cell.value is not before[key]:
+                self.write(state[key], cell, what)
+
+    def _numbers(self, update: Update) -> tuple[Cell, ...]:
+        """Stand-ins for the numbers of the rule, fed anew in each run."""
+        step = update.count()
+        self.counted.append(update)
+        dtype = update.parameter.dtype
+        key = id(update.optimizer), update.group, dtype, step
+        if key not in self._feeds:
+            made = [np.array(one, dtype) for one in update.numbers(step)]
+            values = [self.register(Value("fed", one, name=f"number {i}"), one) for i, one in enumerate(made)]
+            numbers = _Numbers(update, dtype)
+            feed = Feed(values, numbers.draw, numbers.many)
+            self.program.feeds.append(feed)
+            self._feeds[key] = feed, made
+        feed, made = self._feeds[key]
+        return tuple([Cell(self, one, value) for one, value in zip(made, feed.values, strict=True)])
+
+    # --- modules ---
+
+    def enter(self, module: Module) -> None:
+        """Note what of ``module`` the captured steps depend on, besides its parameters."""
+        if module in self.entered:
+            return
+        self.entered.add(module)
+        plain = {
+            name: value
+            for name, value in module.__dict__.items()
+            if isinstance(value, (bool, int, float, str, tuple, type(None))) and not name.startswith("_")
+        }
+        names = tuple(plain)
+        expected = tuple(plain.values())
+        space = module.__dict__
+
+        def holds() -> bool:
+            return tuple([space.get(name) for name in names]) == expected
+
+        self.guards.append(Guard(f"{type(module).__name__}: an option or its training mode has changed", holds))
+
+    # --- the end ---
+
+    def check_untouched(self) -> None:
+        """Refuse what was written past the library while the function ran.
+
+        Raises:
+            CaptureError: an array that the program reads was overwritten by NumPy alone.
+        """
+        for array, total in self.sums.values():
+            if _checksum(array) != total:
+                value = self.values[id(array)]
+                raise CaptureError(
+                    f"compile: {value.name or 'an array'} of shape {array.shape} was written by NumPy inside the function, "
+                    "which a compiled step would not do again; write with `with no_grad(): x -= ...`, or an optimizer"
+                )
+
+    def put_back(self) -> None:
+        """Undo everything that the run has written."""
+        for array, before in self.backups.values():
+            np.copyto(array, before)
+        for action in reversed(self.undo):
+            action()
+        for leaf in {*self.leaves, *[one for one, _ in self.handed]}:
+            if leaf.gradient is not None and leaf.gradient.node is not None and isinstance(leaf.gradient.node, Noted):
+                leaf.gradient = None
+        for leaf, gradient in self.handed:
+            leaf.gradient = gradient
+
+
+class _Numbers:
+    """The numbers of an optimizer's rule, for the run that is about to be made."""
+
+    def __init__(self, update: Update, dtype: np.dtype[Any]) -> None:
+        self.update = update
+        self.dtype = dtype
+        self._known: tuple[Any, int] = (None, -1)
+        self._arrays: list[Array] = []
+
+    def draw(self) -> list[Array]:
+        """Those of the present step count and options."""
+        plan = self.update.optimizer._plan_of(self.update.group)[0]
+        step = self.update.state.get("step", 0)
+        if self._known != (plan, step):
+            self._arrays = [np.array(one, self.dtype) for one in self.update.numbers(step)]
+            self._known = plan, step
+        return self._arrays
+
+    def many(self, count: int) -> Array:
+        """Those of the ``count`` steps that are counted already, the last of them the present one, ``(count, numbers)``."""
+        step = self.update.state.get("step", 0)
+        if "step" not in self.update.state:
+            return np.broadcast_to(np.array(self.update.numbers(0), self.dtype), (count, len(self.update.numbers(0))))
+        columns = self.update.numbers(np.arange(step - count + 1, step + 1))
+        return np.stack(columns, axis=1).astype(self.dtype)
+
+
+def _structure_guard(optimizer: Optimizer, updates: Sequence[Update]) -> Callable[[], bool]:
+    # After the run that is captured, the state of a first step is there.
+    wanted = [(one.group, one.state, one.structure, frozenset(one.arrays)) for one in updates]
+    groups = sorted({one.group for one in updates})
+    known: list[Any] = [None]
+
+    def holds() -> bool:
+        plans = [optimizer._plan_of(place) for place in groups]
+        options = [plan[0] for plan in plans]
+        if options == known[0]:
+            return True
+        for group, state, structure, needs in wanted:
+            chosen = optimizer._plan_of(group)[1]
+            if optimizer._structure(chosen, not state.keys() >= needs) != structure:
+                return False
+        known[0] = options
+        return True
+
+    return holds
+
+
+def _same_entry(state: dict[str, Any], key: str, array: Array) -> bool:
+    return state.get(key) is array
+
+
+def _checksum(array: Array) -> int:
+    flat = array if array.flags.c_contiguous else array.T if array.T.flags.c_contiguous else np.ascontiguousarray(array)
+    return zlib.crc32(flat.data) if flat.size else 0
+
+
+# --- capturing ------------------------------------------------------------------------------------
+
+
+class Capture:
+    """A captured program and what surrounds it.
+
+    Attributes:
+        program: the program. guards: what it relies on. gradients: the leaves whose gradients a run sets: to the output
+            at a place, or to None. counted: the optimizer's updates whose step counts each run moves on.
+        result: what the captured run returned.
+    """
+
+    __slots__ = ("counted", "gradients", "guards", "program", "result", "_fixed", "_places", "_shape")
+
+    _fixed: list[Any]
+    _places: list[int | None]
+    gradients: list[tuple[Leaf, int | None]]
+
+    def __init__(self, trace: Trace, result: Any, *, keep_gradients: bool) -> None:
+        program = self.program = trace.program
+        self.guards = trace.guards
+        self.counted = list({id(one.state): one for one in trace.counted if "step" in one.state}.values())
+        leaves, self._shape = flatten(result)
+        self._fixed = []
+        self._places = []
+        shown: list[Any] = []
+        for one in leaves:
+            value = _made_in(one)
+            self._places.append(None if value is None else len(program.outputs))
+            self._fixed.append(one if value is None else None)
+            shown.append(one if value is None else wrap(Tensor, np.array(one.node.value)))
+            if value is not None:
+                program.outputs.append(value)
+        self.result = unflatten(self._shape, shown)
+        self.gradients = []
+        for leaf in {**trace.leaves, **dict.fromkeys([one for one, _ in trace.handed])}:
+            self._settle(leaf, trace, keep_gradients)
+        for key, (_, _) in trace.written.items():
+            program.writes.append((trace.first[key], trace.values[key]))
+
+    def _settle(self, leaf: Leaf, trace: Trace, keep: bool) -> None:
+        gradient = leaf.gradient
+        value = None if gradient is None else _made_in(gradient)
+        if value is None:
+            if gradient is None and leaf in trace.cleared:
+                self.gradients.append((leaf, None))
+            return
+        if leaf in trace.consumed and leaf in trace.cleared and not keep:
+            leaf.gradient = None
+            self.gradients.append((leaf, None))
+            return
+        leaf.gradient = wrap(Tensor, np.array(gradient.node.value))
+        self.gradients.append((leaf, len(self.program.outputs)))
+        self.program.outputs.append(value)
+
+    def fill(self, arrays: Sequence[Array]) -> Any:
+        """What the function returns, from the outputs of a run."""
+        leaves = [
+            fixed if place is None else wrap(Tensor, arrays[place])
+            for fixed, place in zip(self._fixed, self._places, strict=True)
+        ]
+        return unflatten(self._shape, leaves)
+
+
+def _made_in(one: Any) -> Value | None:
+    return one.node.result if isinstance(one, Traced) and isinstance(one.node, Noted) else None
+
+
+def capture(
+    function: Callable[..., Any],
+    leaves: Sequence[Any],
+    shape: Sequence[Structure],
+    *,
+    recording: bool = True,
+    keep_gradients: bool = False,
+) -> Capture:
+    """Run ``function`` once, for real, and note all of it.
+
+    Args:
+        function: takes the arguments that ``leaves`` are, nested as ``shape`` says: ``(args, kwargs)``.
+        leaves: tensors and arrays become inputs; everything else is part of the program.
+        recording: whether gradients are recorded, as outside of ``no_grad``.
+        keep_gradients: leave ``.grad`` set even where an optimizer has used it.
+
+    Raises:
+        CaptureError: it does something that could not be run again; nothing it wrote stays written.
+    """
+    trace = Trace(getattr(function, "__name__", type(function).__name__), _names_around(function))
+    token = _TRACE.set(trace)
+    seen: dict[int, Any] = {}
+    given = []
+    for one, name in zip(leaves, _argument_names(function, leaves, shape), strict=True):
+        if id(one) not in seen:
+            seen[id(one)] = _argument(trace, one, name)
+        given.append(seen[id(one)])
+    args, kwargs = unflatten(shape, given)
+    watching = sys.getprofile()
+    try:
+        with recording_with(Noted if recording else _Quietly):
+            sys.setprofile(_namer(trace))
+            try:
+                result = function(*args, **kwargs)
+            finally:
+                sys.setprofile(watching)
+            trace.check_untouched()
+            return Capture(trace, result, keep_gradients=keep_gradients)
+    except BaseException:
+        trace.put_back()
+        raise
+    finally:
+        _TRACE.reset(token)
+
+
+def _argument(trace: Trace, one: Any, name: str) -> Any:
+    if isinstance(one, np.ndarray):
+        handle = trace.source("input", one, name=name)
+    elif isinstance(one, Tensor) and one.node is None:
+        handle = trace.source("input", one.data, name=name)
+    elif isinstance(one, Tensor) and not isinstance(one.node, Leaf):
+        raise CaptureError(
+            f"compile: argument {name} was computed outside by ops that record gradients, which would have to go through "
+            "the compiled step; say x.detach(), or compute it inside"
+        )
+    else:
+        if isinstance(one, Tensor):
+            trace.names.setdefault(id(one), name)
+        return one
+    trace.program.inputs.append(handle.node.result)  # type: ignore[union-attr]
+    return handle
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def _names_around(function: Any) -> dict[int, str]:
+    """The names of the tensors that a function finds outside of itself, by identity."""
+    plain = inspect.unwrap(function)
+    code = getattr(plain, "__code__", None)
+    if code is None:
+        return {}
+    space = {name: plain.__globals__[name] for name in code.co_names if name in plain.__globals__}
+    for name, cell in zip(code.co_freevars, plain.__closure__ or (), strict=True):
+        try:
+            space[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    return {id(value): name for name, value in space.items() if isinstance(value, (Tensor, np.ndarray))}
+
+
+def _argument_names(function: Any, leaves: Sequence[Any], shape: Sequence[Structure]) -> list[str]:
+    """A name for each leaf of ``(args, kwargs)``: the parameter's, with a number where it is nested."""
+    args, kwargs = unflatten(shape, list(range(len(leaves))))
+    try:
+        bound = dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        bound = {f"argument{i}": one for i, one in enumerate(args)} | kwargs
+    names = [""] * len(leaves)
+    for name, value in bound.items():
+        places = flatten(value)[0]
+        for i, place in enumerate(places):
+            names[place] = name if len(places) == 1 else f"{name}_{i}"
+    return names
+
+
+def _namer(trace: Trace) -> Callable[[FrameType, str, Any], None]:
+    """A profile function that reads the names of local variables off the user's functions as they return."""
+
+    def watch(frame: FrameType, event: str, _: Any) -> None:
+        if event != "return" or frame.f_code.co_filename.startswith(PACKAGE) or "<" in frame.f_code.co_name:
+            return
+        for name, one in frame.f_locals.items():
+            value = _made_in(one)
+            if value is not None and not value.name:
+                value.name = name
+
+    return watch
