@@ -26,6 +26,7 @@ from harness import Settings, environment, has, limit_threads, pin
 # name: (module, what it measures)
 BENCHMARKS = {
     "steps": ("steps", "training steps against hand-written NumPy, PyTorch, JAX, scikit-learn, autograd, MyGrad"),
+    "micrograd": ("scalar_graph", "micrograd's own demo: a graph of single numbers, against micrograd"),
     "op": ("binary_op", "a binary op on 4 elements, recorded and walked back"),
     "func": ("derivatives", "Jacobians, Hessians, gradients per sample against torch.func and JAX"),
     "memory": ("memory", "peak memory of the batch-256 step"),
