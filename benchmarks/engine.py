@@ -11,6 +11,7 @@ from workloads import TextWorkload, Workload
 
 import tinygrad_mlp
 from tinygrad_mlp import nn, optim, sigmoid, tanh
+from tinygrad_mlp.data import DataLoader
 
 __all__ = ["compiles", "make_native", "make_native_epoch", "make_replay", "make_step"]
 
@@ -95,7 +96,16 @@ def make_native(workload: Workload | TextWorkload, optimizer: str = "SGD", dtype
 
 def make_native_epoch(workload: Workload | TextWorkload, optimizer: str = "SGD", dtype: Any = np.float32) -> Step:
     """The same over a stack of batches, without returning to Python in between; gives their losses."""
-    return _compiled(workload, optimizer, dtype, "native").run
+    compiled = _compiled(workload, optimizer, dtype, "native")
+    loaders: dict[int, DataLoader] = {}
+
+    def epoch(xs: Any, ys: Any) -> Any:
+        if id(xs) not in loaders:
+            samples = [values.reshape(-1, *values.shape[2:]) for values in (xs, ys)]
+            loaders[id(xs)] = DataLoader(samples, batch_size=workload.batch, shuffle=False)
+        return np.concatenate(compiled.run(loaders[id(xs)]).arrays())
+
+    return epoch
 
 
 def _compiled(workload: Workload | TextWorkload, optimizer: str, dtype: Any, backend: str) -> Any:

@@ -12,7 +12,6 @@ from contenders import (
     OURS,
     PEERS,
     REFERENCE,
-    Contender,
     Runner,
     make_runner,
     reason_against,
@@ -53,19 +52,22 @@ def measure(settings: Settings) -> list[Table]:
     tables = []
     with limit_threads(settings.threads):
         for optimizer in OPTIMIZERS:
-            times, ratios, worst = [], [], 0.0
+            times, ratios, failed, worst = [], [], [], 0.0
             for usual in (*WORKLOADS, TEXT):
                 if optimizer not in usual.optimizers:
                     continue
                 workload = usual.shrunk() if settings.quick else usual
                 cells, runners = started(workload, optimizer, settings)
-                worst = max(worst, agree(workload, optimizer, runners))
+                gap, failures = agree(workload, optimizer, runners)
+                worst = max(worst, gap)
+                cells.update(dict.fromkeys(failures, "failed"))
+                failed += [f"{usual.name}: {name} failed, {text}" for name, text in failures.items()]
                 seconds = _per_step(runners, settings)
                 del runners
                 gc.collect()
                 times.append(_times(workload, cells, seconds))
                 ratios.append(_ratios(workload, optimizer, seconds))
-            tables += _tables(optimizer, times, ratios, worst)
+            tables += _tables(optimizer, times, ratios, worst, failed)
     return tables
 
 
@@ -73,49 +75,50 @@ def started(
     workload: Workload | TextWorkload, optimizer: str, settings: Settings, dtype: Any = np.float32
 ) -> tuple[dict[str, str], dict[str, Runner]]:
     """Of those who do not take part the reason, by name; of the others their runners."""
-    absent, runners = {}, {}
+    absent: dict[str, str] = {}
+    runners: dict[str, Runner] = {}
     for contender in CONTENDERS:
         reason = reason_against(contender, workload, quick=settings.quick)
         if contender.name in settings.without:
             reason = "left out"
         if reason is None:
-            try:
-                runners[contender.name] = make_runner(contender, workload, optimizer, dtype)
-            except NotImplementedError as error:
-                reason = _short(contender, error)
-        if reason is not None:
+            runners[contender.name] = make_runner(contender, workload, optimizer, dtype)
+        else:
             absent[contender.name] = reason
     return absent, runners
 
 
-def _short(contender: Contender, error: Exception) -> str:
-    print(f"  {contender.name} cannot do it: {error}")
-    return "cannot"
+def agree(
+    workload: Workload | TextWorkload, optimizer: str, runners: dict[str, Runner]
+) -> tuple[float, dict[str, str]]:
+    """The largest relative difference of a loss in 20 steps from hand-written NumPy in float64; who failed, and how.
 
-
-def agree(workload: Workload | TextWorkload, optimizer: str, runners: dict[str, Runner]) -> float:
-    """The largest relative difference of a loss in 20 steps from hand-written NumPy in float64.
+    Who failed is taken out of the ``runners``.
 
     Raises:
-        RuntimeError: one is larger than the tolerance, or a contender failed on its way; the message names it.
+        RuntimeError: a difference is larger than the tolerance; the message names the contender.
     """
+    failures: dict[str, str] = {}
     reference = next(one for one in CONTENDERS if one.name == REFERENCE)
     expected = make_runner(reference, workload, optimizer, np.float64).losses(CHECKED_STEPS)
     worst = 0.0
-    by_name = {one.name: one for one in CONTENDERS}
-    for name, runner in runners.items():
+    for contender in CONTENDERS:
+        if contender.name not in runners:
+            continue
         try:
-            found = runner.losses(CHECKED_STEPS)
-        except Exception as error:
-            error.add_note(f"{workload.name}, {optimizer}: {name} failed in its first {CHECKED_STEPS} steps")
-            raise
+            found = runners[contender.name].losses(CHECKED_STEPS)
+        except Exception as error:  # noqa: BLE001 - whatever stops one of the others is no reason to stop the rest
+            failures[contender.name] = f"{type(error).__name__}: {error}".partition("\n")[0]
+            del runners[contender.name]
+            continue
         gap = max(abs(a - b) / max(1.0, abs(b)) for a, b in zip(found, expected, strict=True))
         worst = max(worst, gap)
-        if not gap <= tolerance(by_name[name], optimizer):
+        if not gap <= tolerance(contender, optimizer):
             raise RuntimeError(
-                f"{workload.name}, {optimizer}: {name} and NumPy in float64 differ by {gap:.1e} in {len(found)} steps"
+                f"{workload.name}, {optimizer}: {contender.name} and NumPy in float64 differ by {gap:.1e} in "
+                f"{CHECKED_STEPS} steps"
             )
-    return worst
+    return worst, failures
 
 
 def _per_step(runners: dict[str, Runner], settings: Settings) -> dict[str, list[float]]:
@@ -166,7 +169,7 @@ def _ratios(workload: Workload | TextWorkload, optimizer: str, seconds: dict[str
     return row
 
 
-def _tables(optimizer: str, times: list[Any], ratios: list[Any], worst: float) -> list[Table]:
+def _tables(optimizer: str, times: list[Any], ratios: list[Any], worst: float, failed: list[str]) -> list[Table]:
     title = f"One training step, float32, {optimizer}"
     notes = [
         (
@@ -183,6 +186,6 @@ def _tables(optimizer: str, times: list[Any], ratios: list[Any], worst: float) -
     ]
     name = "steps" if optimizer == "SGD" else f"steps-{optimizer.lower()}"
     return [
-        Table(name, f"{title}: medians in µs", TIMES, times, notes),
+        Table(name, f"{title}: medians in µs", TIMES, times, notes + failed),
         Table(f"{name}-ratios", f"{title}: ratios", RATIOS, ratios, remarks),
     ]

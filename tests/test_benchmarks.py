@@ -90,7 +90,9 @@ def test_float32_stays_float32(name: str, optimizer: str) -> None:
 def test_single_precision_agrees(name: str, optimizer: str) -> None:
     """The check before timing passes for everyone who takes part."""
     workload, runners = _started(name, optimizer, np.float32)
-    assert importlib.import_module("steps").agree(workload, optimizer, runners) < 0.02
+    worst, failures = importlib.import_module("steps").agree(workload, optimizer, runners)
+    assert worst < 0.02
+    assert failures == {}
 
 
 def test_a_wrong_contender_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +108,22 @@ def test_a_wrong_contender_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "make_step", make_wrong)
     with pytest.raises(RuntimeError, match="SGD: eager and NumPy in float64 differ by"):
         steps.measure(_settings())
+
+
+def test_a_contender_that_breaks_is_named_and_left_out() -> None:
+    """One that raises gets the word "failed" and its message below the table, and the rest is measured."""
+    steps = importlib.import_module("steps")
+    workload, runners = _started(NAMES[1], "SGD", np.float32)
+
+    class Broken:
+        def losses(self, count: int) -> list[float]:
+            raise ZeroDivisionError("no such luck")
+
+    runners["torch"] = Broken()
+    _, failures = steps.agree(workload, "SGD", runners)
+    assert failures == {"torch": "ZeroDivisionError: no such luck"}
+    assert "torch" not in runners
+    assert "eager" in runners
 
 
 def test_contenders_that_cannot_run_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
