@@ -28,11 +28,12 @@ BENCHMARKS = {
     "steps": ("steps", "training steps against hand-written NumPy, PyTorch, JAX, scikit-learn, autograd, MyGrad"),
     "micrograd": ("scalar_graph", "micrograd's own demo: a graph of single numbers, against micrograd"),
     "op": ("binary_op", "a binary op on 4 elements, recorded and walked back"),
+    "growth": ("growth", "how a step's time grows with batch, width and depth"),
     "func": ("derivatives", "Jacobians, Hessians, gradients per sample against torch.func and JAX"),
     "memory": ("memory", "peak memory of the batch-256 step"),
     "deep": ("deep", "chains of up to a million ops, recursion limit 200, small stack"),
     "leaks": ("leaks", "10,000 training steps without the garbage collector"),
-    "startup": ("startup", "import time over NumPy's, installed size"),
+    "startup": ("startup", "import time over NumPy's and installed size, ours and the peers'"),
     "fashion": ("fashion", "an epoch of Fashion-MNIST through fit, against Keras, scikit-learn and a PyTorch loop"),
 }
 
