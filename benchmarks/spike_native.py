@@ -312,13 +312,19 @@ def main() -> None:
 
         seconds = take_turns(contenders, Settings(rounds=15, threads=2))
         for name, values in seconds.items():
-            print(f"{workload.name:28} {name:6} {1e5 * min(values):9.1f} us a step (least), {1e5 * np.median(values):9.1f} median")
+            print(
+                f"{workload.name:28} {name:6} {1e5 * min(values):9.1f} us a step (least), {1e5 * np.median(values):9.1f} median"
+            )
         for way in ways:
             with tempfile.TemporaryDirectory() as folder:
                 env = {**os.environ, "NUMBA_CACHE_DIR": folder, "TINYGRAD_MLP_NATIVE_CACHE": folder}
                 for state in ("cold", "warm"):
                     done = subprocess.run(
-                        [sys.executable, str(HERE), way, str(place)], env=env, capture_output=True, text=True, check=True
+                        [sys.executable, str(HERE), way, str(place)],
+                        env=env,
+                        capture_output=True,
+                        text=True,
+                        check=True,
                     )
                     told = json.loads(done.stdout.splitlines()[-1])
                     print(f"{'':28} {way:6} {state}: import {told['import']:.3f} s, first call {told['first']:.3f} s")

@@ -152,7 +152,10 @@ def dense_data(sizes: tuple[int, ...], batch: int, dtype: Any = np.float32, seed
     x = rng.standard_normal((batch, sizes[0])).astype(dtype)
     target = rng.integers(0, sizes[-1], batch) if sizes[-1] > 1 else rng.random((batch, 1)).astype(dtype)
     weights = [
-        (rng.standard_normal((o, i)).astype(dtype) / np.sqrt(i, dtype=dtype), 0.1 * rng.standard_normal(o).astype(dtype))
+        (
+            rng.standard_normal((o, i)).astype(dtype) / np.sqrt(i, dtype=dtype),
+            0.1 * rng.standard_normal(o).astype(dtype),
+        )
         for i, o in itertools.pairwise(sizes)
     ]
     return x, target, weights

@@ -36,7 +36,7 @@ def fences(page: str) -> list[tuple[str, str]]:
 def examples() -> list[tuple[str, str, str]]:
     """Each Python block of the pages with examples: where it is, its code, and the output shown right after it."""
     found = []
-    for page in ("README.md", "CONTRIBUTING.md", "docs/testing.md", "docs/profiler.md"):
+    for page in ("README.md", "CONTRIBUTING.md", "docs/testing.md", "docs/profiler.md", "docs/source.md"):
         blocks = [*fences(page), ("", "")]
         for place, (language, body) in enumerate(blocks):
             if language == "python":

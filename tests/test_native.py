@@ -15,8 +15,8 @@ from tinygrad_mlp.errors import ArgumentError, ShapeError
 from tinygrad_mlp.ops.declare import primitive, undeclare
 from tinygrad_mlp.program.native import Gathered, Native, Stacked
 from tinygrad_mlp.program.native.lower import form_of
-from tinygrad_mlp.tape import OPS
 from tinygrad_mlp.samples import Elementwise
+from tinygrad_mlp.tape import OPS
 from tinygrad_mlp.testing import accuracy
 from tinygrad_mlp.testing.cases import fixed_cases
 
@@ -47,7 +47,9 @@ def check(builder: Builder, factor: float = 64) -> Native:
     program = builder.program
     native = Native(program)
     with np.errstate(all="ignore"):
-        outputs = native.run([builder.arrays[one] for one in program.inputs], [builder.arrays[one] for one in program.fed])
+        outputs = native.run(
+            [builder.arrays[one] for one in program.inputs], [builder.arrays[one] for one in program.fed]
+        )
     assert outputs is not None
     for value, got in zip(program.outputs, outputs, strict=True):
         close(got, builder.arrays[value], value, factor)
@@ -64,7 +66,9 @@ def test_every_op_agrees_with_its_forward_function(name: str) -> None:
     for case in fixed_cases(OPS[name], seed=3, least=8):
         for dtype in FLOATS:
             operands = [one.astype(dtype) if one.dtype == np.float64 else one for one in case.operands]
-            params = {k: np.dtype(dtype) if isinstance(v, np.dtype) and v.kind == "f" else v for k, v in case.params.items()}
+            params = {
+                k: np.dtype(dtype) if isinstance(v, np.dtype) and v.kind == "f" else v for k, v in case.params.items()
+            }
             value = b.call(OPS[name], *[b.input(one) for one in operands], **params)
             assert value.step is not None
             rejected += form_of(value.step) is None
@@ -126,7 +130,9 @@ def test_values_keep_the_accuracy_contract(name: str, dtype: Any) -> None:
                 worst = worst.worse(figure)
     limit = accuracy.contract_of(op).limits[0]
     error = worst.by(limit)
-    print(f"{name} {wanted}: {error:.3g} ULP, allowed {limit.of(wanted)}, at {worst.scaled_at if limit.scaled else worst.at}")
+    print(
+        f"{name} {wanted}: {error:.3g} ULP, allowed {limit.of(wanted)}, at {worst.scaled_at if limit.scaled else worst.at}"
+    )
     assert not error > limit.of(wanted)
 
 
@@ -357,7 +363,9 @@ def test_nan_infinities_and_zeros_as_in_numpy(name: str, dtype: Any) -> None:
         np.testing.assert_array_equal(np.isnan(got), np.isnan(right), err_msg=str(grids))
         np.testing.assert_array_equal(got[np.isinf(right)], right[np.isinf(right)])
         fine = np.isfinite(right)
-        np.testing.assert_allclose(got[fine], right[fine], rtol=1e-6 if dtype == np.float32 else 1e-14, atol=float(np.finfo(dtype).tiny))
+        np.testing.assert_allclose(
+            got[fine], right[fine], rtol=1e-6 if dtype == np.float32 else 1e-14, atol=float(np.finfo(dtype).tiny)
+        )
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -445,7 +453,9 @@ def random_program(rng: np.random.Generator, steps: int) -> Builder:
             y = b.call(str(rng.choice(UNARY)), x)
         elif kind < 5:
             pair = [x, like(x) if rng.random() < 0.85 else float(rng.standard_normal())]
-            y = b.call(str(rng.choice(BINARY)), *(pair if rng.random() < 0.5 or not isinstance(pair[1], float) else pair))
+            y = b.call(
+                str(rng.choice(BINARY)), *(pair if rng.random() < 0.5 or not isinstance(pair[1], float) else pair)
+            )
         elif kind == 5:
             axes = tuple(axis for axis in range(rank) if rng.random() < 0.5)
             if 0 in x.shape:
@@ -462,7 +472,11 @@ def random_program(rng: np.random.Generator, steps: int) -> Builder:
                 y = b.call("broadcast_to", x, shape=(int(rng.choice(sizes)), *x.shape))
             elif rank:
                 index = tuple(
-                    slice(None, None, -1) if rng.random() < 0.3 else slice(0, max(size // 2, 1)) if rng.random() < 0.5 else 0
+                    slice(None, None, -1)
+                    if rng.random() < 0.3
+                    else slice(0, max(size // 2, 1))
+                    if rng.random() < 0.5
+                    else 0
                     for size in x.shape
                 )
                 y = b.call("getitem", x, index=index)
@@ -475,7 +489,11 @@ def random_program(rng: np.random.Generator, steps: int) -> Builder:
             if x.shape[-1] == 0:
                 continue
             w = b.constant(fresh((int(rng.choice([1, 3, 8, 33, 70])), x.shape[-1])))
-            y = b.call("linear", x, w, b.constant(fresh(w.shape[:1]))) if rng.random() < 0.5 else b.call("linear_without_bias", x, w)
+            y = (
+                b.call("linear", x, w, b.constant(fresh(w.shape[:1])))
+                if rng.random() < 0.5
+                else b.call("linear_without_bias", x, w)
+            )
         elif kind == 8:
             x = any_value(2)
             other = b.call("permute", x, axes=(*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2))

@@ -8,6 +8,7 @@ import json
 import sys
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -477,6 +478,51 @@ def test_what_others_time() -> None:
     (entry,) = [one for one in p.events if one.name == "matmul"]
     assert (entry.phase, entry.module, entry.bytes, entry.kind) == ("backward", "MLP.0", 32, "op")
     check_nesting(p.events)
+
+
+@pytest.mark.parametrize("backend", ["replay", "native"])
+def test_compiled_programs(backend: Any) -> None:
+    """A replay enters each of its steps, with module and phase, inside one entry per call; native programs one."""
+    if backend == "native":
+        pytest.importorskip("tinygrad_mlp.program.native")
+    model, _ = problem()
+    other, _ = problem()
+    compiled = tg.compile(step_of(other), backend=backend)
+    x, y = np.random.default_rng(1).normal(size=(20, 6)).astype("float32"), np.arange(20) % 3
+    plain = step_of(model)
+    expected = [plain(Tensor(x), y).item() for _ in range(4)]
+    first = compiled(Tensor(x), y).item()
+    with warnings.catch_warnings(), profile(lines=True) as p:
+        warnings.simplefilter("ignore", RuntimeWarning)
+        losses = [first, *[compiled(Tensor(x), y).item() for _ in range(3)]]
+    np.testing.assert_allclose(losses, expected, rtol=0 if backend == "replay" else 1e-5)
+    calls = [one for one in p.events if one.kind == "program"]
+    assert [(one.name, one.phase) for one in calls] == [("step", "all")] * 3
+    assert "step (compiled)" in str(p)
+    assert p.by_module().head[-2] == "all ms"
+    check_nesting(p.events)
+    if backend == "replay":
+        steps = compiled.program.steps
+        inside = [one for one in p.events if one.kind == "op"]
+        assert [(one.name, one.phase, one.module) for one in inside] == [
+            (one.op.name, one.phase, one.module) for one in steps
+        ] * 3
+
+
+def step_of(model: nn.MLP) -> Callable[..., Tensor]:
+    """A whole step without random numbers, of new loss and optimizer."""
+    model.eval()
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    loss_of = nn.CrossEntropyLoss()
+
+    def step(x: Tensor, y: Any) -> Tensor:
+        optimizer.zero_grad()
+        loss = loss_of(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
 
 
 def test_chrome_trace(tmp_path: Path) -> None:

@@ -92,12 +92,15 @@ from .tensor import (
 
 if typing.TYPE_CHECKING:
     from .profiler import profile
+    from .program import compile
 
 __version__ = "0.1.0"
 
 # Imported when first named, so that `import tinygrad_mlp` costs little more than `import numpy`.
-_ROOMS = frozenset({"data", "datasets", "func", "graph", "nn", "optim", "profiler", "testing", "train", "viz"})
-_LATE = {"profile": "profiler"}
+_ROOMS = frozenset(
+    {"data", "datasets", "func", "graph", "nn", "optim", "profiler", "program", "testing", "train", "viz"}
+)
+_LATE = {"compile": "program", "profile": "profiler"}
 
 
 def __getattr__(name: str) -> typing.Any:
@@ -123,6 +126,7 @@ __all__ = [
     "autograd",
     "cat",
     "clamp",
+    "compile",
     "cos",
     "div",
     "einsum",

@@ -14,7 +14,20 @@ from typing import Any, ClassVar
 from .errors import CaptureError
 from .tape import Array, Node, Op, Plan, Traced, recorder, recording_with, wrap
 
-__all__ = ["Captured", "Sample", "Silent", "asked", "capturing", "cut", "drawing", "drawn", "quietly", "reading", "reason", "whole_step"]
+__all__ = [
+    "Captured",
+    "Sample",
+    "Silent",
+    "asked",
+    "capturing",
+    "cut",
+    "drawing",
+    "drawn",
+    "quietly",
+    "reading",
+    "reason",
+    "whole_step",
+]
 
 
 _new = object.__new__

@@ -12,6 +12,7 @@ other's work, and a thread that is started with a copy of the context counts, un
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import json
 import os
@@ -20,19 +21,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from types import CellType, FunctionType, TracebackType
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from .errors import ArgumentError, StateError
-from .nn.module import Module
+from .nn import MLP, Module
 from .optim.optimizer import Optimizer
 from .tables import Table, size_text
-from .tape import _RECORDER, OPS, PACKAGE, Line, Node, Op, Plan, line_text, recorder, user_line, walk
+from .tape import _RECORDER, OPS, PACKAGE, Line, Node, Op, Plan, line_text, recorder, user_line, walk, wrap
+from .tensor import Tensor
 
-__all__ = ["Event", "Profile", "active", "profile"]
+__all__ = ["Event", "Profile", "active", "profile", "spanned"]
 
 Shapes = tuple[tuple[int, ...], ...]
 _Sums = dict[tuple[str, str, str, str, Line | None], list[int]]
@@ -44,9 +48,9 @@ class Event(NamedTuple):
 
     Attributes:
         kind: "op", "rule" (a gradient rule, with the ops that it calls), "walk" (a backward pass), "module", "step" (of
-            an optimizer) or "span" (a block that the program named).
-        name: of the op, the op whose rule it is, the class of the module or optimizer, or the span.
-        phase: "forward", "backward" or "update".
+            an optimizer), "program" (a call of a compiled function) or "span" (a block that was named).
+        name: of the op, the op whose rule it is, the class of the module or optimizer, the function or the span.
+        phase: "forward", "backward" or "update"; of a program "all".
         module: the path of the module it ran in, as in "MLP.layers.0", "" outside; of a rule, where its op ran.
         start: nanoseconds since the profile began. duration: nanoseconds.
         own: the duration without what is timed inside it; the ``own`` of all events of a thread add up to its time.
@@ -251,7 +255,7 @@ class Profile:
 
     @property
     def overhead(self) -> float:
-        """Seconds that the profiler itself took, about: the number of events times its cost per op call."""
+        """Seconds that the profiler itself took, about: the number of events times the measured cost of one."""
         return self.count * cost_per_call()
 
     def calls(self) -> dict[str, int]:
@@ -301,8 +305,8 @@ class Profile:
 
     def by_module(self) -> Table:
         """Time per module: ``total`` is its calls with the layers inside, the phases count what ran in it directly."""
-        phases = ("forward", "backward", "update")
         sums = self._summed(lambda kind, name, phase, module, line: (module, phase))
+        phases = ["forward", "backward", "update", *dict.fromkeys(phase for _, phase in sums if phase == "all")]
         calls = self._summed(lambda kind, name, phase, module, line: (module, name) if kind == "module" else None)
         owns = {path: [sums.get((path, phase), (0, 0, 0, 0))[2] for phase in phases] for path, _ in sums}
         kinds = {path: (name, count, total) for (path, name), (count, total, *_) in calls.items()}
@@ -417,6 +421,15 @@ def profile(*, lines: bool = False, max_events: int = 200_000) -> Profile:
     return Profile(lines=lines, max_events=max_events)
 
 
+def spanned(name: str, *, kind: str = "span") -> AbstractContextManager[None]:
+    """A :meth:`Profile.span` of the open profile; nothing where there is none."""
+    profile = active()
+    return _NOTHING if profile is None else profile.span(name, kind=kind, phase="all" if kind == "program" else None)
+
+
+_NOTHING = nullcontext()
+
+
 def _add(sums: dict[Any, list[int]], key: Any, *amounts: int) -> None:
     found = sums.get(key)
     if found is None:
@@ -432,7 +445,8 @@ _MODULES = "(modules)"
 def _label(kind: str, name: str) -> str:
     if kind == "module":
         return _MODULES
-    return {"rule": f"rule of {name}", "walk": "(walk)", "step": f"{name}.step"}.get(kind, name)
+    names = {"rule": f"rule of {name}", "program": f"{name} (compiled)", "walk": "(walk)", "step": f"{name}.step"}
+    return names.get(kind, name)
 
 
 def _ms(nanoseconds: int) -> str:
@@ -668,28 +682,31 @@ def _walkers() -> list[Any]:
 
 @functools.cache
 def cost_per_call() -> float:
-    """Seconds that timing one op call takes, measured: the smallest of several means."""
-
-    def nothing(x: Any) -> Any:
-        return x
-
-    op = OPS["add"]
-    timed = _timed_op(op, nothing)
-    repeats = 1000
-
-    def mean(function: Callable[[Any], Any]) -> float:
-        start = _now()
-        for _ in range(repeats):
-            function(0)
-        return (_now() - start) / repeats / 1e9
-
-    before, inner = active(), _STATE.inner
+    """Seconds that one event costs, measured on a small network: the smallest of several means."""
+    # In a context of its own, where no profile is open; one that is goes on as if nothing had been timed.
+    inner = _STATE.inner
     try:
-        costs = []
-        for _ in range(7):
-            _ACTIVE.set(Profile(max_events=0))
-            costs.append(mean(timed) - mean(nothing))
-        return max(min(costs), 0.0)
+        return contextvars.copy_context().run(_measured_cost)
     finally:
-        _ACTIVE.set(before)
         _STATE.inner = inner
+
+
+def _measured_cost() -> float:
+    _ACTIVE.set(None)
+    _RECORDER.set(Node)
+    model = MLP(2, 4, 4, 1, seed=0)
+    x = wrap(Tensor, np.ones((2, 2), np.float32))
+
+    def seconds() -> float:
+        start = _now()
+        for _ in range(40):
+            model(x).sum().backward()
+        return (_now() - start) / 1e9
+
+    costs = []
+    for _ in range(5):
+        plain = seconds()
+        with Profile() as p:
+            profiled = seconds()
+        costs.append((profiled - plain) / p.count)
+    return max(min(costs), 0.0)

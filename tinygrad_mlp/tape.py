@@ -105,11 +105,14 @@ class Op:
         samples: which inputs are legal, see :mod:`tinygrad_mlp.samples`.
         scalar: a template for code generators, ``{0}``, ``{1}`` being the operands; None: call ``forward``.
         latex: a template for formulas.
+        text: a template for the NumPy expression that ``forward`` is, ``{x}`` being operand or parameter ``x``;
+            None: the name of the ufunc, or a call of the function.
         elementwise: operands broadcast against each other, and gradients are summed back to their shapes.
         saves: ``forward`` returns ``(y, saved)``; rules may read ``saved``, plain data that only saves them work.
         passes_on: some rule may return the incoming gradient itself, a view of it, or a kept value; otherwise every
             rule returns memory of its own, which the walk may then add to and hand over without a copy.
         batch: how the op answers for many samples at once, see :mod:`tinygrad_mlp.ops.batched`; None: one by one.
+        calls: the NumPy calls of ``forward`` written out, see :mod:`tinygrad_mlp.ops.calls`; None: it is called.
         native: how the op is written in C, see :mod:`tinygrad_mlp.ops.native`; None: by ``scalar``, or not at all.
         call: the polymorphic op function; set when it is published.
     """
@@ -118,6 +121,7 @@ class Op:
         "_plans",
         "batch",
         "call",
+        "calls",
         "elementwise",
         "forward",
         "latex",
@@ -133,6 +137,7 @@ class Op:
         "samples",
         "saves",
         "scalar",
+        "text",
     )
 
     def __init__(
@@ -152,8 +157,10 @@ class Op:
         saves: bool,
         passes_on: bool,
         pull_maker: Callable[..., Callable[..., tuple[Any, ...]]],
+        text: str | None = None,
         batch: Callable[..., Any] | None = None,
         native: Callable[..., Any] | None = None,
+        calls: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -165,12 +172,14 @@ class Op:
         self.samples = samples
         self.scalar = scalar
         self.latex = latex
+        self.text = text
         self.elementwise = elementwise
         self.saves = saves
         self.passes_on = passes_on
         self.pull_maker = pull_maker
         self.batch = batch
         self.native = native
+        self.calls = calls
         self.call: Callable[..., Any] = forward
         self._plans: dict[tuple[int, int], Plan] = {}
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import ops
-from .capture import Captured, capturing, cut, drawing, drawn, quietly, reading, whole_step
+from .capture import Captured, capturing, cut, drawing, quietly, reading, whole_step
 from .dtypes import get_default_dtype
 from .errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError
 from .ops.declare import holds_masked, operand
@@ -238,6 +238,9 @@ class Tensor(Traced):
             raise ShapeError(f"grad: expected shape {self.shape}, got {value.shape}")
         if value is not None and value.dtype != self.dtype:
             raise DTypeError(f"grad: expected dtype {self.dtype}, got {value.dtype}; say value.astype('{self.dtype}')")
+        step = whole_step()
+        if step is not None and value is None and isinstance(node, Leaf):
+            step.cleared(node, True)
         node.gradient = value
 
     # --- taking it out ---

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..capture import whole_step
 from ..errors import ArgumentError, DTypeError, StateError
 from ..tape import Array, Leaf, Node, recorder, recording_with, wrap, wrote
 from ..tensor import Tensor
@@ -50,6 +51,9 @@ def _is_parameter(value: Tensor) -> bool:
 
 def clear_gradient(parameter: Tensor, set_to_none: bool = True) -> None:
     """Forget the gradient of ``parameter``, or overwrite it with zeros in place."""
+    noted = whole_step()
+    if noted is not None and isinstance(parameter.node, Leaf):
+        noted.cleared(parameter.node, set_to_none)
     if parameter.grad is None:
         return
     before = parameter.grad

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..samples import Domain, Elementwise
 from ..tape import Array
+from . import calls
 from .arithmetic import add, clamp, gate, mul, neg, square, sub, zmul
 from .elementwise import elementwise
 from .functions import tanh
@@ -29,8 +30,10 @@ _NORMAL = Elementwise((Domain(-5.0, 5.0, reach=(-26.0, 26.0)),))
     reference=lambda mp, x: x if x > 0 else 0 * x,
     samples=Elementwise((_NO_KINK,)),
     scalar="larger({0}, ({type})0)",
+    calls=calls.rectifying,
     latex=r"\max({0}, 0)",
     floats=False,
+    text="np.maximum({x}, 0)",
 )
 def relu(x: Array, *, out: Array | None = None) -> Array:
     """``max(x, 0)``; derivative 0 at the kink; NaN stays NaN."""

@@ -12,7 +12,7 @@ from ..dtypes import float_dtype_of
 from ..errors import ShapeError
 from ..samples import Domain, Elementwise
 from ..tape import Array, Traced
-from . import native
+from . import calls, native
 from .declare import operand, stands_for
 from .elementwise import elementwise
 from .kernels import magnitude
@@ -35,6 +35,7 @@ _EXPONENT = Domain(reach=(-10.0, 10.0), least=1e-4)
     latex="{0} + {1}",
     passes_on=True,
     floats=False,
+    text="{a} + {b}",
 )
 def add(a: Array, b: Array) -> Any:
     """``a + b``."""
@@ -49,6 +50,7 @@ def add(a: Array, b: Array) -> Any:
     latex="{0} - {1}",
     passes_on=True,
     floats=False,
+    text="{a} - {b}",
 )
 def sub(a: Array, b: Array) -> Any:
     """``a - b``."""
@@ -62,6 +64,7 @@ def sub(a: Array, b: Array) -> Any:
     scalar="({0} * {1})",
     latex=r"{0} \cdot {1}",
     floats=False,
+    text="{a} * {b}",
 )
 def mul(a: Array, b: Array) -> Any:
     """``a * b``."""
@@ -75,6 +78,7 @@ def mul(a: Array, b: Array) -> Any:
     scalar="(-{0})",
     latex="-{0}",
     floats=False,
+    text="-{x}",
 )
 def neg(x: Array) -> Any:
     """``-x``."""
@@ -149,6 +153,7 @@ def zdiv(z: Array, d: Array, *, out: Array | None = None) -> Array:
     samples=Elementwise((_ANY, _DIVISOR)),
     scalar="({0} / {1})",
     latex=r"\frac{{{0}}}{{{1}}}",
+    text="{a} / {b}",
 )
 def div(a: Array, b: Array) -> Any:
     """``a / b``, true division."""
@@ -458,6 +463,7 @@ def safe_where(condition: Any, x: Any, f: Callable[[Any], Any], g: Callable[[Any
     reference=lambda mp, z, y: z if y > 0 else 0 * z,
     samples=Elementwise((_ANY, _NO_KINK)),
     scalar="({1} > 0 ? {0} : 0)",
+    calls=calls.gating,
     latex=r"{0} \, [{1} > 0]",
 )
 def gate(z: Array, switch: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..samples import Reshaping
 from ..tape import Array
-from . import batched, native
+from . import batched, calls, native
 from .declare import primitive
 from .kernels import broadcast, sum_down
 
@@ -29,6 +29,7 @@ def broadcast_to(x: Array, *, shape: tuple[int, ...]) -> Array:
     samples=Reshaping("sum_to"),
     passes_on=True,
     latex=r"\sum {0}",
+    calls=calls.summing_to,
     batch=batched.summing_to,
     native=native.summing_to,
 )

@@ -89,12 +89,14 @@ def declare(
     samples: object = None,
     scalar: str | None = None,
     latex: str | None = None,
+    text: str | None = None,
     elementwise: bool = False,
     saves: bool = False,
     passes_on: bool = False,
     pull_maker: Callable[..., Callable[..., tuple[Any, ...]]] | None = None,
     batch: Callable[..., Any] | None = None,
     native: Callable[..., Any] | None = None,
+    calls: Callable[..., Any] | None = None,
 ) -> Op:
     """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields.
 
@@ -119,12 +121,14 @@ def declare(
         samples=samples,
         scalar=scalar,
         latex=latex,
+        text=text,
         elementwise=elementwise,
         saves=saves,
         passes_on=passes_on,
         pull_maker=pull_maker or _pull,
         batch=batch,
         native=native,
+        calls=calls,
     )
     _refuse_rules(op)
     _make_room(op, forward)
@@ -231,8 +235,10 @@ def primitive(
     saves: bool = False,
     passes_on: bool = False,
     latex: str | None = None,
+    text: str | None = None,
     batch: Callable[..., Any] | None = None,
     native: Callable[..., Any] | None = None,
+    calls: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
@@ -251,8 +257,10 @@ def primitive(
             saves=saves,
             passes_on=passes_on,
             latex=latex,
+            text=text,
             batch=batch,
             native=native,
+            calls=calls,
         )
         makers = {1: call_one, 2: call_two}
         make = call_general if callable(vjp) else makers.get(len(op.operands), call_general)

@@ -25,6 +25,7 @@ from .declare import OpFunction, declare, operand, plain_array, primitive, publi
     reference=lambda np, x, *, dtype, source: np.array(x, dtype),
     samples=Reshaping("cast"),
     passes_on=True,
+    text="{x}.astype({dtype})",
     batch=batched.as_it_is,
     native=native.casting,
 )
@@ -98,9 +99,11 @@ def elementwise(
     samples: object = None,
     scalar: str | None = None,
     native: Callable[..., Any] | None = None,
+    calls: Callable[..., Any] | None = None,
     latex: str | None = None,
     passes_on: bool = False,
     floats: bool = True,
+    text: str | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an elementwise op; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
@@ -122,10 +125,12 @@ def elementwise(
             scalar=scalar,
             latex=latex,
             elementwise=True,
+            text=text,
             passes_on=passes_on,
             pull_maker=_pull,
             batch=batched.aligned,
             native=native,
+            calls=calls,
         )
         shapes_of = {1: _call_unary, 2: _call_binary}
         make = shapes_of.get(len(op.operands), _call_any) if not op.params else _call_any

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..samples import Einsum, Layer, Product
 from ..tape import Array, Traced
-from . import batched, native
+from . import batched, calls, native
 from .arithmetic import mul
 from .broadcast import sum_to
 from .declare import plain_array, primitive, stands_for
@@ -38,7 +38,9 @@ def _swap_last(x: Any) -> Any:
     reference=lambda np, a, b: (a[..., :, :, None] * b[..., None, :, :]).sum(-2),
     samples=Product(),
     latex=r"{0}\,{1}",
+    calls=calls.product,
     batch=batched.multiplying,
+    text="{a} @ {b}",
     native=native.multiplying,
 )
 def product(a: Array, b: Array) -> Array:
@@ -82,7 +84,9 @@ def matmul(a: Any, b: Any) -> Any:
     samples=Layer(),
     saves=True,
     latex=r"{1}\,{0} + {2}",
+    calls=calls.dense,
     batch=batched.dense_layers,
+    text="{x} @ {weight}.T + {bias}",
     native=native.dense_layers,
 )
 def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
@@ -97,6 +101,7 @@ def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
     reference=lambda np, z, x, *, by_columns: np.tensordot(z, x, (range(z.ndim - 1), range(x.ndim - 1))),
     samples=Layer(),
     latex=r"{0}^\top {1}",
+    calls=calls.weight_gradient,
     batch=batched.weight_gradients,
     native=native.weight_gradients,
 )
@@ -119,6 +124,7 @@ def linear_weight(z: Array, x: Array, *, by_columns: bool = False) -> Array:
     samples=Layer(),
     saves=True,
     latex=r"{1}\,{0}",
+    calls=calls.dense,
     batch=batched.dense_layers,
     native=native.dense_layers,
 )

@@ -1,8 +1,8 @@
 """How an op is written in C: forms that ops name in their declaration, as ``native=``.
 
-A rule is called as ``rule(operands, params, result)`` with the shapes and dtypes of one call, and gives the form of that
-call, which the code generator knows how to place, fuse and run; or None where the call has no native form, and the op's
-``forward`` is called from Python. An elementwise op needs no rule: its ``scalar`` template is its form.
+A rule is called as ``rule(operands, params, result)`` with the shapes and dtypes of one call, and gives the form of
+that call, which the code generator knows how to place, fuse and run; or None where the call has no native form, and the
+op's ``forward`` is called from Python. An elementwise op needs no rule: its ``scalar`` template is its form.
 
 The forms say what is computed, never how loops are ordered or where memory lies. C functions that they name are in
 ``tinygrad_mlp/program/native/kernels.h``.
@@ -192,7 +192,7 @@ class Parts:
 
 @dataclasses.dataclass(frozen=True)
 class Code:
-    """A C statement on whole arrays in C order: operands ``A0``, ``A1``, …, results ``Y``, saved ``S0``, …
+    """A C statement on whole arrays in C order: operands ``A0``, ``A1``, …, result ``Y``, saved ``S0``, ``S1``, ….
 
     ``{type}`` is the result's (or else the first operand's) C type. A statement that may fail returns from the kernel
     with a value other than 0; ``fails`` is then the message.
@@ -318,7 +318,11 @@ def putting_each(operands: Sequence[Spec], params: dict[str, Any], result: Spec)
 
 def indexing_each(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """The places that one array of integers picks on the first axis, as rows of an embedding are."""
-    if len(operands) != 1 or operands[0].dtype.kind not in "iu" or tuple(params["pattern"]) not in (((0,),), ((0,), ...)):
+    if (
+        len(operands) != 1
+        or operands[0].dtype.kind not in "iu"
+        or tuple(params["pattern"]) not in (((0,),), ((0,), ...))
+    ):
         return None
     count, *rest = params["shape"]
     width = math.prod(rest)
@@ -484,7 +488,11 @@ def contracting(operands: Sequence[Spec], params: dict[str, Any], result: Spec) 
         return None
     left, out = params["equation"].split("->")
     terms = left.split(",")
-    sizes = {letter: size for term, one in zip(terms, operands, strict=True) for letter, size in zip(term, one.shape)}
+    sizes = {
+        letter: size
+        for term, one in zip(terms, operands, strict=True)
+        for letter, size in zip(term, one.shape, strict=True)
+    }
     summed = "".join(letter for letter in sizes if letter not in out)
     first, second = terms
     if len(summed) == 1 and len(out) == 2 and len(first) == len(second) == 2 and out[0] in first and out[1] in second:

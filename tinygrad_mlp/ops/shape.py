@@ -27,6 +27,7 @@ from .kernels import chosen, normalise_axes, normalise_axis
     passes_on=True,
     latex=r"\operatorname{{reshape}}({0})",
     batch=batched.reshaping,
+    text="{x}.reshape({shape})",
     native=native.reshaping,
 )
 def reshaped(x: Array, *, shape: tuple[int, ...]) -> Array:
@@ -112,6 +113,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     passes_on=True,
     latex=r"{0}^\top",
     batch=batched.permuting,
+    text="{x}.transpose({axes})",
     native=native.permuting,
 )
 def permuted(x: Array, *, axes: tuple[int, ...]) -> Array:
@@ -157,6 +159,7 @@ def _is_basic(index: Any) -> bool:
     samples=Indexing(),
     latex="{0}[i]",
     batch=batched.picking,
+    text="{x}[{index}]",
     native=native.picking,
 )
 def index(x: Array, *, index: Any) -> Array:
@@ -195,6 +198,10 @@ def _plain_part(part: Any) -> Any:
     if isinstance(part, Traced):
         reading(part, "an index")
         part = part.data
+    return _untraced_part(part)
+
+
+def _untraced_part(part: Any) -> Any:
     if isinstance(part, list):
         part = np.asarray(part, dtype=None if part else np.intp)
     if isinstance(part, (np.ndarray, np.generic)):
@@ -233,6 +240,7 @@ def plain_index(where: Any) -> Any:
     samples=Places("pick"),
     latex="{0}[{1}]",
     batch=batched.picking_each,
+    text="{x}[{places}]",
     native=native.picking_each,
 )
 def pick(x: Array, places: Array) -> Array:
@@ -261,8 +269,8 @@ def places_of(*arrays: Array, shape: tuple[int, ...], pattern: tuple[Any, ...]) 
 
     ``pattern`` is the index, with ``(k,)`` in the place of ``arrays[k]``.
     """
-    parts = [arrays[part[0]] if isinstance(part, tuple) else part for part in pattern]
-    return np.asarray(np.arange(math.prod(shape)).reshape(shape)[plain_index(tuple(parts))])
+    parts = [_untraced_part(arrays[part[0]] if isinstance(part, tuple) else part) for part in pattern]
+    return np.asarray(np.arange(math.prod(shape)).reshape(shape)[tuple(parts)])
 
 
 def _pick_at(x: Any, parts: tuple[Any, ...]) -> Any:

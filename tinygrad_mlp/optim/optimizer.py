@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..capture import whole_step
 from ..errors import ArgumentError, DTypeError, GradientError, StateError
 from ..nn.module import Module, clear_gradient
 from ..tape import Array, wrap, wrote
@@ -240,9 +241,12 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or overwrite them with zeros in place."""
+        noted = whole_step()
         for slots in self._slots:
             for parameter, *_ in slots:
                 node: Any = parameter.node
+                if noted is not None and node is not None:
+                    noted.cleared(node, set_to_none)
                 if set_to_none and node is not None:
                     node.gradient = None
                 else:
@@ -258,9 +262,13 @@ class Optimizer:
             What the closure returned.
         """
         loss = None
+        noted = whole_step()
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if noted is not None:
+            noted.updates(self)
+            return loss
         written: list[Array] = []
         try:
             for place in range(len(self.param_groups)):
@@ -317,27 +325,33 @@ class Optimizer:
         """The rule for parameters of this dtype, with numbers that are set again whenever the step count changes."""
         needs, counted = self._needs(options), self._counted
         rule = self._rule(self._structure(options, first=False))
-        numbers = tuple([np.array(value, dtype) for value in self._numbers(options, int(counted))])
+        values = self._numbers(options, int(counted))
+        numbers = tuple([np.array(value, dtype) for value in values])
         if not needs and not counted:
             return partial(rule, numbers)
         opening = self._rule(self._structure(options, first=True))
         # Class methods: a bound method would tie the optimizer and its plans into a cycle.
-        numbers_of, initial, wanted = self._numbers, self._initial, frozenset(needs)
+        numbers_of, initial = self._numbers, self._initial
         made_for = 1
 
         def move(data: Array, gradient: Array, state: State, scratch: Array, second: Array) -> None:
-            nonlocal made_for
-            first = not wanted <= state.keys()
-            if first:
-                initial(needs, data, state)
+            nonlocal made_for, values
+            now = rule
+            for name in needs:
+                if name not in state:
+                    initial(needs, data, state)
+                    now = opening
+                    break
             if counted:
                 step = state["step"] = state["step"] + 1
-                # Most often the count is that of the parameter before.
+                # Most often the count is that of the parameter before, and most numbers do not depend on it.
                 if step != made_for:
-                    for number, value in zip(numbers, numbers_of(options, step), strict=True):
-                        number[()] = value
-                    made_for = step
-            (opening if first else rule)(numbers, data, gradient, state, scratch, second)
+                    fresh = numbers_of(options, step)
+                    for number, value, before in zip(numbers, fresh, values):  # noqa: B905 - strict=True costs as much
+                        if value != before:
+                            number[()] = value
+                    made_for, values = step, fresh
+            now(numbers, data, gradient, state, scratch, second)
 
         return move
 

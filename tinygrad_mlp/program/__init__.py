@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .compiled import Compiled, Runs, compile
 from .ir import Program, Step, Value
 
-__all__ = ["Program", "Step", "Value"]
+__all__ = ["Compiled", "Program", "Runs", "Step", "Value", "compile"]

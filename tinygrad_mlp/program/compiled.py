@@ -15,6 +15,7 @@ from ..capture import capturing
 from ..data import DataLoader, TensorDataset
 from ..dtypes import get_default_dtype
 from ..errors import ArgumentError, CompilerError, did_you_mean
+from ..profiler import active, spanned
 from ..tape import Array, Leaf, recorder, wrap, wrote
 from ..tensor import Tensor
 from ..tree import flatten
@@ -42,6 +43,7 @@ class _Entry:
         self.program = captured.program
         self.holds = [guard.holds for guard in captured.guards]
         self.written = [buffer.array for buffer, _ in captured.program.writes if buffer.array is not None]
+        self.arguments: list[Any] = []
         self.runs = 0
         self.replay: Replay | None = None
         self.native: Any = None
@@ -60,7 +62,11 @@ class _Entry:
 
     def compiled(self, backend: Backend) -> Any:
         """The native program, or None: not wanted, not yet worth it, or there is no compiler."""
-        if self.native is None and not self.refused and (backend == "native" or (backend == "auto" and self.runs >= _WORTH)):
+        if (
+            self.native is None
+            and not self.refused
+            and (backend == "native" or (backend == "auto" and self.runs >= _WORTH))
+        ):
             from .native import Native  # noqa: PLC0415 - most programs never need a compiler
 
             try:
@@ -78,7 +84,9 @@ def _say_once(error: CompilerError) -> None:
     text = str(error).partition("\n")[0]
     if text not in _said:
         _said.add(text)
-        warnings.warn(f"compile: {text}; running with NumPy instead, with the same results", RuntimeWarning, stacklevel=4)
+        warnings.warn(
+            f"compile: {text}; running with NumPy instead, with the same results", RuntimeWarning, stacklevel=4
+        )
 
 
 class Runs:
@@ -144,6 +152,7 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any], backend: Backend, keep_gradients: bool) -> None:
         functools.update_wrapper(self, function)
+        self.__name__: str = getattr(function, "__name__", type(function).__name__)
         self.function = function
         self.backend = backend
         self.keep_gradients = keep_gradients
@@ -156,12 +165,19 @@ class Compiled:
         """The function's result: the first call of a kind runs and captures it, later ones run the program."""
         if capturing():
             return self.function(*args, **kwargs)
-        leaves, shape = flatten((args, kwargs))
+        if not kwargs and all([type(one) in _PLAIN for one in args]):  # noqa: C419 - the usual call, and a short one
+            leaves, shape = list(args), _shape_of(len(args))
+        else:
+            leaves, shape = flatten((args, kwargs))
         with self._lock:
             entry = self._entry_for(leaves, shape)
             if entry is None:
                 return self._capture(leaves, shape)
-            return self._once(entry, [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)])
+            inputs = [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)]
+            if active() is None:  # a context manager would cost as much as a small step
+                return self._once(entry, inputs)
+            with spanned(self.__name__, kind="program"):
+                return self._once(entry, inputs)
 
     # --- which program ---
 
@@ -188,7 +204,7 @@ class Compiled:
         entry = _Entry(captured)
         entry.runs = 1
         # What the arguments were stays alive with the entry: they are known by identity.
-        entry.arguments = [one for one in leaves if not _is_input(one)]  # type: ignore[attr-defined]
+        entry.arguments = [one for one in leaves if not _is_input(one)]
         entries.insert(0, entry)
         del entries[_VARIANTS:]
         self.captures.append(reason)
@@ -205,10 +221,7 @@ class Compiled:
         try:
             fed = [array for feed in entry.program.feeds for array in feed.draw()]
             native = entry.compiled(self.backend)
-            if native is None:
-                outputs = entry.replayed().run(inputs, fed)
-            else:
-                outputs = _natively(native, entry, inputs, fed)
+            outputs = entry.replayed().run(inputs, fed) if native is None else _natively(native, entry, inputs, fed)
         except BaseException:
             for update in captured.counted:
                 update.count(-1)
@@ -233,8 +246,8 @@ class Compiled:
         """Call the step with every batch, as ``for batch in batches: step(*batch)`` does, without returning to Python.
 
         Args:
-            batches: a :class:`~tinygrad_mlp.data.DataLoader` over arrays, whose batches are picked by the program itself;
-                or anything that gives tuples of arguments, for which the step is called one by one.
+            batches: a :class:`~tinygrad_mlp.data.DataLoader` over arrays, whose batches are picked by the program
+                itself; or anything that gives tuples of arguments, for which the step is called one by one.
             check_finite: stop before the first run whose first result (the loss) is not finite changes anything.
             progress: called now and then with the number of runs made and the results so far.
 
@@ -246,7 +259,7 @@ class Compiled:
         """
         runs = Runs()
         source = _Source(batches)
-        with self._lock:
+        with self._lock, spanned(f"{self.__name__}.run", kind="program"):
             while source.left:
                 entry = self._ready(source)
                 if entry is None or source.columns is None:
@@ -267,7 +280,9 @@ class Compiled:
         entry = self._entry_for(args, shape)
         if entry is None or any(feed.many is None and feed.values[0].size > _LARGE for feed in entry.program.feeds):
             return None
-        native = entry.compiled(self.backend if entry.runs < _WORTH else "native" if self.backend != "replay" else "replay")
+        native = entry.compiled(
+            self.backend if entry.runs < _WORTH else "native" if self.backend != "replay" else "replay"
+        )
         return entry if native is not None and native.whole and not entry.captured.gradients_kept else None
 
     def _single(self, source: _Source, runs: Runs, check: bool) -> bool:
@@ -428,6 +443,15 @@ class _Source:
         self._at += count
 
 
+_PLAIN = (np.ndarray, Tensor)
+
+
+@functools.cache
+def _shape_of(count: int) -> list[Any]:
+    """The shape of ``count`` positional arguments, none of them nested."""
+    return flatten((tuple(range(count)), {}))[1]
+
+
 def _is_input(one: Any) -> bool:
     return isinstance(one, np.ndarray) or (isinstance(one, Tensor) and not isinstance(one.node, Leaf))
 
@@ -479,8 +503,9 @@ def compile(function: Any = None, *, backend: Backend = "auto", keep_gradients: 
         steps without returning to Python.
 
     Raises:
-        CaptureError: (on a call) the function reads a tensor's value, calls a rule written in Python, or writes past the
-            library; the message names the line, and nothing that it wrote stays written. ArgumentError: no such backend.
+        CaptureError: (on a call) the function reads a tensor's value, calls a rule written in Python, or writes past
+            the library; the message names the line, and nothing that it wrote stays written.
+        ArgumentError: no such backend.
 
     >>> from tinygrad_mlp import nn, optim, compile
     >>> model = nn.Linear(2, 1, seed=0)

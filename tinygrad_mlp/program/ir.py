@@ -8,11 +8,15 @@ Back ends may update in place where no later step reads the old value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..tables import Table
 from ..tape import Array, Line, Op
+
+if TYPE_CHECKING:
+    from .source import Source
 
 __all__ = ["Check", "Feed", "Operand", "Program", "SavedRef", "Step", "Value"]
 
@@ -207,6 +211,18 @@ class Program:
         for value in self.results:
             last[value] = last[value.root] = len(self.steps)
         return last
+
+    def source(self) -> Source:
+        """The program as straight-line NumPy code that runs; see :func:`tinygrad_mlp.program.source.source`."""
+        from .source import source  # noqa: PLC0415 - most programs are never read
+
+        return source(self)
+
+    def summary(self, times: Sequence[float] | None = None) -> Table:
+        """The steps as a table, with ``times`` in seconds where they were measured."""
+        from .summary import summary  # noqa: PLC0415 - most programs are never read
+
+        return summary(self, times)
 
     def __repr__(self) -> str:
         counts = {phase: sum(step.phase == phase for step in self.steps) for phase in ("forward", "backward", "update")}

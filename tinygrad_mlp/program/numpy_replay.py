@@ -1,19 +1,22 @@
 """Running a program with NumPy: the ops' own forward functions, into memory set aside once.
 
-The line of calls is written as Python source and compiled, so that a run costs nothing but the calls: no loop over steps,
-no dispatch. Values whose memory stays are bound when the program is; what depends on the arguments is local. Every call
-is the one that the eager run made, on operands of the same layout, so results are equal bit by bit.
+The line of calls is written as Python source and compiled, so that a run costs nothing but the calls: no loop over
+steps, no dispatch. Values whose memory stays are bound when the program is; what depends on the arguments is local.
+Every call is the one that the eager run made, on operands of the same layout, so results are equal bit by bit.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..tape import Array, Op
+from ..ops.calls import Calls
+from ..profiler import Profile, active
+from ..tape import Array
 from .ir import Operand, Program, SavedRef, Step, Value
 
 __all__ = ["Replay"]
@@ -42,25 +45,58 @@ class Replay:
         Raises:
             Whatever the checks raise, before anything is written.
         """
-        return self._run(inputs, fed)
+        profile = active()
+        return self._run(inputs, fed) if profile is None else self._run_profiled(profile, inputs, fed)
 
-    def run_timed(self, inputs: Sequence[Array], fed: Sequence[Array] = ()) -> tuple[list[Array], list[tuple[float, float]]]:
+    def _run_profiled(self, profile: Profile, inputs: Sequence[Array], fed: Sequence[Array]) -> list[Array]:
+        results, times = self.run_timed(inputs, fed)
+        for step, (start, end) in zip(self.program.steps, times, strict=True):
+            begun = int(start * 1e9)
+            shapes = tuple([one.shape for one in step.operands if isinstance(one, Value)])
+            size = 0 if step.result.alias is not None else step.result.nbytes
+            profile.record(
+                step.op.name,
+                step.phase,
+                step.module,
+                begun,
+                max(int(end * 1e9) - begun, 0),
+                shapes=shapes,
+                bytes=size,
+                line=step.line if profile.lines else None,
+            )
+        return results
+
+    def run_timed(
+        self, inputs: Sequence[Array], fed: Sequence[Array] = ()
+    ) -> tuple[list[Array], list[tuple[float, float]]]:
         """The same, and for each step of the program when it began and ended, in seconds of ``time.perf_counter``."""
         if self._timed is None:
             code, space = _Writer(self.program, self._memory).write(timed=True)
             self._timed = _compiled(code, space)
         times: list[float] = []
         results = self._timed(inputs, fed, times.append, time.perf_counter)
-        return results, list(zip(times[:-1], times[1:], strict=True))
+        return results, list(itertools.pairwise(times))
 
 
 def _compiled(code: str, space: dict[str, Any]) -> Callable[..., list[Array]]:
     exec(compile(code, "<replay>", "exec"), space)  # noqa: S102 - written just above, out of op calls alone
-    return space["run"]
+    run: Callable[..., list[Array]] = space["run"]
+    return run
 
 
-def takes_out(op: Op) -> bool:
-    """Whether the op's forward function can write into memory that it is given."""
+def _calls(step: Step) -> Calls | None:
+    """The NumPy calls of a step, where its op writes them out."""
+    if step.op.calls is None or step.saved or not all(isinstance(one, Value) for one in step.operands):
+        return None
+    found: Calls | None = step.op.calls(step.operands, step.params, step.result)
+    return found
+
+
+def _takes_out(step: Step) -> bool:
+    """Whether the step can write into memory that it is given."""
+    op = step.op
+    if _calls(step) is not None:
+        return True
     code = getattr(op.forward, "__code__", None)
     if code is None:
         return isinstance(op.forward, np.ufunc)
@@ -78,6 +114,7 @@ class _Memory:
         """Buffers whose new value is computed in their own memory."""
         self.bytes = 0
         self._free: list[Array] = []
+        self._scratch: dict[Any, Array] = {}
         self._raw: dict[Value, Array] = {}
         for value in [*program.buffers, *program.constants]:
             assert value.array is not None
@@ -100,7 +137,7 @@ class _Memory:
             if result.alias in self.fixed:
                 self.fixed[result] = _view(step, self.fixed)
             return
-        if not takes_out(step.op) or result.size == 0:
+        if not _takes_out(step) or result.size == 0:
             return
         buffer = targets.get(result)
         if buffer is not None:
@@ -118,6 +155,14 @@ class _Memory:
         self.fixed[result] = self._allocate(result)
         if result not in last:
             self._free.append(self._raw.pop(result))
+
+    def scratch(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Memory for within one step; steps that ask for the same share it."""
+        key = shape, np.dtype(dtype)
+        if key not in self._scratch:
+            self._scratch[key] = np.empty(shape, dtype)
+            self.bytes += self._scratch[key].nbytes
+        return self._scratch[key]
 
     def _allocate(self, value: Value) -> Array:
         enough = [raw for raw in self._free if raw.nbytes >= value.nbytes]
@@ -161,7 +206,7 @@ def _direct_targets(program: Program, last: dict[Value, int]) -> dict[Value, Val
         step = program.steps[place]
         ufunc = isinstance(step.op.forward, np.ufunc)
         free = last.get(buffer, -1) <= place if ufunc else last.get(buffer, -1) < place
-        if free and takes_out(step.op) and value.shape == buffer.shape and value.dtype == buffer.dtype:
+        if free and _takes_out(step) and value.shape == buffer.shape and value.dtype == buffer.dtype:
             found[value] = buffer
     return found
 
@@ -169,7 +214,8 @@ def _direct_targets(program: Program, last: dict[Value, int]) -> dict[Value, Val
 def _view(step: Step, fixed: dict[Value, Array]) -> Array:
     operands = [fixed[one] if isinstance(one, Value) else one for one in step.operands]
     result: Any = step.op.forward(*operands, **step.params)
-    return result[0] if step.op.saves else result
+    array: Array = result[0] if step.op.saves else result
+    return array
 
 
 class _Writer:
@@ -177,6 +223,7 @@ class _Writer:
 
     def __init__(self, program: Program, memory: _Memory) -> None:
         self.program = program
+        self.memory = memory
         self.fixed = memory.fixed
         self.direct = memory.direct
         self.space: dict[str, Any] = {"asarray": np.asarray, "copyto": np.copyto, "errstate": np.errstate}
@@ -209,13 +256,13 @@ class _Writer:
         for argument, values in (("inputs", program.inputs), ("fed", program.fed)):
             if values:
                 lines.append(f"    {', '.join(map(self.name, values))}, = {argument}")
-        asked = {}
+        asked: dict[Value, list[str]] = {}
         for check in program.checks:
             line = f"{self.bind('q', check.ask)}({self.name(check.value)})"
             if check.value.root.kind == "step":
                 asked.setdefault(check.value, []).append(line)
             else:
-                lines += self._views_to(check.value, lines)
+                lines += self._views_to(check.value)
                 lines.append("    " + line)
         if timed:
             lines.append("    tick(clock())")
@@ -227,8 +274,7 @@ class _Writer:
                     lines.append("    with errstate(divide='ignore', invalid='ignore', over='ignore'):")
             indent = "        " if quiet else "    "
             call = self._call(step)
-            if call:
-                lines.append(indent + call)
+            lines += [indent + one for one in call.splitlines()]
             lines += [indent + one for one in asked.get(step.result, ())]
             if timed:
                 lines.append(indent + "tick(clock())")
@@ -238,7 +284,7 @@ class _Writer:
         lines.append(f"    return [{', '.join(map(self._given, range(len(program.outputs))))}]")
         return "\n".join(lines) + "\n", self.space
 
-    def _views_to(self, value: Value, lines: list[str]) -> list[str]:
+    def _views_to(self, value: Value) -> list[str]:
         """The calls that make ``value``, a view of an input, before the first step runs."""
         found: list[str] = []
         while value.kind == "step" and value not in self.fixed:
@@ -252,6 +298,9 @@ class _Writer:
         result, op = step.result, step.op
         if result.alias is not None and result in self.fixed:
             return ""
+        calls = _calls(step)
+        if calls is not None and result in self.fixed:
+            return self._written_out(step, calls)
         function = self.bind("f", op.forward)
         arguments = [self.text(one) for one in step.operands]
         arguments += [f"{name}={self._param(param)}" for name, param in step.params.items()]
@@ -268,6 +317,16 @@ class _Writer:
             return call
         return f"{self.name(result)} = {call if result.shape else f'asarray({call})'}"
 
+    def _written_out(self, step: Step, calls: Calls) -> str:
+        """The NumPy calls of a step, one a line."""
+        names = {str(place): self.text(one) for place, one in enumerate(step.operands)}
+        names |= {f"t{place}": self.bind("t", self.memory.scratch(*one)) for place, one in enumerate(calls.scratch)}
+        self.space.update(calls.names)
+        text = "\n".join(calls.lines).replace("{y}", self.name(step.result))
+        for key, name in names.items():
+            text = text.replace(f"{{{key}}}", name)
+        return text
+
     def _param(self, param: Any) -> str:
         if isinstance(param, SavedRef):
             return f"s{self.bind('k', param.step)}"
@@ -276,7 +335,8 @@ class _Writer:
     def _writes(self) -> list[str]:
         waiting = [(buffer, value) for buffer, value in self.program.writes if buffer not in self.direct]
         targets = {buffer for buffer, _ in waiting}
-        lines, copies = [], []
+        lines: list[str] = []
+        copies: list[str] = []
         for buffer, value in waiting:
             source = self.name(value)
             if value.root in targets:  # another buffer's old value, which must be read before it is written

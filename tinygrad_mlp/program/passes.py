@@ -56,8 +56,13 @@ def _merge_equal(program: Program) -> None:
             continue
         key = (
             step.op,
-                tuple(map(_key, operands)),
-            _key({name: makers.get(one.step, one.step) if isinstance(one, SavedRef) else one for name, one in step.params.items()}),
+            tuple(map(_key, operands)),
+            _key(
+                {
+                    name: makers.get(one.step, one.step) if isinstance(one, SavedRef) else one
+                    for name, one in step.params.items()
+                }
+            ),
         )
         before = known.setdefault(key, step)
         if before is step:
@@ -83,7 +88,7 @@ def _copies(step: Step) -> bool:
 
 
 def _key(one: Any) -> Any:
-    """Something hashable that is equal for equal parameters; arrays and unknown objects are equal to themselves alone."""
+    """Something hashable, equal for equal parameters; arrays and unknown objects are equal to themselves alone."""
     if isinstance(one, dict):
         return tuple([(name, _key(value)) for name, value in one.items()])
     if isinstance(one, (tuple, list)):

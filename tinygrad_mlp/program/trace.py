@@ -1,8 +1,8 @@
 """One run of a step function, noted op by op and flattened to a :class:`~.ir.Program`.
 
-The run is real: it computes, and what it writes into parameters, optimizer state and gradients stays written. It is also
-complete: the backward pass is walked on the tape, and optimizers run their own rules on stand-ins that note every NumPy
-call. If the function raises, or does something that could not be run again, everything written is put back.
+The run is real: it computes, and what it writes into parameters, optimizer state and gradients stays written. It is
+also complete: the backward pass is walked on the tape, and optimizers run their own rules on stand-ins that note every
+NumPy call. If the function raises, or does something that could not be run again, everything written is put back.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ..tensor import Tensor
 from ..tree import Structure, flatten, unflatten
 from ..watch import scope
 from .ir import Check, Feed, Kind, Operand, Program, SavedRef, Step, Value
+from .passes import simplify
 
 __all__ = ["Capture", "Guard", "Noted", "Trace", "capture"]
 
@@ -70,7 +71,9 @@ class Noted(Captured):
         trace = _now()
         node.saved = saved
         node.module = trace.module()
-        node.result = trace.add(op, [trace.operand(*pair) for pair in zip(operands, arrays, strict=True)], node.params, y)
+        node.result = trace.add(
+            op, [trace.operand(*pair) for pair in zip(operands, arrays, strict=True)], node.params, y
+        )
         if isinstance(saved, tuple):
             trace.saved[id(saved)] = node.result.step
             trace.alive.append(saved)
@@ -84,8 +87,9 @@ class Noted(Captured):
         """
         assert self.plan is not None
         raise CaptureError(
-            f"compile: {self.plan.op.name}, at {line_text(user_line())}, runs Python code of yours in its backward pass, "
-            "which a compiled step cannot call. Declare it as an op (tinygrad_mlp.autograd.op), or leave it outside"
+            f"compile: {self.plan.op.name}, at {line_text(user_line())}, runs Python code of yours in its "
+            "backward pass, which a compiled step cannot call. Declare it as an op, or leave it "
+            "outside"
         )
 
     @classmethod
@@ -112,9 +116,9 @@ class Noted(Captured):
         """
         if isinstance(value.node, Noted):
             raise CaptureError(
-                f"compile: {what} reads a value of the step, at {line_text(user_line())}. The compiled step runs without "
-                "Python, so nothing can be decided or printed inside: return the tensor and read it outside, choose with "
-                "where(), or leave this function uncompiled"
+                f"compile: {what} reads a value of the step, at {line_text(user_line())}. The compiled step runs "
+                "without Python, so nothing can be decided or printed inside: return the tensor and read it outside, "
+                "choose with where(), or leave this function uncompiled"
             )
 
     @classmethod
@@ -123,8 +127,17 @@ class Noted(Captured):
         _now().enter(module)
 
     @classmethod
-    def cleared(cls, leaf: Node) -> None:
-        """The gradient of ``leaf`` was just forgotten."""
+    def cleared(cls, leaf: Node, set_to_none: bool) -> None:
+        """The gradient of ``leaf`` is about to be forgotten.
+
+        Raises:
+            CaptureError: it is to be overwritten with zeros.
+        """
+        if not set_to_none:
+            raise CaptureError(
+                f"compile: zero_grad(set_to_none=False), at {line_text(user_line())}, writes zeros into memory that "
+                "the compiled step does not keep; say zero_grad()"
+            )
         _now().cleared.add(leaf)
 
     @classmethod
@@ -193,7 +206,7 @@ class Cell:
 
 
 class Guard:
-    """Something that the captured program relies on; ``holds`` asks whether it is still so, ``what`` says it in words."""
+    """Something that the captured program relies on; ``holds`` asks if it is still so, ``what`` says what is not."""
 
     __slots__ = ("holds", "what")
 
@@ -249,6 +262,10 @@ class Trace:
         if draw is not None:
             made = draw
             self.program.feeds.append(Feed([value], lambda: [made()]))
+        return self.handle(value, array)
+
+    def handle(self, value: Value, array: Array) -> Traced:
+        """A handle on ``value``, which is ``array`` in this run; nothing that it is made of is on the tape."""
         node = Noted(None, (), (), array.shape)
         node.value, node.operands, node.params, node.hooks = array, (), {}, None
         node.varies, node.wants = True, False
@@ -264,8 +281,8 @@ class Trace:
             if isinstance(given.node, Noted):
                 if array is not given.node.value:
                     raise CaptureError(
-                        f"compile: an op converted {given.node.result!r} on its own, at {line_text(user_line())}; convert "
-                        "it first: x.astype(...)"
+                        f"compile: an op converted {given.node.result!r} on its own, at {line_text(user_line())}; "
+                        "convert it first: x.astype(...)"
                     )
                 return given.node.result
             return self.value_of(array, given)
@@ -279,7 +296,9 @@ class Trace:
         if known is not None:
             return known
         leaf = tensor.node if tensor is not None and isinstance(tensor.node, Leaf) else None
-        name = (leaf.name if leaf is not None else None) or self.names.get(id(tensor), "") or self.names.get(id(array), "")
+        name = (
+            (leaf.name if leaf is not None else None) or self.names.get(id(tensor), "") or self.names.get(id(array), "")
+        )
         value = Value("constant" if leaf is None else "buffer", array, name=name, array=array)
         self.first[id(array)] = value
         self.sums[id(array)] = array, _checksum(array)
@@ -334,18 +353,18 @@ class Trace:
         return Cell(self, array, self.value_of(array))
 
     def note_in_place(self, ufunc: Any, inputs: Sequence[Cell], out: Cell) -> None:
-        """Compute ``ufunc`` into the array of ``out`` and note the op that it is."""
+        """Compute ``ufunc`` into the array of ``out`` and note it, through the op function that answers for it."""
         self.back_up(out.array)
-        arrays = [one.array if isinstance(one.value, Value) else one.value for one in inputs]
-        ufunc(*arrays, out=out.array)
         if ufunc is np.positive:  # a copy
+            np.copyto(out.array, inputs[0].array)
             out.value = inputs[0].value
             return
-        op: Op = NUMPY[ufunc].op  # type: ignore[attr-defined]
-        value = Value("step", out.array)
-        phase = "update" if self.updating else "forward"
-        operands = [one.value for one in inputs]
-        self.program.steps.append(Step(op, operands, {}, value, phase, self.module(), user_line()))  # type: ignore[arg-type]
+        handles = [self.handle(one.value, one.array) if isinstance(one.value, Value) else one.value for one in inputs]
+        with recording_with(_Quietly):
+            made = NUMPY[ufunc](*handles)
+        np.copyto(out.array, made.data)
+        value: Value = made.node.result
+        value.strides = out.array.strides
         out.value = value
 
     def back_up(self, array: Array) -> None:
@@ -424,7 +443,7 @@ class Trace:
         state, parameter = update.state, update.parameter
         leaf: Any = parameter.node
         saved = dict(state)
-        self.undo.append(lambda: (state.clear(), state.update(saved)))
+        self.undo.append(partial(_restore, state, saved))
         update.begin()
         self.consumed.add(leaf)
         gradient = leaf.gradient
@@ -498,8 +517,9 @@ class Trace:
             if _checksum(array) != total:
                 value = self.values[id(array)]
                 raise CaptureError(
-                    f"compile: {value.name or 'an array'} of shape {array.shape} was written by NumPy inside the function, "
-                    "which a compiled step would not do again; write with `with no_grad(): x -= ...`, or an optimizer"
+                    f"compile: {value.name or 'an array'} of shape {array.shape} was written by NumPy inside "
+                    "the function, which a compiled step would not do again; write with `with no_grad(): x -= ...`, "
+                    "or an optimizer"
                 )
 
     def put_back(self) -> None:
@@ -534,7 +554,7 @@ class _Numbers:
         return self._arrays
 
     def many(self, count: int) -> Array:
-        """Those of the ``count`` steps that are counted already, the last of them the present one, ``(count, numbers)``."""
+        """Those of ``count`` steps that are counted already, the last being the present one, ``(count, numbers)``."""
         step = self.update.state.get("step", 0)
         if "step" not in self.update.state:
             return np.broadcast_to(np.array(self.update.numbers(0), self.dtype), (count, len(self.update.numbers(0))))
@@ -563,6 +583,11 @@ def _structure_guard(optimizer: Optimizer, updates: Sequence[Update]) -> Callabl
     return holds
 
 
+def _restore(state: dict[str, Any], saved: dict[str, Any]) -> None:
+    state.clear()
+    state.update(saved)
+
+
 def _same_entry(state: dict[str, Any], key: str, array: Array) -> bool:
     return state.get(key) is array
 
@@ -584,7 +609,7 @@ class Capture:
         result: what the captured run returned.
     """
 
-    __slots__ = ("counted", "gradients", "guards", "program", "result", "_fixed", "_places", "_shape")
+    __slots__ = ("_fixed", "_places", "_shape", "counted", "gradients", "guards", "program", "result")
 
     _fixed: list[Any]
     _places: list[int | None]
@@ -609,8 +634,9 @@ class Capture:
         self.gradients = []
         for leaf in {**trace.leaves, **dict.fromkeys([one for one, _ in trace.handed])}:
             self._settle(leaf, trace, keep_gradients)
-        for key, (_, _) in trace.written.items():
+        for key in trace.written:
             program.writes.append((trace.first[key], trace.values[key]))
+        simplify(program)
 
     def _settle(self, leaf: Leaf, trace: Trace, keep: bool) -> None:
         gradient = leaf.gradient
@@ -627,8 +653,15 @@ class Capture:
         self.gradients.append((leaf, len(self.program.outputs)))
         self.program.outputs.append(value)
 
+    @property
+    def gradients_kept(self) -> bool:
+        """Whether a run leaves gradients behind."""
+        return any(place is not None for _, place in self.gradients)
+
     def fill(self, arrays: Sequence[Array]) -> Any:
         """What the function returns, from the outputs of a run."""
+        if len(self._shape) == 1 and self._places[0] is not None:
+            return wrap(Tensor, arrays[self._places[0]])
         leaves = [
             fixed if place is None else wrap(Tensor, arrays[place])
             for fixed, place in zip(self._fixed, self._places, strict=True)
@@ -671,7 +704,7 @@ def capture(
     watching = sys.getprofile()
     try:
         with recording_with(Noted if recording else _Quietly):
-            sys.setprofile(_namer(trace))
+            sys.setprofile(_namer())
             try:
                 result = function(*args, **kwargs)
             finally:
@@ -692,8 +725,8 @@ def _argument(trace: Trace, one: Any, name: str) -> Any:
         handle = trace.source("input", one.data, name=name)
     elif isinstance(one, Tensor) and not isinstance(one.node, Leaf):
         raise CaptureError(
-            f"compile: argument {name} was computed outside by ops that record gradients, which would have to go through "
-            "the compiled step; say x.detach(), or compute it inside"
+            f"compile: argument {name} was computed outside by ops that record gradients, which would have to go "
+            "through the compiled step; say x.detach(), or compute it inside"
         )
     else:
         if isinstance(one, Tensor):
@@ -736,7 +769,7 @@ def _argument_names(function: Any, leaves: Sequence[Any], shape: Sequence[Struct
     return names
 
 
-def _namer(trace: Trace) -> Callable[[FrameType, str, Any], None]:
+def _namer() -> Callable[[FrameType, str, Any], None]:
     """A profile function that reads the names of local variables off the user's functions as they return."""
 
     def watch(frame: FrameType, event: str, _: Any) -> None:

@@ -34,7 +34,10 @@ class Stacked:
 
 @dataclass(frozen=True)
 class Gathered:
-    """An input whose rows are picked from a data set: batch k takes ``array[order[k]]``, ``order`` being ``(batches, rows)``."""
+    """An input whose rows are picked from a data set: batch k takes ``array[order[k]]``.
+
+    ``order`` has the shape ``(batches, rows)``.
+    """
 
     array: Array
     order: Array
@@ -61,6 +64,17 @@ class _Feed(ctypes.Structure):
 
 class _Result(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in ("slot", "offset", "bytes")] + [("into", ctypes.c_void_p)]
+
+
+class _Frame:
+    """What one run works with: the arrays that the pointers point into, the arena first."""
+
+    __slots__ = ("arrays", "outputs", "pointers")
+
+    def __init__(self, arrays: list[Array | None], pointers: Any) -> None:
+        self.arrays = arrays
+        self.pointers = pointers
+        self.outputs: list[Array | None] | None = None
 
 
 class Native:
@@ -91,44 +105,36 @@ class Native:
         self.whole = not hosts and not self._plan.late and len(self._ranges) <= 1
         self._slots: list[Value | Array] = list(self._plan.lowered.slots)
         self._index = {one: i + 1 for i, one in enumerate(self._slots) if isinstance(one, Value)}
-        # Arenas that no run is using: each run, in whatever thread, takes one or makes one.
-        self._arenas: list[Array] = []
+        self._given = [(value, self._index.get(value, 0)) for value in (*program.inputs, *program.fed)]
+        # Frames that no run is using: each run, in whatever thread, takes one or makes one.
+        self._frames: list[_Frame] = []
         self._lock = threading.Lock()
 
-    def _arena(self) -> Array:
+    def _frame(self) -> _Frame:
+        """An arena, and pointers of which only those of inputs and fed values are still to be set."""
         with self._lock:
-            if self._arenas:
-                return self._arenas.pop()
+            if self._frames:
+                return self._frames.pop()
         memory = np.empty(self._plan.arena + ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % ALIGNMENT
-        return memory[start : start + self._plan.arena]
+        arrays: list[Array | None] = [memory[start : start + self._plan.arena]]
+        arrays += [one if isinstance(one, np.ndarray) else one.array for one in self._slots]
+        pointers = (ctypes.c_void_p * len(arrays))(*[0 if array is None else array.ctypes.data for array in arrays])
+        return _Frame(arrays, pointers)
 
-    def _back(self, arena: Array) -> None:
+    def _back(self, frame: _Frame) -> None:
         with self._lock:
-            self._arenas.append(arena)
-
-    def _bind(self, arena: Array, given: dict[Value, Array]) -> tuple[Any, list[Array]]:
-        """The pointers of one run, and the arrays that they point into."""
-        arrays: list[Array] = [arena]
-        for one in self._slots:
-            if isinstance(one, np.ndarray):
-                arrays.append(one)
-            elif one in given:
-                arrays.append(given[one])
-            else:
-                assert one.array is not None, f"{one} was not given"
-                arrays.append(one.array)
-        pointers = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
-        return pointers, arrays
+            self._frames.append(frame)
 
     def _accept(self, value: Value, array: Array) -> Array:
-        array = np.asarray(array)
+        if type(array) is not np.ndarray:
+            array = np.asarray(array)
         if array.shape != value.shape or array.dtype != value.dtype:
             raise ShapeError(
                 f"{value.name or 'an input'}: compiled for {value.dtype} of shape {value.shape}, got {array.dtype} of "
                 f"shape {array.shape}"
             )
-        return np.ascontiguousarray(array)
+        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
     def _array(self, arrays: Sequence[Array], view: View) -> Array:
         """A view of the program's as NumPy's."""
@@ -155,16 +161,32 @@ class Native:
             ShapeError: an array of another shape or dtype than the program was captured with.
             IndexError: an index or class id out of range; the buffers are then as they were.
         """
-        values = (*self.program.inputs, *self.program.fed)
-        given = {value: self._accept(value, array) for value, array in zip(values, (*inputs, *fed), strict=True)}
-        arena = self._arena()
+        frame = self._frame()
+        arrays, pointers = frame.arrays, frame.pointers
         try:
-            pointers, arrays = self._bind(arena, given)
-            if not self._go(pointers, arrays, check):
+            for (value, slot), array in zip(self._given, (*inputs, *fed), strict=True):
+                arrays[slot] = accepted = self._accept(value, array)
+                pointers[slot] = accepted.ctypes.data
+            if self.whole:
+                code = self._parts[0](pointers, int(check)) if self._parts else 0
+                if code == _FINITE:
+                    return None
+                if code:
+                    raise self._error(code)
+            elif not self._go(pointers, arrays, check):  # type: ignore[arg-type]
                 return None
-            return [self._array(arrays, view).copy() for view in self._plan.lowered.outputs]
+            if frame.outputs is None:
+                frame.outputs = [self._kept(arrays, view) for view in self._plan.lowered.outputs]
+            return [
+                self._array(arrays, view).copy() if kept is None else kept.copy()  # type: ignore[arg-type]
+                for kept, view in zip(frame.outputs, self._plan.lowered.outputs, strict=True)
+            ]
         finally:
-            self._back(arena)
+            self._back(frame)
+
+    def _kept(self, arrays: Sequence[Any], view: View) -> Array | None:
+        """A view of the frame's own memory, which is the same in every run; None for a view of anything else."""
+        return self._array(arrays, view) if address(view.storage, view.layout.offset)[0] == 0 else None
 
     def _go(self, pointers: Any, arrays: list[Array], check: bool) -> bool:
         """Run everything; whether the first output was finite, if that was asked."""
@@ -249,9 +271,11 @@ class Native:
                 feeds.append(_Feed(slot, 1, value.nbytes, 0, 0, array.ctypes.data, None, None))
             else:
                 given[value] = self._accept(value, one)
-        arena = self._arena()
+        frame = self._frame()
+        pointers = frame.pointers
         try:
-            pointers, _ = self._bind(arena, given)
+            for value, array in given.items():
+                pointers[self._index[value]] = array.ctypes.data
             outputs, results = [], []
             for view in self._plan.lowered.outputs:
                 into = np.empty((count, *view.layout.shape), view.dtype)
@@ -270,7 +294,7 @@ class Native:
                 ctypes.byref(done),
             )
         finally:
-            self._back(arena)
+            self._back(frame)
         if code == _ORDER:
             raise IndexError(f"batch {done.value}: the order names a row that the data set does not have")
         if code not in (0, _FINITE):
@@ -282,7 +306,8 @@ class Native:
 
 def _misfit(value: Value, array: Array, expected: tuple[int, ...]) -> ShapeError:
     return ShapeError(
-        f"{value.name or 'an input'}: expected {value.dtype} of shape {expected}, got {array.dtype} of shape {array.shape}"
+        f"{value.name or 'an input'}: expected {value.dtype} of shape {expected}, got {array.dtype} of shape "
+        f"{array.shape}"
     )
 
 

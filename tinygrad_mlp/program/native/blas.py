@@ -9,6 +9,8 @@ import ctypes
 import functools
 from dataclasses import dataclass
 
+from .toolchain import numpy_extension
+
 __all__ = ["Blas", "find_blas"]
 
 # NumPy's wheels rename OpenBLAS' functions (scipy_ and 64_); other builds link a system BLAS under the plain names.
@@ -36,11 +38,7 @@ class Blas:
 def find_blas() -> Blas | None:
     """NumPy's BLAS; None where NumPy was built without one, or it is hidden."""
     try:
-        from numpy._core import _multiarray_umath as extension
-    except ImportError:  # NumPy 1
-        from numpy.core import _multiarray_umath as extension  # type: ignore[no-redef]
-    try:
-        library = ctypes.CDLL(extension.__file__)
+        library = ctypes.CDLL(numpy_extension().__file__)
     except OSError:
         return None
     for name, wide in _NAMES:

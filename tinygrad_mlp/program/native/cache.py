@@ -105,7 +105,7 @@ def _opened(path: Path) -> ctypes.CDLL:
 
 @functools.lru_cache(maxsize=64)
 def load(source: str) -> ctypes.CDLL:
-    """The library compiled from ``source``: from the cache if it is there, else compiled, and kept where that is possible.
+    """The library compiled from ``source``: from the cache if it is there, else compiled, and kept if possible.
 
     Raises:
         CompilerError: there is no compiler, it refused, or what it made cannot be loaded.

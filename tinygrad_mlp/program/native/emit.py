@@ -1,4 +1,7 @@
-"""From kernels to C. Sizes and strides are constants of the text, addresses are arguments: equal kernels are one text."""
+"""From kernels to C.
+
+Sizes and strides are constants of the text, addresses are arguments: equal kernels are one text.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,19 @@ import numpy as np
 
 from ...ops.kernels import _MILLS
 from ...ops.native import Layout
-from .fuse import CodeKernel, HostKernel, Kernel, LoopKernel, MatmulKernel, Plan, axes_of, kept_layout, layouts_of, vector_axis
-from .lower import Argument, CodeNode, MapNode, MatmulNode, Node, ReduceNode, Storage, View, c_type
+from .fuse import (
+    CodeKernel,
+    HostKernel,
+    Kernel,
+    LoopKernel,
+    MatmulKernel,
+    Plan,
+    axes_of,
+    kept_layout,
+    layouts_of,
+    vector_axis,
+)
+from .lower import CodeNode, MapNode, Node, ReduceNode, Storage, View, c_type
 from .toolchain import cpu_features
 
 __all__ = ["source_of"]
@@ -110,7 +124,11 @@ class Body:
 
     def needed(self, storage: Storage) -> bool:
         """Whether something outside this kernel reads what a node in it makes."""
-        return storage in self.kept or any(reader.kernel != self.place for reader in storage.readers)
+        return (
+            storage.home.slot is not None
+            or storage in self.kept
+            or any(reader.kernel != self.place for reader in storage.readers)
+        )
 
     def compute(self, node: MapNode, load: Callable[[View], str]) -> str:
         """Append the line that computes a map; its variable."""
@@ -201,18 +219,25 @@ def _plain_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]) -
             function.lines.append("    #pragma omp simd")
         function.open(f"for (int64_t {name} = 0; {name} < {size}; {name}++)")
         loads.put(level + 1)
-    _statements(body, steps, names, loads)
+    for node in body.kernel.items:
+        if isinstance(node, MapNode):
+            _mapped(body, node, steps, names, loads)
     for _ in sizes:
         function.close()
 
 
-def _statements(body: Body, steps: dict[Layout, list[int]], names: Sequence[str], load: Callable[[View], str]) -> None:
-    for node in body.kernel.items:
-        if isinstance(node, MapNode):
-            value = body.compute(node, load)
-            if body.needed(node.target.storage) or not node.target.whole:
-                pointer = body.function.pointer(node.target.storage, node.target.layout.offset)
-                body.function.put(f"{pointer}[{_at(steps[node.target.layout], names)}] = {value};")
+def _mapped(
+    body: Body,
+    node: MapNode,
+    steps: dict[Layout, list[int]],
+    names: Sequence[str],
+    load: Callable[[View], str],
+) -> None:
+    """Compute a map, and store it where somebody reads it."""
+    value = body.compute(node, load)
+    if body.needed(node.target.storage) or not node.target.whole:
+        pointer = body.function.pointer(node.target.storage, node.target.layout.offset)
+        body.function.put(f"{pointer}[{_at(steps[node.target.layout], names)}] = {value};")
 
 
 START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY", "any": "0", "all": "1"}
@@ -232,7 +257,11 @@ def _start(node: ReduceNode) -> str:
             return "0" if node.form.how == "max" else "1"
         limits = np.iinfo(dtype)
         # The least int64 cannot be written as one literal.
-        return f"({limits.min + 1} - 1)" if node.form.how == "max" and limits.min else str(limits.min if node.form.how == "max" else limits.max)
+        return (
+            f"({limits.min + 1} - 1)"
+            if node.form.how == "max" and limits.min
+            else str(limits.min if node.form.how == "max" else limits.max)
+        )
     return START[node.form.how]
 
 
@@ -305,7 +334,9 @@ class _Reduction:
         """Before a row."""
         if self.how == "along":
             self.function.put(
-                f"Total {self.total} = {{0, 0}};" if self.totalled else f"{self.kind} {self.name} = {_start(self.node)};"
+                f"Total {self.total} = {{0, 0}};"
+                if self.totalled
+                else f"{self.kind} {self.name} = {_start(self.node)};"
             )
 
     def clear_block(self) -> None:
@@ -320,7 +351,9 @@ class _Reduction:
 
     def add(self, value: str, place: str) -> None:
         """For each element."""
-        self.function.put(STEP[self.node.form.how].format(f"{self.name}[{place}]" if self.arrays else self.name, value) + ";")
+        self.function.put(
+            STEP[self.node.form.how].format(f"{self.name}[{place}]" if self.arrays else self.name, value) + ";"
+        )
 
     def outcome(self, place: str) -> str:
         """The value at the end."""
@@ -340,19 +373,13 @@ def _reducing_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]
     rows, width = sizes
     loads = _Loads(body, steps, ["i", "j"])
     reductions: dict[Node, _Reduction] = {}
-    places: dict[Node, list[int]] = {}
     for node in kernel.items:
         if isinstance(node, ReduceNode):
             stride = steps[kept_layout(node, node.target)]
-            how = {(False, False): "all", (False, True): "down", (True, False): "along", (True, True): "each"}[
-                (bool(stride[0]), bool(stride[1]))
-            ]
-            places[node] = stride
-            if how != "each":
-                reductions[node] = _Reduction(function, kernel, node, how, width, rows)
+            how = "along" if stride[0] else "down" if stride[1] else "all"
+            reductions[node] = _Reduction(function, kernel, node, how, width, rows)
     every = list(reductions.values())
     grouped = rows > ROWS and any(one.arrays and one.totalled for one in every)
-    blocked = width > BLOCK and any(one.totalled and not one.arrays for one in every)
     loads.put(0)
     for one in every:
         one.clear()
@@ -365,6 +392,30 @@ def _reducing_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]
     else:
         function.open(f"for (int64_t i = 0; i < {rows}; i++)")
     loads.put(1)
+    _one_row(body, width, steps, loads, reductions)
+    for node, one in reductions.items():
+        if one.how == "along":
+            _store_reduced(function, node, one.outcome(""), _at(steps[kept_layout(one.node, node.target)], ["i", "j"]))
+    function.close()
+    if grouped:
+        for one in every:
+            one.flush_rows()
+        function.close()
+    for node, one in reductions.items():
+        if one.how == "all":
+            _store_reduced(function, node, one.outcome(""), "0")
+        elif one.how == "down":
+            function.open(f"for (int64_t j = 0; j < {width}; j++)")
+            _store_reduced(function, node, one.outcome("j"), _at(steps[kept_layout(one.node, node.target)], ["i", "j"]))
+            function.close()
+
+
+def _one_row(
+    body: Body, width: int, steps: dict[Layout, list[int]], loads: _Loads, reductions: dict[Node, _Reduction]
+) -> None:
+    function = body.function
+    every = list(reductions.values())
+    blocked = width > BLOCK and any(one.totalled and not one.arrays for one in every)
     for one in every:
         one.clear_row()
     if blocked:
@@ -379,36 +430,16 @@ def _reducing_loops(body: Body, sizes: list[int], steps: dict[Layout, list[int]]
     limits = ("first", "end") if blocked else ("0", str(width))
     function.open(f"for (int64_t j = {limits[0]}; j < {limits[1]}; j++)")
     loads.put(2)
-    for node in kernel.items:
+    for node in body.kernel.items:
         if isinstance(node, MapNode):
-            value = body.compute(node, loads)
-            if body.needed(node.target.storage) or not node.target.whole:
-                pointer = function.pointer(node.target.storage, node.target.layout.offset)
-                function.put(f"{pointer}[{_at(steps[node.target.layout], ['i', 'j'])}] = {value};")
-        elif node in reductions:
-            reductions[node].add(loads(node.views[0]), "j")
+            _mapped(body, node, steps, ["i", "j"], loads)
         else:
-            _store_reduced(function, node, loads(node.views[0]), _at(places[node], ["i", "j"]))
+            reductions[node].add(loads(node.views[0]), "j")
     function.close()
     for one in every:
         one.flush_block()
     if blocked:
         function.close()
-    for node, one in reductions.items():
-        if one.how == "along":
-            _store_reduced(function, node, one.outcome(""), _at([places[node][0]], ["i"]))
-    function.close()
-    if grouped:
-        for one in every:
-            one.flush_rows()
-        function.close()
-    for node, one in reductions.items():
-        if one.how == "all":
-            _store_reduced(function, node, one.outcome(""), "0")
-        elif one.how == "down":
-            function.open(f"for (int64_t j = 0; j < {width}; j++)")
-            _store_reduced(function, node, one.outcome("j"), _at([places[node][1]], ["j"]))
-            function.close()
 
 
 def _store_reduced(function: Function, node: Node, value: str, place: str) -> None:
@@ -424,7 +455,9 @@ def _one_reduction(function: Function, kernel: LoopKernel) -> None:
     view = node.views[0]
     layout, kept = view.layout, kept_layout(node, node.target)
     outside = [axis for axis in range(len(layout.shape)) if axis not in node.form.axes and layout.shape[axis] != 1]
-    inside = sorted([axis for axis in node.form.axes if layout.shape[axis] != 1], key=lambda axis: -layout.strides[axis])
+    inside = sorted(
+        [axis for axis in node.form.axes if layout.shape[axis] != 1], key=lambda axis: -layout.strides[axis]
+    )
     source, target = function.pointer(view.storage, layout.offset), function.pointer(node.target.storage, kept.offset)
     for axis in outside:
         function.open(f"for (int64_t i{axis} = 0; i{axis} < {layout.shape[axis]}; i{axis}++)")
@@ -612,7 +645,9 @@ class _Product:
             self.kernel.scratch.append(packed)
             name = function.pointer(packed)
             function.open(f"for (int64_t l = 0; l < {self.k}; l++)")
-            function.put(f"for (int64_t v = 0; v < {self.v}; v++) {name}[l * {padded} + v] = {y}[{_at([vk, sv], ['l', 'v'])}];")
+            function.put(
+                f"for (int64_t v = 0; v < {self.v}; v++) {name}[l * {padded} + v] = {y}[{_at([vk, sv], ['l', 'v'])}];"
+            )
             if padded > self.v:
                 function.put(f"for (int64_t v = {self.v}; v < {padded}; v++) {name}[l * {padded} + v] = 0;")
             function.close()
@@ -630,7 +665,9 @@ class _Product:
             if count > 1:
                 function.open(f"for (int64_t c = 0; c < {count}; c++)")
                 start = f"c * {wide * lanes}" if not first else f"{first * lanes} + c * {wide * lanes}"
-            self.column_group(start, wide, lanes, tall, vector_type, y, vk, sums, self.v - first * lanes if count == 1 else None)
+            self.column_group(
+                start, wide, lanes, tall, vector_type, y, vk, sums, self.v - first * lanes if count == 1 else None
+            )
             if count > 1:
                 function.close()
         for node in self.reductions():
@@ -711,15 +748,23 @@ class _Product:
         for row in names:
             function.put(f"{vector_type} " + ", ".join(f"{name} = {{0}}" for name in row) + ";")
         function.open(f"for (int64_t l = 0; l < {self.k}; l++)")
-        loads = " ".join(f"const {vector_type} y{c} = load_{vector_type}(y + l * {vk} + {c * lanes});" for c in range(wide))
+        loads = " ".join(
+            f"const {vector_type} y{c} = load_{vector_type}(y + l * {vk} + {c * lanes});" for c in range(wide)
+        )
         function.put(loads)
         for r, row in enumerate(names):
-            function.put(f"{{ const {kind} s = x[{_at([sk], ['l'])} + {r * su}]; " + " ".join(f"{name} += s * y{c};" for c, name in enumerate(row)) + " }")
+            function.put(
+                f"{{ const {kind} s = x[{_at([sk], ['l'])} + {r * su}]; "
+                + " ".join(f"{name} += s * y{c};" for c, name in enumerate(row))
+                + " }"
+            )
         function.close()
         width = wide * lanes
         function.put(f"{kind} tile[{tall}][{width}] __attribute__((aligned(64)));")
         for r, row in enumerate(names):
-            function.put(" ".join(f"store_{vector_type}(&tile[{r}][{c * lanes}], {name});" for c, name in enumerate(row)))
+            function.put(
+                " ".join(f"store_{vector_type}(&tile[{r}][{c * lanes}], {name});" for c, name in enumerate(row))
+            )
         function.open(f"for (int64_t r = 0; r < {tall}; r++)")
         whole = [sums[node][0] for node in self.reductions() if not sums[node][1]]
         function.lines.append("    #pragma omp simd" + (f" reduction(+:{', '.join(whole)})" if whole else ""))
@@ -768,7 +813,11 @@ def _blas(function: Function, kernel: MatmulKernel) -> None:
     if update is not None:
         beta = "1"
         factor = update.factor
-        text = f"{function.pointer(factor.storage, factor.layout.offset)}[0]" if isinstance(factor, View) else literal(factor, kind)
+        text = (
+            f"{function.pointer(factor.storage, factor.layout.offset)}[0]"
+            if isinstance(factor, View)
+            else literal(factor, kind)
+        )
         alpha = f"-({kind})({text})"
     left = _matrix(function, a, a.layout, kernel)
     right = _matrix(function, b, b.layout, kernel)
@@ -821,8 +870,8 @@ def _preamble(wide: bool) -> str:
     parts = [before, typed.replace("REAL", "float"), typed.replace("REAL", "double"), after]
     for kind, size in (("float", 4), ("double", 8)):
         parts.append(
-            f"typedef void (*Gemm_{kind})(int, int, int, {integer}, {integer}, {integer}, {kind}, const {kind}*, {integer}, "
-            f"const {kind}*, {integer}, {kind}, {kind}*, {integer});\nstatic Gemm_{kind} gemm_{kind};"
+            f"typedef void (*Gemm_{kind})(int, int, int, {integer}, {integer}, {integer}, {kind}, const {kind}*, "
+            f"{integer}, const {kind}*, {integer}, {kind}, {kind}*, {integer});\nstatic Gemm_{kind} gemm_{kind};"
         )
         lanes = 2 if size == 8 else 4
         while lanes * size <= 64:
@@ -913,7 +962,11 @@ def source_of(plan: Plan, wide: bool, settle: Callable[[Plan], None]) -> tuple[s
                 bodies.append(_part(plan, calls, start, place, len(ranges)))
                 ranges.append((start, place))
             start = place + 1
-    whole = "int64_t run(char** P, int64_t check) { return 0; }" if not ranges else "static int64_t run(char** P, int64_t check) { return part_0(P, check); }"
+    whole = (
+        "int64_t run(char** P, int64_t check) { return 0; }"
+        if not ranges
+        else "static int64_t run(char** P, int64_t check) { return part_0(P, check); }"
+    )
     return "\n".join([_preamble(wide), *texts, *bodies, whole, BATCHES]), ranges
 
 
@@ -932,7 +985,9 @@ def _check(plan: Plan) -> str | None:
     if view.dtype.kind != "f" or view.layout.size != 1 or view.dtype.itemsize < 4:
         return None
     slot, start = address(view.storage, view.layout.offset)
-    return f"if (check) {{ const {c_type(view.dtype)} loss = *({c_type(view.dtype)}*)(P[{slot}] + {start}); if (loss - loss != 0) return -1; }}"
+    kind = c_type(view.dtype)
+    loss = f"const {kind} loss = *({kind}*)(P[{slot}] + {start});"
+    return f"if (check) {{ {loss} if (loss - loss != 0) return -1; }}"
 
 
 def _part(plan: Plan, calls: Sequence[tuple[str, Function, bool] | None], start: int, stop: int, number: int) -> str:
@@ -955,7 +1010,8 @@ def _part(plan: Plan, calls: Sequence[tuple[str, Function, bool] | None], start:
                 table = []
             continue
         arguments = ", ".join(
-            f"({kind}*)(P[{slot}] + {byte})" for (kind, _, _), (slot, byte) in zip(function.arguments, spots, strict=True)
+            f"({kind}*)(P[{slot}] + {byte})"
+            for (kind, _, _), (slot, byte) in zip(function.arguments, spots, strict=True)
         )
         lines.append(f"    if ({name}({arguments})) return {place + 1};" if fails else f"    {name}({arguments});")
     if check and at == stop:
@@ -968,8 +1024,8 @@ def _table(rows: Sequence[tuple[str, bool, list[str], list[tuple[int, int]]]], n
     width = max(len(spots) for *_, spots in rows)
     kinds = list(dict.fromkeys((kernel, fails, tuple(types)) for kernel, fails, types, _ in rows))
     entries = []
-    for kernel, fails, types, spots in rows:
-        numbers = [kinds.index((kernel, fails, tuple(types)))]
+    for kernel, fails, kinds_of, spots in rows:
+        numbers = [kinds.index((kernel, fails, tuple(kinds_of)))]
         for slot, byte in [*spots, *[(0, 0)] * (width - len(spots))]:
             numbers += [slot, byte]
         entries.append("{" + ", ".join(map(str, numbers)) + "}")

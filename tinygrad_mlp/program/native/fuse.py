@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from ...ops.native import Layout
-from .lower import C_TYPES, CodeNode, HostNode, Lowered, MapNode, MatmulNode, Node, ReduceNode, Storage, View
+from .lower import C_TYPES, CodeNode, Lowered, MapNode, MatmulNode, Node, ReduceNode, Storage, View
 
-__all__ = ["CodeKernel", "HostKernel", "Kernel", "LoopKernel", "MatmulKernel", "Plan", "Update", "axes_of", "place", "plan"]
+__all__ = [
+    "CodeKernel",
+    "HostKernel",
+    "Kernel",
+    "LoopKernel",
+    "MatmulKernel",
+    "Plan",
+    "Update",
+    "axes_of",
+    "place",
+    "plan",
+]
 
 # From so many multiplications on, BLAS is faster than our own loops: a call costs it about a microsecond, and below it
 # packs more than it multiplies.
@@ -18,6 +27,8 @@ BLAS_FROM = 400_000
 ALIGNMENT = 64
 # Loops over so few elements are joined with others of their shape even where they read nothing in common.
 FEW = 4096
+# How far back to look for a kernel to join that made none of the operands.
+NEAR = 64
 
 
 class Kernel:
@@ -76,9 +87,11 @@ class HostKernel(Kernel):
 
 
 class Plan:
-    """What :func:`plan` gives: the kernels in order, the outputs, the size of the arena, and the first kernel that writes.
+    """What :func:`plan` gives: the kernels in order.
 
-    ``commit`` is the place of the first kernel that writes to a buffer. ``late`` are the copies that Python does.
+    Attributes:
+        arena: its bytes. commit: the place of the first kernel that writes to a buffer. kept: storages that somebody
+            reads after the run. late: the copies into buffers that Python does.
     """
 
     def __init__(self, lowered: Lowered) -> None:
@@ -131,9 +144,7 @@ def layouts_of(kernel: Kernel) -> list[Layout]:
     leading, others = [], []
     made = {target.storage for node in kernel.items for target in node.targets}
     for node in kernel.items:
-        for view in node.views:
-            if view.storage not in made:
-                others.append(view.layout.broadcast(kernel.shape))
+        others += [view.layout.broadcast(kernel.shape) for view in node.views if view.storage not in made]
         if isinstance(node, ReduceNode):
             others.append(kept_layout(node, node.target))
         else:
@@ -152,7 +163,7 @@ def _regular(kernel: Kernel) -> bool:
 # --- grouping -------------------------------------------------------------------------------------
 
 
-def _made_in(view: View, kernels: Sequence[Kernel]) -> int:
+def _made_in(view: View) -> int:
     return max([node.kernel for node in view.storage.writers], default=-1)
 
 
@@ -170,7 +181,7 @@ def _flows(view: View, shape: tuple[int, ...], kernel: Kernel) -> bool:
 
 def _joins(node: Node, shape: tuple[int, ...], kernels: list[Kernel]) -> bool:
     """Put the node into a kernel that exists, if there is one that can take it."""
-    made = [_made_in(view, kernels) for view in node.views]
+    made = [_made_in(view) for view in node.views]
     latest = max(made, default=-1)
     # A part of an array is written after what fills it.
     before = max([one.kernel for one in node.target.storage.writers if one is not node], default=-1)
@@ -181,12 +192,12 @@ def _joins(node: Node, shape: tuple[int, ...], kernels: list[Kernel]) -> bool:
             candidates.append(latest)
     few = math.prod(shape) <= FEW
     read = {view.storage for view in node.views if math.prod(view.layout.shape) > 1}
-    for place in range(len(kernels) - 1, max(latest, before), -1):
+    for place in range(len(kernels) - 1, max(latest, before, len(kernels) - NEAR), -1):
         kernel = kernels[place]
-        if isinstance(kernel, LoopKernel) and kernel.shape == shape:
-            if few or any(view.storage in read for view in kernel.reads()):
-                candidates.append(place)
-                break
+        alike = isinstance(kernel, LoopKernel) and kernel.shape == shape
+        if alike and (few or any(view.storage in read for view in kernel.reads())):
+            candidates.append(place)
+            break
     for place in candidates:
         kernel = kernels[place]
         if not kernel.fusible or kernel.shape != shape:
@@ -212,7 +223,9 @@ def vector_axis(kernel: MatmulKernel) -> int:
     lanes = 16 if node.target.dtype.itemsize == 4 else 8
 
     def cost(along: int, other: int, stride: int, store: int) -> float:
-        padded = -(-along // min(lanes, 1 << max(along - 1, 1).bit_length())) * min(lanes, 1 << max(along - 1, 1).bit_length())
+        padded = -(-along // min(lanes, 1 << max(along - 1, 1).bit_length())) * min(
+            lanes, 1 << max(along - 1, 1).bit_length()
+        )
         return padded * other * k / 8 + (0 if stride == 1 else 2 * k * along) + (0 if store == 1 else 2 * along * other)
 
     columns = cost(n, m, b.layout.strides[-1], target[-1])
@@ -294,8 +307,10 @@ def _folded(lowered: Lowered, nodes: list[Node], keep: set[Storage]) -> dict[Nod
         maker = product.storage.writers[0] if isinstance(product, View) and product.storage.writers else None
         if not (isinstance(maker, MatmulNode) and isinstance(product, View) and product.whole and _goes_to_blas(maker)):
             continue
-        alone = product.storage.readers == [scaled] and taken.storage.readers == [last] and not (
-            {product.storage, taken.storage} & keep
+        alone = (
+            product.storage.readers == [scaled]
+            and taken.storage.readers == [last]
+            and not ({product.storage, taken.storage} & keep)
         )
         later = any(place.get(reader, -1) > place[last] for reader in buffer.storage.readers)
         read_again = bool(value.storage.readers)
@@ -370,18 +385,27 @@ def _commit(result: Plan) -> None:
     late: list[tuple[View, View]] = []
     for buffer, value in result.lowered.copies:
         storage = value.storage
-        update = next((one for one in kernels if isinstance(one, MatmulKernel) and one.update and one.update.target is value), None)
-        place = kernels.index(update) if update is not None else max([node.kernel for node in storage.writers], default=-1)
+        update = next(
+            (one for one in kernels if isinstance(one, MatmulKernel) and one.update and one.update.target is value),
+            None,
+        )
+        place = (
+            kernels.index(update) if update is not None else max([node.kernel for node in storage.writers], default=-1)
+        )
         writer = storage.writers[0] if len(storage.writers) == 1 else None
-        fits = place > checked and storage.bound is None and (
-            update is not None
-            or (
-                isinstance(writer, (MapNode, MatmulNode))
-                and writer.target.whole
-                and value.whole
-                and storage.slot is None
-                and storage.dtype == buffer.dtype
-                and value.layout.same_places(buffer.layout)
+        fits = (
+            place > checked
+            and storage.bound is None
+            and (
+                update is not None
+                or (
+                    isinstance(writer, (MapNode, MatmulNode))
+                    and writer.target.whole
+                    and value.whole
+                    and storage.slot is None
+                    and storage.dtype == buffer.dtype
+                    and value.layout.same_places(buffer.layout)
+                )
             )
         )
         free = fits and all(
@@ -389,7 +413,9 @@ def _commit(result: Plan) -> None:
             or (
                 reader.kernel == place
                 and isinstance(reader, MapNode)
-                and all(view.layout.same_places(value.layout) for view in reader.views if view.storage is buffer.storage)
+                and all(
+                    view.layout.same_places(value.layout) for view in reader.views if view.storage is buffer.storage
+                )
             )
             for reader in buffer.storage.readers
             if update is None or reader not in update.items
@@ -403,10 +429,13 @@ def _commit(result: Plan) -> None:
     result.commit = min(first, default=len(kernels))
     for buffer, value in late:
         unbound = next(
-            (one for one in kernels if isinstance(one, MatmulKernel) and one.update and one.update.target is value), None
+            (one for one in kernels if isinstance(one, MatmulKernel) and one.update and one.update.target is value),
+            None,
         )
         if unbound is not None:  # not in place after all: on a copy of the old value
-            kernels.insert(kernels.index(unbound), LoopKernel(value.layout.shape, [MapNode(None, "{0}", [buffer], value)]))
+            kernels.insert(
+                kernels.index(unbound), LoopKernel(value.layout.shape, [MapNode(None, "{0}", [buffer], value)])
+            )
         if buffer.dtype in C_TYPES and value.dtype == buffer.dtype and value.layout.shape == buffer.layout.shape:
             kernels.append(LoopKernel(buffer.layout.shape, [MapNode(None, "{0}", [value], buffer)]))
         else:
@@ -419,9 +448,7 @@ def _commit(result: Plan) -> None:
 def _writers_of_buffers(result: Plan) -> list[Node]:
     found: list[Node] = []
     for kernel in result.kernels:
-        for node in kernel.items:
-            if any(target.storage.home.slot is not None for target in node.targets):
-                found.append(node)
+        found += [node for node in kernel.items if any(target.storage.home.slot is not None for target in node.targets)]
         if isinstance(kernel, MatmulKernel) and kernel.update and kernel.update.target.storage.bound:
             found.append(kernel.items[0])
     return found

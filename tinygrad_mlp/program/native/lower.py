@@ -31,7 +31,7 @@ class Storage:
     """The memory of one array.
 
     Attributes:
-        layout: how its elements lie in it. slot: which of the caller's pointers it is, or None for a place in the arena.
+        layout: how its elements lie in it. slot: which of the caller's pointers it is; None: a place in the arena.
         writers, readers: the nodes. bound: the storage that it is put into the memory of. offset: bytes into the arena.
     """
 
@@ -135,7 +135,12 @@ class CodeNode(Node):
     """C code on whole arrays."""
 
     def __init__(
-        self, step: Step, form: forms.Code, arguments: Sequence[View], targets: Sequence[View], constants: Sequence[View]
+        self,
+        step: Step,
+        form: forms.Code,
+        arguments: Sequence[View],
+        targets: Sequence[View],
+        constants: Sequence[View],
     ) -> None:
         super().__init__(step, [*arguments, *constants], targets)
         self.form = form
@@ -151,7 +156,7 @@ class Lowered:
     """What :func:`lower` gives.
 
     Attributes:
-        nodes: in order. slots: what the caller's pointers point to, from 1 on: values of the program, or constant arrays
+        nodes: in order. slots: what the caller's pointers point to, from 1 on: values of the program, or fixed arrays
             that forms brought. outputs: where each output is found at the end. copies: the nodes that write buffers.
         saved: whose results on the side are arrays.
     """
@@ -219,7 +224,7 @@ class _Lowering:
 
     def placed(self, step: Step, argument: Argument, place: forms.Place, like: Spec) -> View:
         """An operand under another layout, copied first where that needs it."""
-        view = self.array(step, argument, like)
+        view = self.array(argument, like)
         layout = place(view.layout)
         if layout is None:
             view = self.copied(step, view)
@@ -227,7 +232,7 @@ class _Lowering:
             assert layout is not None, f"{step}: a form has no layout for an array in C order"
         return View(view.storage, layout)
 
-    def array(self, step: Step, argument: Argument, like: Spec) -> View:
+    def array(self, argument: Argument, like: Spec) -> View:
         """An operand as an array, where a bare number stands for one."""
         if isinstance(argument, View):
             return argument
@@ -253,7 +258,9 @@ def _lower_map(work: _Lowering, step: Step, arguments: list[Argument], template:
     return target
 
 
-def _lower_form(work: _Lowering, step: Step, arguments: list[Argument], form: forms.Form) -> View:
+def _lower_form(  # noqa: PLR0911 - one return per form
+    work: _Lowering, step: Step, arguments: list[Argument], form: forms.Form
+) -> View:
     value = step.result
     specs = _specs(step)
     match form:
@@ -262,12 +269,16 @@ def _lower_form(work: _Lowering, step: Step, arguments: list[Argument], form: fo
         case forms.View(place):
             return work.placed(step, arguments[0], place, specs[0])
         case forms.Reduce():
-            view = work.array(step, arguments[0], specs[0])
+            view = work.array(arguments[0], specs[0])
             if form.how == "sum" and view.dtype != value.dtype:
                 view = work.copied(step, view, dtype=value.dtype)
             kept = tuple([1 if i in form.axes else size for i, size in enumerate(view.layout.shape)])
             target = work.fresh(kept, value.dtype)
-            work.add(ReduceNode(step, form, view, target))
+            if kept == view.layout.shape:
+                template = "({0} != 0)" if form.how in ("any", "all") else form.finish
+                work.add(MapNode(step, template, [view], target))
+            else:
+                work.add(ReduceNode(step, form, view, target))
             return _reshaped(target, value.shape)
         case forms.Matmul():
             first, second = form.operands
@@ -286,6 +297,8 @@ def _lower_form(work: _Lowering, step: Step, arguments: list[Argument], form: fo
             products = work.fresh(form.shape, value.dtype)
             work.add(MapNode(step, "({0} * {1})", [a, b], products))
             kept = tuple([1 if i in form.axes else size for i, size in enumerate(form.shape)])
+            if kept == form.shape:
+                return _reshaped(products, value.shape)
             target = work.fresh(kept, value.dtype)
             work.add(ReduceNode(step, forms.Reduce(form.axes), products, target))
             return _reshaped(target, value.shape)
@@ -314,7 +327,7 @@ def _lower_code(
     value = step.result
     views = []
     for place, argument in enumerate(arguments):
-        view = work.array(step, argument, specs[place])
+        view = work.array(argument, specs[place])
         if place == 0 and form.order is not None:
             view = View(view.storage, view.layout.permute(form.order))
         wanted = form.dtypes[place] if form.dtypes is not None else None

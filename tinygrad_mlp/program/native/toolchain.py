@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import platform
 import shlex
@@ -11,10 +12,13 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+
+import numpy as np
 
 from ...errors import CompilerError
 
-__all__ = ["FLAGS", "Compiler", "compile_library", "cpu_features", "find_compiler"]
+__all__ = ["FLAGS", "Compiler", "compile_library", "cpu_features", "find_compiler", "numpy_extension"]
 
 CANDIDATES = ("cc", "gcc", "clang")
 
@@ -86,12 +90,16 @@ def find_compiler() -> Compiler:
     )
 
 
+def numpy_extension() -> ModuleType:
+    """NumPy's compiled module: it knows the processor, and has BLAS loaded."""
+    name = "numpy._core" if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else "numpy.core"
+    return importlib.import_module(f"{name}._multiarray_umath")
+
+
 @functools.cache
 def cpu_features() -> str:
     """What the code is compiled for: machine, CPU model and the instruction sets that NumPy finds in it."""
-    from numpy._core import _multiarray_umath as extension
-
-    found = getattr(extension, "__cpu_features__", {})
+    found = getattr(numpy_extension(), "__cpu_features__", {})
     words = [platform.machine(), *sorted(name for name, there in found.items() if there)]
     info = Path("/proc/cpuinfo")
     if info.exists():

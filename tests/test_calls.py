@@ -1,0 +1,106 @@
+"""The NumPy calls that ops write out for replays give the bits of their forward functions."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_mlp.tape import OPS
+
+ROWS = st.integers(1, 200)
+SIDES = st.integers(1, 9)
+DTYPES = st.sampled_from([np.float32, np.float64])
+
+
+def run_calls(name: str, operands: list[Any], params: dict[str, Any]) -> tuple[Any, Any]:
+    """The forward function's result, and that of the written calls in memory of the same layout; None without calls."""
+    op = OPS[name]
+    expected = op.forward(*operands, **params)
+    expected = expected[0] if op.saves else expected
+    result = SimpleNamespace(shape=expected.shape, dtype=expected.dtype)
+    calls = op.calls(operands, params, result)
+    if calls is None:
+        return expected, None
+    y = np.full_like(expected, 7)
+    space = {**calls.names, "y": y}
+    space |= {f"x{i}": one for i, one in enumerate(operands)}
+    space |= {f"t{i}": np.empty(*one) for i, one in enumerate(calls.scratch)}
+    for line in calls.lines:
+        text = line.replace("{y}", "y")
+        for i in range(len(operands)):
+            text = text.replace(f"{{{i}}}", f"x{i}").replace(f"{{t{i}}}", f"t{i}")
+        with np.errstate(all="ignore"):
+            exec(text, space)  # noqa: S102 - the lines that ops declare
+    return expected, y
+
+
+def test_ops_with_calls_are_tested_here() -> None:
+    """An op that writes its calls out is compared below."""
+    assert {op.name for op in OPS.values() if op.calls} == {
+        "gate", "linear", "linear_weight", "linear_without_bias", "matmul", "relu", "sum_to",
+    }  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, SIDES, SIDES, DTYPES, st.booleans(), st.integers(0, 2**32 - 1))
+def test_products(n: int, a: int, b: int, dtype: Any, by_columns: bool, seed: int) -> None:
+    """Layers and their gradients, with weights in either layout."""
+    rng = np.random.default_rng(seed)
+    draw = lambda *shape: rng.standard_normal(shape).astype(dtype)
+    weight = np.asarray(draw(b, a), order="F" if by_columns else "C")
+    for name, operands, params in (
+        ("linear", [draw(n, a), weight, draw(b)], {}),
+        ("linear_without_bias", [draw(n, a), weight], {}),
+        ("matmul", [draw(n, b), weight], {}),
+        ("linear_weight", [draw(n, b), draw(n, a)], {"by_columns": by_columns}),
+    ):
+        expected, found = run_calls(name, operands, params)
+        assert found is not None
+        assert found.tobytes() == expected.tobytes()
+        assert [s for s, n in zip(found.strides, found.shape, strict=True) if n > 1] == [
+            s for s, n in zip(expected.strides, expected.shape, strict=True) if n > 1
+        ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS, st.lists(SIDES, max_size=2), DTYPES, st.integers(0, 2**32 - 1))
+def test_sums(n: int, shape: list[int], dtype: Any, seed: int) -> None:
+    """Sums down to a bias, however many rows there are."""
+    x = np.random.default_rng(seed).standard_normal((n, *shape)).astype(dtype)
+    expected, found = run_calls("sum_to", [x], {"shape": tuple(shape)})
+    if found is not None:
+        assert found.tobytes() == expected.tobytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(ROWS, SIDES, DTYPES, st.booleans(), st.integers(0, 2**32 - 1))
+def test_gates(n: int, a: int, dtype: Any, hostile: bool, seed: int) -> None:
+    """The gate of relu, and relu, with infinities and NaN too."""
+    rng = np.random.default_rng(seed)
+    z, x = (rng.standard_normal((n, a)).astype(dtype) for _ in range(2))
+    if hostile:
+        z.flat[0], x.flat[-1] = np.inf, np.nan
+        z.flat[-1] = -0.0
+    for name, operands in (("gate", [z, x]), ("relu", [z])):
+        with np.errstate(all="ignore"):
+            expected, found = run_calls(name, operands, {})
+        assert found is not None
+        assert found.tobytes() == expected.tobytes()
+
+
+def test_a_wrong_call_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison can fail."""
+    wrong = OPS["relu"].calls
+    assert wrong is not None
+    monkeypatch.setattr(
+        OPS["relu"],
+        "calls",
+        lambda *given: SimpleNamespace(lines=("maximum(x0, 1, out=y)",), scratch=(), names={"maximum": np.maximum}),
+    )
+    expected, found = run_calls("relu", [np.linspace(-1, 1, 5)], {})
+    assert found.tobytes() != expected.tobytes()
