@@ -101,7 +101,7 @@ def make_native_epoch(workload: Workload | TextWorkload, optimizer: str = "SGD",
 
     def epoch(xs: Any, ys: Any) -> Any:
         if id(xs) not in loaders:
-            samples = [values.reshape(-1, *values.shape[2:]) for values in (xs, ys)]
+            samples = tuple(values.reshape(-1, *values.shape[2:]) for values in (xs, ys))
             loaders[id(xs)] = DataLoader(samples, batch_size=workload.batch, shuffle=False)
         return np.concatenate(compiled.run(loaders[id(xs)]).arrays())
 
