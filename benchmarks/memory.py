@@ -70,12 +70,12 @@ def measure(settings: Settings) -> Table:
             continue
         resident, arrays = found[name]["resident"], found[name]["arrays"]
         row: dict[str, Any] = {"contender": name, "resident_mb": resident, "array_mb": arrays}
-        if contender.ours:
+        if name == "eager":
             row["goal"] = GOAL
         if torch:
             row["resident_over_torch"] = _over(resident, torch["resident"])
             row["array_over_torch"] = _over(arrays, torch["arrays"])
-            if contender.ours:
+            if name == "eager":
                 row["verdict"] = verdict((row["resident_over_torch"], GOAL), (row["array_over_torch"], GOAL))
         rows.append(row)
     notes = [

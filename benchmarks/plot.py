@@ -1,6 +1,6 @@
 """A picture of the training steps: who takes how long, relative to our best, per workload.
 
-    python benchmarks/plot.py figures.json picture.png     figures.json is what `run.py --json` wrote
+python benchmarks/plot.py figures.json picture.png     figures.json is what `run.py --json` wrote
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["draw"]
 # Okabe and Ito's colours, which people with any kind of colour vision tell apart; ours are the strong ones.
 OURS_COLOUR, PEER_COLOUR, FASTEST_COLOUR = "#0072B2", "#B8B8B8", "#E69F00"
 INK = "#222222"
-COLUMNS = 3
+COLUMNS = 4
 
 
 def draw(figures: Mapping[str, Any], optimizer: str = "SGD") -> Any:
@@ -42,9 +42,10 @@ def draw(figures: Mapping[str, Any], optimizer: str = "SGD") -> Any:
         raise LookupError(f"the figures have no table {wanted!r}; write them with: run.py --only steps --json FILE")
     panels = table["rows"]
     rows = -(-len(panels) // COLUMNS)
-    style = {"font.family": "DejaVu Sans", "font.size": 9, "axes.edgecolor": INK, "text.color": INK}
+    style = {"font.family": "DejaVu Sans", "font.size": 10, "axes.edgecolor": INK, "text.color": INK}
     with plt.rc_context(style):
-        figure, grid = plt.subplots(rows, COLUMNS, figsize=(15.5, 3.5 * rows + 1.5), squeeze=False)
+        height = 4.1 * rows + 1.6
+        figure, grid = plt.subplots(rows, COLUMNS, figsize=(19, height), squeeze=False)
         for place, axes in enumerate(grid.flat):
             if place < len(panels):
                 _panel(axes, panels[place])
@@ -52,22 +53,17 @@ def draw(figures: Mapping[str, Any], optimizer: str = "SGD") -> Any:
                 axes.axis("off")
         threads = figures["environment"]["threads"]
         many = f"{threads} thread{'s' if threads > 1 else ''}"
-        figure.suptitle(
-            f"One training step, float32, {optimizer}, {many}: time relative to tinygrad_mlp's best",
-            fontsize=15,
-            x=0.015,
-            y=0.99,
-            ha="left",
-            weight="bold",
-        )
-        top = 1 - 0.75 / (3.5 * rows + 1.5)
-        _legend(figure, top + 0.3 / (3.5 * rows + 1.5))
-        figure.text(0.015, 0.012, textwrap.fill(_caption(figures), 190), fontsize=8.5, va="bottom")
-        figure.tight_layout(rect=(0.005, 0.8 / (3.5 * rows + 1.5), 0.995, top), h_pad=1.6, w_pad=1.8)
+        title = f"One training step, float32, {optimizer}, {many}: time relative to tinygrad_mlp's best"
+        figure.text(0.015, 1 - 0.18 / height, title, fontsize=18, weight="bold", va="top")
+        _legend(figure, 1 - 0.68 / height)
+        figure.text(0.015, 0.12 / height, textwrap.fill(_caption(figures), 225), fontsize=9, va="bottom")
+        figure.tight_layout(rect=(0.005, 0.5 / height, 0.995, 1 - 0.85 / height), h_pad=1.4, w_pad=1.6)
     return figure
 
 
 def _panel(axes: Any, row: Mapping[str, Any]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     known = {name: row[name] for name in NAMES if isinstance(row.get(name), (int, float)) and row[name] > 0}
     best = min(value for name, value in known.items() if name in OURS)
     peers = {name: value for name, value in known.items() if name not in OURS}
@@ -80,12 +76,15 @@ def _panel(axes: Any, row: Mapping[str, Any]) -> None:
         axes.barh(height, ratio - 1 if ratio > 1 else -(1 - ratio), left=1, color=colour, height=0.72, zorder=2)
         if ratio == 1:
             axes.plot(1, height, marker="D", color=colour, zorder=3, markersize=5)
-        text = f" {_time(known[name])} · {_times(ratio)}"
-        axes.text(max(ratio, 1) * 1.05, height, text, va="center", fontsize=8, zorder=3)
+        text = f"{_time(known[name])} · {_times(ratio)}"
+        axes.annotate(
+            text, (max(ratio, 1), height), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9, zorder=3
+        )
     low = min(1, *(value / best for value in known.values()))
     high = max(value / best for value in known.values())
     axes.set_xscale("log")
-    axes.set_xlim(low / 1.25, max(high, 2) ** 1.0 * (high / low) ** 0.42 * 1.6)
+    # Room on the right for the longest text, as a share of the axis' length.
+    axes.set_xlim(low / 1.12, max(high, 2) * (max(high, 2) / low) ** 0.5)
     axes.axvline(1, color=INK, linewidth=0.9, zorder=4)
     axes.set_yticks(range(len(ordered)), ordered)
     for label in axes.get_yticklabels():
@@ -93,11 +92,13 @@ def _panel(axes: Any, row: Mapping[str, Any]) -> None:
             label.set_color(OURS_COLOUR)
             label.set_weight("bold")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
-    axes.xaxis.set_minor_formatter(lambda _value, _: "")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    few = high / low < 20
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if few else (1,), numticks=12))
     axes.grid(axis="x", color="#E4E4E4", linewidth=0.8, zorder=0)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title(row["workload"], fontsize=10.5, loc="left", weight="bold")
+    axes.set_title(row["workload"], fontsize=12, loc="left", weight="bold")
 
 
 def _time(micro: float) -> str:
@@ -118,7 +119,7 @@ def _legend(figure: Any, y: float) -> None:
         Patch(color=FASTEST_COLOUR, label="the fastest peer"),
         Patch(color=PEER_COLOUR, label="other peers"),
     ]
-    figure.legend(handles=handles, loc="center left", bbox_to_anchor=(0.01, y), ncols=3, frameon=False, fontsize=10)
+    figure.legend(handles=handles, loc="center left", bbox_to_anchor=(0.01, y), ncols=3, frameon=False, fontsize=12)
 
 
 def _caption(figures: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from tinygrad_mlp.errors import ChecksumError, DataNotFoundError
+from tinygrad_mlp.errors import ChecksumError, CompilerError, DataNotFoundError
 
 ON_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
@@ -32,6 +32,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.realdata)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests of native programs where there is no C compiler; with ``CI=true`` that is a failure."""
+    if item.get_closest_marker("compiler") is None:
+        return
+    from tinygrad_mlp.program.native.toolchain import find_compiler
+
+    try:
+        find_compiler()
+    except CompilerError as error:
+        if ON_CI:
+            raise AssertionError(f"{error} (with CI=true this is a failure)") from error
+        pytest.skip(str(error))
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,11 @@ def fences(page: str) -> list[tuple[str, str]]:
 def examples() -> list[tuple[str, str, str]]:
     """Each Python block of the pages with examples: where it is, its code, and the output shown right after it."""
     found = []
-    for page in ("README.md", "CONTRIBUTING.md", "docs/testing.md", "docs/profiler.md", "docs/source.md"):
+    for page in (
+        "README.md",
+        "CONTRIBUTING.md",
+        *[f"docs/{name}.md" for name in ("testing", "compile", "profiler", "source")],
+    ):
         blocks = [*fences(page), ("", "")]
         for place, (language, body) in enumerate(blocks):
             if language == "python":
@@ -57,7 +62,13 @@ def run_python(code: str, package: Path = ROOT) -> subprocess.CompletedProcess[s
 # --- examples --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("code", "output"), [one[1:] for one in EXAMPLES], ids=[one[0] for one in EXAMPLES])
+def marked(example: tuple[str, str, str]) -> Any:
+    """An example as a parameter of the test; one that compiles a step needs a compiler."""
+    marks = [pytest.mark.compiler] if "import compile" in example[1] else []
+    return pytest.param(*example[1:], id=example[0], marks=marks)
+
+
+@pytest.mark.parametrize(("code", "output"), [marked(one) for one in EXAMPLES])
 def test_examples_print_what_the_page_says(code: str, output: str) -> None:
     """Each example runs on its own, without a warning, and prints what stands below it."""
     assert output, "an example without the output that it prints"

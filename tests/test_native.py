@@ -20,6 +20,8 @@ from tinygrad_mlp.tape import OPS
 from tinygrad_mlp.testing import accuracy
 from tinygrad_mlp.testing.cases import fixed_cases
 
+pytestmark = pytest.mark.compiler
+
 FLOATS = (np.float64, np.float32)
 
 

@@ -8,7 +8,7 @@
     │   ├── ReleasedGraphError             a second walk over a graph whose values were let go
     │   ├── ChangedValueError              a value that a rule needs was overwritten after it was recorded
     │   └── AnomalyError (FloatingPointError) a NaN or an infinity, found where it first appeared (detect_anomaly)
-    ├── CaptureError (RuntimeError)        a function that cannot be run for all samples at once
+    ├── CaptureError (RuntimeError)        a function that cannot be run once for many samples, or again without Python
     ├── CompilerError (RuntimeError)       no C compiler, or one that refused the code generated for it
     ├── StateError (ValueError)            a state dict that does not fit its module or optimizer
     ├── ConformanceError (AssertionError)  an op, module or optimizer breaks a law that all of them keep
@@ -77,7 +77,7 @@ class AnomalyError(GradientError, FloatingPointError):
 
 
 class CaptureError(TinygradMlpError, RuntimeError):
-    """A function that does something else for each sample cannot be run for all samples at once."""
+    """A function cannot be captured: it does something else for each sample (vmap), or needs Python (compile)."""
 
 
 class CompilerError(TinygradMlpError, RuntimeError):

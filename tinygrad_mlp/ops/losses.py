@@ -143,7 +143,8 @@ def _plain(value: Any) -> Array:
 
 
 def _check_ids(ids: Array, classes: int) -> None:
-    if ids.size and not (ids.min() >= 0 and ids.max() < classes):
+    # As unsigned numbers, negative ones are larger than any other: one pass asks both questions.
+    if ids.size and np.maximum.reduce(ids.view(f"u{ids.dtype.itemsize}"), axis=None) >= classes:
         raise ArgumentError(
             f"cross_entropy: class ids run from {ids.min()} to {ids.max()}, but the logits have {classes} classes "
             f"(0 to {classes - 1})"
