@@ -320,6 +320,11 @@ class Compiled:
                 fed = _fed_many(entry.program, count)
                 found = native.run_batches(count, source.gathered(count), fed, check=check)
                 done = found.done
+            except IndexError as error:
+                done = getattr(error, "done", 0)
+                source.advance(done)
+                _ask(entry, source.next())
+                raise
             finally:
                 for update in captured.counted:
                     update.count(done - count)
@@ -362,13 +367,17 @@ def _natively(native: Any, entry: _Entry, inputs: list[Array], fed: list[Array])
     try:
         outputs: list[Array] = native.run(inputs, fed)
     except IndexError:
-        # The eager functions ask before they compute, and say more.
-        given = dict(zip(entry.program.inputs, inputs, strict=True))
-        for check in entry.program.checks:
-            if check.value in given:
-                check.ask(given[check.value])
+        _ask(entry, inputs)
         raise
     return outputs
+
+
+def _ask(entry: _Entry, inputs: Sequence[Array]) -> None:
+    """What the eager functions ask before they compute: their errors say more than that of a compiled step."""
+    given = dict(zip(entry.program.inputs, inputs, strict=True))
+    for check in entry.program.checks:
+        if check.value in given:
+            check.ask(given[check.value])
 
 
 def _fed_many(program: Program, count: int) -> list[Any]:
