@@ -10,7 +10,8 @@ import numpy as np
 
 import tinygrad_mlp as tg
 from tinygrad_mlp import Tensor, nn, optim
-from tinygrad_mlp.tree import flatten
+from tinygrad_mlp.tape import wrap
+from tinygrad_mlp.tree import flatten, unflatten
 
 __all__ = ["Twins", "agree", "classifier", "given", "network", "snapshot"]
 
@@ -64,7 +65,16 @@ def given(number: int, rows: int = 6, dtype: Any = np.float32) -> tuple[Array, A
 
 
 def _plain(one: Any) -> Any:
-    return np.array(one.data, order="K") if isinstance(one, Tensor) else np.array(one) if isinstance(one, np.ndarray) else one
+    if isinstance(one, Tensor):
+        return one.data.copy("K")
+    return one.copy("K") if isinstance(one, np.ndarray) else one
+
+
+def _as_tensors(tree: Any) -> Any:
+    """Arrays as tensors on the same memory, one for each array: so they arrive in a compiled function."""
+    leaves, shape = flatten(tree)
+    made = {id(one): wrap(Tensor, one) for one in leaves if isinstance(one, np.ndarray)}
+    return unflatten(shape, [made.get(id(one), one) for one in leaves])
 
 
 def snapshot(world: SimpleNamespace, *, gradients: bool = True) -> dict[str, Any]:
@@ -120,7 +130,8 @@ class Twins:
         right = mine = None
         error: BaseException | None = None
         try:
-            right = self.eager.step(*args, **kwargs)
+            positional, named = _as_tensors((args, kwargs))
+            right = self.eager.step(*positional, **named)
         except Exception as raised:  # noqa: BLE001 - the twin must raise the same
             error = raised
         try:

@@ -463,10 +463,23 @@ def _kind_of(leaves: Sequence[Any], shape: Sequence[Any]) -> tuple[Any, ...]:
     for place, one in enumerate(leaves):
         array = one.data if isinstance(one, Tensor) else one
         if not isinstance(array, np.ndarray) or not _is_input(one):
-            kinds.append((type(one), one if isinstance(one, (bool, int, float, str, bytes, type(None))) else id(one)))
+            kinds.append((type(one), _known_by(one)))
             continue
-        kinds.append((array.shape, array.dtype, array.flags.forc, seen.setdefault(id(one), place)))
+        recorded = isinstance(one, Tensor) and one.node is not None
+        kinds.append((array.shape, array.dtype, _layout(array), recorded, seen.setdefault(id(one), place)))
     return tuple(kinds)
+
+
+def _known_by(one: Any) -> Any:
+    if isinstance(one, float):
+        return repr(one)  # 0.0 and -0.0 are equal, and NaN is not
+    return one if isinstance(one, (bool, int, str, bytes, type(None))) else id(one)
+
+
+def _layout(array: Array) -> Any:
+    """What decides how NumPy lays out results, and which of them are views."""
+    flags = array.flags
+    return "C" if flags.c_contiguous else "F" if flags.f_contiguous else array.strides
 
 
 @overload

@@ -280,8 +280,15 @@ class _Writer:
                 lines.append(indent + "tick(clock())")
             elif quiet and not call:
                 lines.append(indent + "pass")
+        # Results that are what a buffer was before the run are taken before it is written.
+        written = {buffer for buffer, _ in program.writes}
+        given = [self._given(place) for place in range(len(program.outputs))]
+        for place, value in enumerate(program.outputs):
+            if value.root in written:
+                lines.append(f"    o{place} = {given[place]}")
+                given[place] = f"o{place}"
         lines += self._writes()
-        lines.append(f"    return [{', '.join(map(self._given, range(len(program.outputs))))}]")
+        lines.append(f"    return [{', '.join(given)}]")
         return "\n".join(lines) + "\n", self.space
 
     def _views_to(self, value: Value) -> list[str]:

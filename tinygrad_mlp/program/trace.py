@@ -627,7 +627,7 @@ class Capture:
             value = _made_in(one)
             self._places.append(None if value is None else len(program.outputs))
             self._fixed.append(one if value is None else None)
-            shown.append(one if value is None else wrap(Tensor, np.array(one.node.value)))
+            shown.append(_own(one) if value is None else wrap(Tensor, np.array(one.node.value)))
             if value is not None:
                 program.outputs.append(value)
         self.result = unflatten(self._shape, shown)
@@ -663,10 +663,17 @@ class Capture:
         if len(self._shape) == 1 and self._places[0] is not None:
             return wrap(Tensor, arrays[self._places[0]])
         leaves = [
-            fixed if place is None else wrap(Tensor, arrays[place])
+            _own(fixed) if place is None else wrap(Tensor, arrays[place])
             for fixed, place in zip(self._fixed, self._places, strict=True)
         ]
         return unflatten(self._shape, leaves)
+
+
+def _own(one: Any) -> Any:
+    """A result that no step made: parameters and plain objects as they are, of data a copy for each call."""
+    if isinstance(one, Tensor) and one.node is None:
+        return wrap(Tensor, one.data.copy("K"))
+    return one.copy("K") if isinstance(one, np.ndarray) else one
 
 
 def _made_in(one: Any) -> Value | None:
