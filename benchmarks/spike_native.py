@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.metadata
+import itertools
 import json
 import os
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import has, take_turns
+from harness import Settings, has, take_turns
 from peers import plain_numpy
 from workloads import WORKLOADS, Workload
 
@@ -96,7 +97,7 @@ def c_source(workload: Workload) -> str:
     sizes, n = workload.sizes, workload.batch
     last = len(sizes) - 2
     lines = [SOURCE, f"#define N {n}"]
-    for place, (i, o) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for place, (i, o) in enumerate(itertools.pairwise(sizes)):
         lines.append(f"static float h{place}[N * {o}], d{place}[N * {o}], s{place}[{i} * {o}];")
     arguments = ", ".join(f"float* w{place}, float* b{place}" for place in range(last + 1))
     lines.append(f"float step(const float* x, const int64_t* t, float rate, {arguments}) {{")
@@ -134,7 +135,8 @@ def through_c(workload: Workload) -> Callable[[], Any]:
 
     library = cache.load(c_source(workload))
     found = blas.find_blas()
-    assert found is not None and found.wide
+    assert found is not None
+    assert found.wide
     library.set_gemm(ctypes.c_void_p(found.sgemm))
     library.steps.restype = ctypes.c_float
     x, target, flat = start_values(workload)
@@ -145,7 +147,7 @@ def through_c(workload: Workload) -> Callable[[], Any]:
     return lambda: call(ctypes.c_int64(10), rate, pointers) or keep
 
 
-def through_numba(workload: Workload) -> Callable[[], Any]:
+def through_numba(workload: Workload) -> Callable[[], Any]:  # noqa: C901, PLR0915 - steps as one would write them
     import numba
 
     n, last = workload.batch, len(workload.sizes) - 2
@@ -160,7 +162,9 @@ def through_numba(workload: Workload) -> Callable[[], Any]:
                     c[i, j] += a[i, k] * b[k, j]
 
     @numba.njit(cache=True, error_model="numpy")
-    def loops(count, rate, x, t, w1, b1, w2, b2, h, z, d, g1, g2):  # type: ignore[no-untyped-def]
+    def loops(  # noqa: C901, PLR0912 - the same
+        count, rate, x, t, w1, b1, w2, b2, h, z, d, g1, g2
+    ):  # type: ignore[no-untyped-def]
         loss = np.float32(0)
         for _ in range(count):
             product(x, w1, h)
@@ -308,18 +312,15 @@ def main() -> None:
         contenders["NumPy"] = lambda step=numpy_step: [step() for _ in range(10)]
         for way in ways:
             contenders[way] = WAYS[way](workload)
-        from harness import Settings
-
         seconds = take_turns(contenders, Settings(rounds=15, threads=2))
         for name, values in seconds.items():
-            print(
-                f"{workload.name:28} {name:6} {1e5 * min(values):9.1f} us a step (least), {1e5 * np.median(values):9.1f} median"
-            )
+            least, median = 1e5 * min(values), 1e5 * float(np.median(values))
+            print(f"{workload.name:28} {name:6} {least:9.1f} us a step (least), {median:9.1f} median")
         for way in ways:
             with tempfile.TemporaryDirectory() as folder:
                 env = {**os.environ, "NUMBA_CACHE_DIR": folder, "TINYGRAD_MLP_NATIVE_CACHE": folder}
                 for state in ("cold", "warm"):
-                    done = subprocess.run(
+                    done = subprocess.run(  # noqa: S603 - this script itself
                         [sys.executable, str(HERE), way, str(place)],
                         env=env,
                         capture_output=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ ON_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 settings.register_profile("dev", max_examples=20, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("nightly", max_examples=2000, deadline=None, print_blob=True)
+# Compiled programs are kept from run to run, but not among the user's own.
+os.environ.setdefault("TINYGRAD_MLP_NATIVE_CACHE", str(Path(__file__).parent.parent / ".pytest_cache" / "native"))
 settings.load_profile(os.environ.get("TINYGRAD_MLP_PROFILE") or ("ci" if ON_CI else "dev"))
 
 PROVIDED_BY = {

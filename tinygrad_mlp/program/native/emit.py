@@ -27,6 +27,7 @@ from .fuse import (
     axes_of,
     kept_layout,
     layouts_of,
+    needed,
     vector_axis,
 )
 from .lower import CodeNode, MapNode, Node, ReduceNode, Storage, View, c_type
@@ -124,11 +125,7 @@ class Body:
 
     def needed(self, storage: Storage) -> bool:
         """Whether something outside this kernel reads what a node in it makes."""
-        return (
-            storage.home.slot is not None
-            or storage in self.kept
-            or any(reader.kernel != self.place for reader in storage.readers)
-        )
+        return needed(storage, self.place, self.kept)
 
     def compute(self, node: MapNode, load: Callable[[View], str]) -> str:
         """Append the line that computes a map; its variable."""

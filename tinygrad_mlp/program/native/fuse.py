@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from ...ops.native import Layout
 from .lower import C_TYPES, CodeNode, Lowered, MapNode, MatmulNode, Node, ReduceNode, Storage, View
@@ -179,19 +179,21 @@ def _flows(view: View, shape: tuple[int, ...], kernel: Kernel) -> bool:
     )
 
 
-def _joins(node: Node, shape: tuple[int, ...], kernels: list[Kernel]) -> bool:
-    """Put the node into a kernel that exists, if there is one that can take it."""
-    made = [_made_in(view) for view in node.views]
+def _joins(group: Sequence[Node], shape: tuple[int, ...], kernels: list[Kernel]) -> bool:
+    """Put nodes that feed each other into a kernel that exists, if there is one that can take them all."""
+    own = {node.target.storage for node in group}
+    views = [view for node in group for view in node.views if view.storage not in own]
+    made = [_made_in(view) for view in views]
     latest = max(made, default=-1)
     # A part of an array is written after what fills it.
-    before = max([one.kernel for one in node.target.storage.writers if one is not node], default=-1)
+    before = max([one.kernel for node in group for one in node.target.storage.writers if one is not node], default=-1)
     candidates = []
     if latest > before:
-        there = [view for view, place in zip(node.views, made, strict=True) if place == latest]
+        there = [view for view, place in zip(views, made, strict=True) if place == latest]
         if all(_flows(view, shape, kernels[latest]) for view in there):
             candidates.append(latest)
     few = math.prod(shape) <= FEW
-    read = {view.storage for view in node.views if math.prod(view.layout.shape) > 1}
+    read = {view.storage for view in views if math.prod(view.layout.shape) > 1}
     for place in range(len(kernels) - 1, max(latest, before, len(kernels) - NEAR), -1):
         kernel = kernels[place]
         alike = isinstance(kernel, LoopKernel) and kernel.shape == shape
@@ -202,12 +204,38 @@ def _joins(node: Node, shape: tuple[int, ...], kernels: list[Kernel]) -> bool:
         kernel = kernels[place]
         if not kernel.fusible or kernel.shape != shape:
             continue
-        kernel.items.append(node)
-        if _regular(kernel) and (not isinstance(kernel, MatmulKernel) or _fits_product(kernel, node)):
-            node.kernel = place
+        count = len(kernel.items)
+        kernel.items += group
+        fits = not isinstance(kernel, MatmulKernel) or all(_fits_product(kernel, node) for node in group)
+        if fits and _regular(kernel):
+            for node in group:
+                node.kernel = place
             return True
-        kernel.items.pop()
+        del kernel.items[count:]
     return False
+
+
+def _floats(node: Node, kept: set[Storage], apart: Container[Node]) -> bool:
+    """Whether a map waits for its only reader, so that both are placed together."""
+    storage = node.target.storage
+    if not (isinstance(node, MapNode) and node.target.whole and len(storage.writers) == len(storage.readers) == 1):
+        return False
+    (reader,) = storage.readers
+    if not isinstance(reader, MapNode) or reader in apart or storage in kept or storage.slot is not None:
+        return False
+    shape = reader.target.layout.shape
+    return all(view.whole and view.layout.shape == shape for view in reader.views if view.storage is storage)
+
+
+def _with_floating(node: Node, floating: dict[Storage, Node]) -> list[Node]:
+    """The node after the maps that have waited for it, and those that have waited for them."""
+    group: list[Node] = []
+    stack = [node]
+    while stack:
+        one = stack.pop()
+        group.append(one)
+        stack += [floating.pop(view.storage) for view in one.views if view.storage in floating]
+    return group[::-1]
 
 
 def vector_axis(kernel: MatmulKernel) -> int:
@@ -334,8 +362,14 @@ def plan(lowered: Lowered, has_blas: bool) -> Plan:
     nodes = _sunk(lowered.nodes)
     folded = _folded(lowered, nodes, keep) if has_blas else {}
     skipped = {node for maker, scaled, _ in folded.values() for node in (maker, scaled)}
+    result.kept = keep | {value.storage for _, value in lowered.copies}
+    apart = skipped | folded.keys()
+    floating: dict[Storage, Node] = {}
     for node in nodes:
         if node in skipped:
+            continue
+        if node not in folded and _floats(node, result.kept, apart):
+            floating[node.target.storage] = node
             continue
         if node in folded:
             maker, scaled, update = folded[node]
@@ -346,9 +380,10 @@ def plan(lowered: Lowered, has_blas: bool) -> Plan:
                 one.forget()
         elif isinstance(node, (MapNode, ReduceNode)):
             shape = _shape_of(node)
-            if _joins(node, shape, kernels):
+            group = _with_floating(node, floating)
+            if _joins(group, shape, kernels):
                 continue
-            kernel = LoopKernel(shape, [node])
+            kernel = LoopKernel(shape, group)
         elif isinstance(node, MatmulNode):
             kernel = MatmulKernel(node, has_blas and _goes_to_blas(node))
         elif isinstance(node, CodeNode):
@@ -358,7 +393,6 @@ def plan(lowered: Lowered, has_blas: bool) -> Plan:
         for one in kernel.items:
             one.kernel = len(kernels)
         kernels.append(kernel)
-    result.kept = keep | {value.storage for _, value in lowered.copies}
     _commit(result)
     return result
 
@@ -454,6 +488,19 @@ def _writers_of_buffers(result: Plan) -> list[Node]:
     return found
 
 
+def needed(storage: Storage, place: int, kept: set[Storage]) -> bool:
+    """Whether somebody outside the kernel at ``place`` reads what a node in it makes."""
+    return storage.home.slot is not None or storage in kept or any(reader.kernel != place for reader in storage.readers)
+
+
+def _passed_on(kernel: Kernel, place: int, kept: set[Storage]) -> set[Storage]:
+    """What the loops of a kernel hand from node to node, and never store."""
+    if not kernel.fusible:
+        return set()
+    maps = [node for node in kernel.items if isinstance(node, (MapNode, MatmulNode)) and node.target.whole]
+    return {node.target.storage for node in maps if not needed(node.target.storage, place, kept)}
+
+
 def place(result: Plan) -> None:
     """Give every storage of the arena its offset; those that are never alive at the same time share memory."""
     spans: dict[Storage, list[int]] = {}
@@ -465,9 +512,11 @@ def place(result: Plan) -> None:
             span[0], span[1] = min(span[0], place), max(span[1], place)
 
     for place, kernel in enumerate(result.kernels):
+        inside = _passed_on(kernel, place, result.kept)
         for node in kernel.items:
             for view in (*node.views, *node.targets):
-                touch(view.storage, place)
+                if view.storage not in inside:
+                    touch(view.storage, place)
         if isinstance(kernel, MatmulKernel) and kernel.update is not None:
             touch(kernel.update.target.storage, place)
             touch(kernel.update.buffer.storage, place)

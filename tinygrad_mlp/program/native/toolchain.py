@@ -55,19 +55,16 @@ def _run(command: list[str], timeout: float = 120.0) -> subprocess.CompletedProc
 
 
 @functools.cache
-def _probed(command: tuple[str, ...]) -> Compiler | str:
-    """The compiler behind ``command``, or why it is none."""
-    path = shutil.which(command[0])
-    if path is None:
-        return f"{command[0]}: not found on PATH"
+def _probed(path: str, options: tuple[str, ...]) -> Compiler | str:
+    """The compiler at ``path``, or why it is none."""
     try:
-        told = _run([path, *command[1:], "--version"], 20)
+        told = _run([path, *options, "--version"], 20)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{command[0]}: {error}"
+        return f"{path}: {error}"
     if told.returncode or not told.stdout.strip():
-        return f"{command[0]}: is there, but --version ended with {told.returncode}"
+        return f"{path}: is there, but --version ended with {told.returncode}"
     native = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
-    return Compiler((path, *command[1:]), told.stdout.strip().partition("\n")[0], (*FLAGS, native))
+    return Compiler((path, *options), told.stdout.strip().partition("\n")[0], (*FLAGS, native))
 
 
 def find_compiler() -> Compiler:
@@ -80,7 +77,8 @@ def find_compiler() -> Compiler:
     commands = [tuple(shlex.split(named))] if named else [(one,) for one in CANDIDATES]
     tried = []
     for command in commands:
-        found = _probed(command) if command else "CC is empty"
+        path = shutil.which(command[0]) if command else None
+        found = f"{' '.join(command) or 'CC'}: not found on PATH" if path is None else _probed(path, command[1:])
         if isinstance(found, Compiler):
             return found
         tried.append(found)
