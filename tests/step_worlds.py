@@ -159,7 +159,9 @@ class Twins:
         self.check_state()
         fixed = [one.data for one in self.compiled.watched]
         fixed += [one.grad.data for one in self.compiled.watched if one.grad is not None]
-        fixed += [one.data if isinstance(one, Tensor) else one for one in flatten(list(args))[0] if hasattr(one, "data")]
+        fixed += [
+            one.data if isinstance(one, Tensor) else one for one in flatten(list(args))[0] if hasattr(one, "data")
+        ]
         fixed += [array for array, _ in self.held]
         for place, one in enumerate(arrays):
             for other in [*fixed, *arrays[:place]]:

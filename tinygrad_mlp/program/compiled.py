@@ -174,6 +174,9 @@ class Compiled:
             if entry is None:
                 return self._capture(leaves, shape)
             inputs = [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)]
+            if len(inputs) != len(entry.program.inputs):  # an argument given twice is one input
+                once = {id(one): one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)}
+                inputs = list(once.values())
             if active() is None:  # a context manager would cost as much as a small step
                 return self._once(entry, inputs)
             with spanned(self.__name__, kind="program"):
