@@ -713,3 +713,559 @@ def test_which_derivatives_work_inside() -> None:
             continue
         working.add(name)
     assert working >= {"penalty", "second"}
+
+
+# --- errors -------------------------------------------------------------------------------------------
+
+
+def unchanged(world: SimpleNamespace, before: dict[str, Any]) -> None:
+    after = snapshot(world)
+    assert after.keys() == before.keys()
+    for name, value in before.items():
+        agree(after[name], value, name, exact=True)
+
+
+@pytest.mark.parametrize("rule", ["SGD", "dampened", "Adam"])
+@pytest.mark.parametrize("after", ["nothing", "zero_grad", "backward", "step"])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, MemoryError])
+def test_an_exception_in_the_first_call_puts_everything_back(rule: str, after: str, error: Any) -> None:
+    """Wherever the function fails: parameters, optimizer state and gradients are those of before, and so is the mode."""
+    world = classifier(RULES[rule])()
+    world.watched[0].grad = tg.ones(5, 3)
+    world.watched[3].grad = tg.ones(4)
+    fails = [True]
+
+    def step(x: Any, y: Any) -> Any:
+        if fails[0] and after == "nothing":
+            raise error
+        world.optimizer.zero_grad()
+        if fails[0] and after == "zero_grad":
+            raise error
+        loss = nn.CrossEntropyLoss()(world.model(x), y)
+        loss.backward()
+        if fails[0] and after == "backward":
+            with no_grad():
+                raise error
+        world.optimizer.step()
+        if fails[0]:
+            raise error
+        return loss
+
+    compiled = tg.compile(step, backend="replay")
+    before = snapshot(world)
+    grads = [one.grad for one in world.watched]
+    for _ in range(2):
+        with pytest.raises(error):
+            compiled(*given(0))
+        unchanged(world, before)
+        assert [one.grad is grad for one, grad in zip(world.watched, grads, strict=True)] == [True] * 4
+        assert is_grad_enabled()
+    fails[0] = False
+    twin = classifier(RULES[rule])()
+    for k in range(3):
+        twin.step(*given(k))
+        compiled(*given(k))
+    for mine, right in zip(world.watched, twin.watched, strict=True):
+        agree(mine.data, right.data, "parameter", exact=True)
+
+
+@backends
+@pytest.mark.parametrize("rule", ["SGD", "momentum", "Adam"])
+def test_a_bad_batch_later_changes_nothing(rule: str, backend: str) -> None:
+    """Class ids out of range at the fourth call; the run after it is as if there had been none."""
+    twins = Twins(classifier(RULES[rule]), backend)
+    twins.calls(given(k) for k in range(3))
+    x, y = given(3)
+    bad = y.copy()
+    bad[2] = 4
+    before = snapshot(twins.compiled)
+    with pytest.raises(IndexError) as eager:
+        twins.eager.step(Tensor(x), Tensor(bad))
+    with pytest.raises(IndexError) as compiled:
+        twins.step(x, bad)
+    assert str(compiled.value) == str(eager.value)
+    unchanged(twins.compiled, before)
+    twins.calls(given(k) for k in range(4, 6))
+    assert twins.captures <= 2
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_running_out_of_memory_before_the_update_changes_nothing(error: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An op's forward function fails in the third run, in each place before the update."""
+    from tinygrad_mlp.program.numpy_replay import Replay
+
+    places = len(tg.compile(classifier()().step).captures)
+    twins = Twins(classifier(RULES["Adam"]), "replay")
+    twins.calls(given(k) for k in range(3))
+    (entries,) = twins.step._entries.values()
+    replay = entries[0].replayed()
+    run = replay._run
+    before = snapshot(twins.compiled)
+    names = [name for name, thing in replay._space.items() if name.startswith("f") and callable(thing)]
+    forward = [step.op.forward for step in replay.program.steps if step.phase != "update"]
+    update = [step.op.forward for step in replay.program.steps if step.phase == "update"]
+    tried = 0
+    for name in names:
+        original = replay._space[name]
+        if not any(original is one for one in forward) or any(original is one for one in update):
+            continue
+
+        def fail(*_: Any, **__: Any) -> Any:
+            raise error
+
+        monkeypatch.setitem(replay._space, name, fail)
+        with pytest.raises(error):
+            twins.step(*given(7))
+        monkeypatch.setitem(replay._space, name, original)
+        unchanged(twins.compiled, before)
+        tried += 1
+    assert tried > 3
+    assert isinstance(replay, Replay)
+    assert replay._run is run
+    assert places == 0
+    twins.calls(given(k) for k in range(3, 5))
+
+
+@backends
+def test_class_ids_computed_inside_are_asked_too(backend: str) -> None:
+    """The optimizer has stepped once when the second loss finds a bad class id: nothing of the run stays."""
+
+    def make() -> SimpleNamespace:
+        world = classifier(RULES["Adam"])()
+        first = world.step
+
+        def step(x: Any, y: Any, z: Any) -> Any:
+            first(x, y)
+            return nn.CrossEntropyLoss()(world.model(x), (z * 2).long())
+
+        world.step = step
+        return world
+
+    twins = Twins(make, backend)
+    x, y = given(0)
+    z = np.array([0.1, 0.6, 1.2, 1.6, 0.0, 0.0], np.float32)
+    twins.calls([(x, y, z)] * 3)
+    before = snapshot(twins.compiled)
+    with pytest.raises(IndexError):
+        twins.step(x, y, z * 10)
+    unchanged(twins.compiled, before)
+    twins.calls([(x, y, z)])
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "item": lambda x: x.sum().item(),
+    "bool": lambda x: bool(x.sum() > 0),
+    "if": lambda x: 1 if x.sum() > 1 else 2,
+    "float": lambda x: float(x.sum()),
+    "int": lambda x: int(x.sum()),
+    "numpy": lambda x: (x * 2).detach().numpy(),
+    "asarray": lambda x: np.asarray(x * 2),
+    "tolist": lambda x: (x * 2).tolist(),
+    "data": lambda x: (x * 2).data + 1,
+    "format": lambda x: f"{(x * 2).sum():.3f}",
+    "print": lambda x: print((x * 2).sum().item()),
+    "in": lambda x: 1.0 in x,
+    "Tensor": lambda x: Tensor(x * 2),
+    "argument": lambda x: x.data,
+}
+
+
+@pytest.mark.parametrize("name", list(READERS))
+def test_reading_a_value_names_the_line(name: str) -> None:
+    """A CaptureError with this file and the lambda's line; the eager function can."""
+    function = READERS[name]
+    function(Tensor(numbers(3)))
+    with pytest.raises(CaptureError) as caught:
+        tg.compile(lambda x: function(x), backend="replay")(numbers(3))
+    line = function.__code__.co_firstlineno
+    assert f"test_compile.py:{line}" in str(caught.value)
+
+
+@backends
+def test_indexing_with_a_traced_tensor(backend: str) -> None:
+    twins = Twins(weights(lambda w, i: (w[i], w[i] * 2, w[i].sum()), (5, 2)), backend)
+    rng = np.random.default_rng(0)
+    twins.calls([(rng.integers(-5, 5, 4),) for _ in range(4)])
+    with pytest.raises(IndexError):
+        twins.step(np.array([0, 1, 2, 5]))
+    twins.calls([(rng.integers(-5, 5, 4),) for _ in range(4)])
+
+
+def test_recorded_arguments_are_refused_each_time() -> None:
+    w = nn.Parameter(np.ones(3))
+    step = tg.compile(lambda x: x * 2, backend="replay")
+    for _ in range(3):
+        step(Tensor(numbers(3)))
+        with pytest.raises(CaptureError, match="detach"):
+            step(w * 1.0)
+
+
+def test_hooks_are_refused_whenever_they_come() -> None:
+    world = classifier()()
+    compiled = tg.compile(world.step, backend="replay")
+    compiled(*given(0))
+    compiled(*given(1))
+    before = snapshot(world)
+    with world.watched[0].register_hook(lambda g: g * 0), pytest.raises(CaptureError, match="hook"):
+        compiled(*given(2))
+    unchanged(world, before)
+    with (
+        world.watched[0].register_post_accumulate_grad_hook(lambda _: None),
+        pytest.raises(CaptureError, match="hook"),
+    ):
+        compiled(*given(2))
+    unchanged(world, before)
+    compiled(*given(2))
+
+    def inside(w: Any, x: Any) -> Any:
+        y = w * x
+        y.register_hook(lambda g: g * 3)
+        y.sum().backward()
+
+    with pytest.raises(CaptureError, match="hook"):
+        tg.compile(weights(inside, (3,))().step, backend="replay")(numbers(3))
+
+
+def test_a_rule_in_python_is_refused() -> None:
+    class Double(autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * 2
+
+    step = tg.compile(weights(lambda w, x: Double.apply(w * x).sum().backward(), (3,))().step, backend="replay")
+    with pytest.raises(CaptureError):
+        step(numbers(3))
+
+
+@backends
+def test_a_graph_from_before_a_compiled_step_is_not_walked(backend: str) -> None:
+    """The parameters that its rules read were written."""
+    world = classifier()()
+    compiled = tg.compile(world.step, backend=backend)
+    for k in range(3):
+        loss = (world.model(Tensor(given(0)[0])) * 2).sum()
+        compiled(*given(k))
+        with pytest.raises(ChangedValueError, match="compiled|step"):
+            loss.backward()
+
+
+@backends
+def test_detecting_anomalies_around_a_compiled_call(backend: str) -> None:
+    compiled = tg.compile(lambda x: x.log().sum(), backend=backend)
+    for _ in range(3):
+        compiled(np.ones(3))
+        with autograd.detect_anomaly():
+            compiled(np.ones(3))
+            with pytest.raises(AnomalyError):
+                compiled(np.array([1.0, 0.0, 1.0]))
+
+
+@backends
+def test_profiling_around_a_compiled_call_changes_nothing(backend: str) -> None:
+    twins = Twins(classifier(RULES["Adam"]), backend)
+    twins.calls(given(k) for k in range(2))
+    with tg.profile():
+        twins.calls(given(k) for k in range(4))
+    twins.calls(given(k) for k in range(2))
+
+
+# --- several at once ------------------------------------------------------------------------------------
+
+
+@backends
+def test_nested_and_recursive_functions(backend: str) -> None:
+    inner = tg.compile(lambda x: (x * 2).tanh(), backend=backend)
+
+    def outer(w: Any, x: Any) -> Any:
+        return inner(w * x).sum() + inner(x).sum()
+
+    twins = Twins(weights(outer, (3,)), backend)
+    twins.calls([(numbers(3, seed=k),) for k in range(3)])
+    assert len(inner.captures) == 1  # the eager twin's plain one; recorded arguments run inside the outer capture
+
+    @tg.compile(backend=backend)
+    def power(x: Any, n: Any) -> Any:
+        return x if n == 0 else x * power(x, n - 1)
+
+    for k in range(3):
+        agree(power(numbers(3, seed=k), 3).data, numbers(3, seed=k) ** 4, "power", exact=False)
+
+
+@backends
+def test_two_functions_share_a_model(backend: str) -> None:
+    def make() -> SimpleNamespace:
+        world = classifier(RULES["Adam"])()
+        world.look = lambda x: world.model(x)
+        return world
+
+    twins = Twins(make, backend)
+    look = tg.compile(twins.compiled.look, backend=backend)
+    for k in range(4):
+        x, y = given(k)
+        twins.call(x, y)
+        right, mine = twins.eager.look(Tensor(x)), look(x)
+        agree(mine.data, right.data, "logits", exact=backend == "replay")
+        twins.both(lambda world: world.step(*map(Tensor, given(9))))  # an eager step in between
+
+
+@backends
+def test_threads_calling_one_function_wait_for_each_other(backend: str) -> None:
+    """200 steps from four threads move a counter 200 times, and each result is of its own arguments."""
+    count = nn.Parameter(np.zeros(4))
+
+    @tg.compile(backend=backend)
+    def step(x: Any) -> Any:
+        with no_grad():
+            nonlocal count
+            count += 1.0
+        return (x * x).sum(), x * 2
+
+    def work(k: int) -> bool:
+        x = np.full(4, float(k))
+        total, double = step(x)
+        return total.item() == 4.0 * k * k and bool((double.data == 2.0 * k).all())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(200)))
+    assert count.data.tolist() == [200.0] * 4
+
+
+def test_captures_in_threads_at_once_do_not_mix() -> None:
+    gate = threading.Barrier(2)
+
+    def work(k: int) -> list[Any]:
+        world = classifier(RULES["Adam"])()
+
+        def step(x: Any, y: Any) -> Any:
+            gate.wait(10)
+            found = world.step(x, y)
+            gate.wait(10)
+            return found
+
+        compiled = tg.compile(step, backend="replay")
+        results = [compiled(*given(k)) for _ in range(4)]
+        eager = classifier(RULES["Adam"])()
+        right = [eager.step(*map(Tensor, given(k))) for _ in range(4)]
+        for mine, other in zip(results, right, strict=True):
+            agree(mine["loss"].data, other["loss"].data, "loss", exact=True)
+        return [len(entry.program.steps) for some in compiled._entries.values() for entry in some]
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(work, [1, 2])
+    assert first == second
+
+
+def test_tasks_do_not_mix() -> None:
+    compiled = tg.compile(lambda x: ((x * 2).sum(), is_grad_enabled()), backend="replay")
+
+    async def work(k: int) -> None:
+        for _ in range(5):
+            if k % 2:
+                with no_grad():
+                    await asyncio.sleep(0)
+                    total, on = compiled(np.full(3, float(k)))
+            else:
+                await asyncio.sleep(0)
+                total, on = compiled(np.full(3, float(k)))
+            assert on == (k % 2 == 0)
+            assert total.item() == 6.0 * k
+
+    async def everything() -> None:
+        await asyncio.gather(*[work(k) for k in range(20)])
+
+    asyncio.run(everything())
+    assert len(compiled.captures) == 2
+
+
+# --- memory --------------------------------------------------------------------------------------------
+
+
+@backends
+def test_a_deleted_function_frees_what_it_had(backend: str) -> None:
+    world = classifier(RULES["Adam"])()
+    compiled = tg.compile(world.step, backend=backend)
+    for k in range(4):
+        compiled(*given(k))
+    (entries,) = compiled._entries.values()
+    alive = [weakref.ref(one.captured.program.steps[0].op.__class__) for one in entries]
+    arena = weakref.ref(entries[0].captured.program.inputs[0].__class__)
+    assert alive
+    assert arena
+    probes = [weakref.ref(one) for one in world.watched]
+    seen = weakref.finalize(compiled, lambda: None)
+    before = weakref.ref(world.model)
+    del world, compiled, entries
+    gc.collect()
+    assert not seen.alive
+    assert before() is None
+    assert [one() for one in probes] == [None] * 4
+
+
+@backends
+def test_many_runs_leak_nothing(backend: str) -> None:
+    world = classifier(RULES["Adam"], dropout=0.5)()
+    compiled = tg.compile(world.step, backend=backend)
+    batches = [given(k) for k in range(4)]
+    for _ in range(50):
+        for batch in batches:
+            compiled(*batch)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for k in range(100):
+            compiled(*batches[k % 4])
+        before = tracemalloc.get_traced_memory()[0]
+        for k in range(2_500):
+            compiled(*batches[k % 4])
+        after = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert after - before < 64 * 1024
+
+
+def test_ever_new_numbers_do_not_keep_ever_more_programs() -> None:
+    compiled = tg.compile(lambda x, rate: x * rate, backend="replay")
+    for k in range(400):
+        compiled(np.ones(2), k * 0.001)
+    assert sum(map(len, compiled._entries.values())) <= 256
+
+
+# --- whole runs ------------------------------------------------------------------------------------------
+
+
+class Flat:
+    """A classifier whose step returns the loss first, in twins."""
+
+    def __init__(self, rule: str, backend: str, rows: int = 50, **options: Any) -> None:
+        rng = np.random.default_rng(4)
+        self.x = rng.normal(size=(rows, 3)).astype(np.float32)
+        self.y = rng.integers(0, 4, rows)
+        self.options = options
+
+        def make() -> SimpleNamespace:
+            world = classifier(RULES[rule], dropout=0.2)()
+            whole = world.step
+
+            def step(x: Any, y: Any) -> Any:
+                found = whole(x, y)
+                return found["loss"], found["logits"]
+
+            world.step = step
+            return world
+
+        self.twins = Twins(make, backend, gradients=False)
+
+    def loader(self) -> DataLoader:
+        return DataLoader((self.x, self.y), **{"seed": 6, **self.options})
+
+    def both(self, epochs: int = 2) -> None:
+        mine, other = self.loader(), self.loader()
+        exact = self.twins.backend == "replay"
+        for _ in range(epochs):
+            right = [self.twins.eager.step(Tensor(x), Tensor(y)) for x, y in other]
+            runs = self.twins.step.run(mine)
+            assert mine.epoch == other.epoch
+            assert len(runs) == len(right)
+            assert runs.finite
+            for (loss, logits), (right_loss, right_logits) in zip(runs, right, strict=True):
+                agree(loss.data, right_loss.data, "loss", exact=exact)
+                agree(logits.data, right_logits.data, "logits", exact=exact)
+            for one in (0, 1, -1, len(right) - 1):
+                agree(runs[one][0].data, right[one][0].data, "loss", exact=exact)
+            agree(
+                np.concatenate([one.reshape(-1) for one in runs.arrays(0)]),
+                np.array([loss.data for loss, _ in right]),
+                "losses",
+                exact=exact,
+            )
+            self.twins.check_state()
+            with pytest.raises(IndexError):
+                runs[len(right)]
+
+
+@backends
+@pytest.mark.parametrize("rule", ["SGD", "momentum", "Adam"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 8},
+        {"batch_size": 10, "shuffle": True},
+        {"batch_size": 8, "shuffle": True, "drop_last": True},
+        {"batch_size": 64},
+        {"batch_size": 1, "shuffle": True},
+        {"batch_size": 49},
+    ],
+    ids=lambda one: " ".join(f"{k}={v}" for k, v in one.items()),
+)
+def test_run_is_the_loop(rule: str, options: dict[str, Any], backend: str) -> None:
+    Flat(rule, backend, **options).both()
+
+
+@backends
+def test_run_takes_any_batches(backend: str) -> None:
+    flat = Flat("Adam", backend)
+    batches = [given(k) for k in range(6)]
+    right = [flat.twins.eager.step(Tensor(x), Tensor(y)) for x, y in batches]
+    for source in (batches[:3], iter(batches[3:])):
+        runs = flat.twins.step.run(source)
+        for (loss, _), (other, _) in zip(runs, right[: len(runs)], strict=True):
+            agree(loss.data, other.data, "loss", exact=backend == "replay")
+        right = right[len(runs) :]
+    assert not right
+    flat.twins.check_state()
+    assert len(flat.twins.step.run([])) == 0
+
+
+@backends
+@pytest.mark.parametrize("rule", ["SGD", "Adam"])
+@pytest.mark.parametrize("place", [0, 1, 3, 5])
+def test_run_stops_before_a_batch_that_is_not_finite(rule: str, place: int, backend: str) -> None:
+    """The state is that from before the bad batch; its loss is the last result."""
+    flat = Flat(rule, backend, rows=48, batch_size=8)
+    flat.twins.calls([(flat.x[:8], flat.y[:8])] * 3)
+    flat.x[place * 8 + 2] = np.nan
+    for x, y in list(flat.loader())[:place]:
+        flat.twins.eager.step(Tensor(x), Tensor(y))
+    runs = flat.twins.step.run(flat.loader(), check_finite=True)
+    assert not runs.finite
+    assert len(runs) == place + 1
+    assert np.isnan(runs[-1][0].item())
+    flat.twins.check_state()
+
+
+@backends
+@pytest.mark.parametrize("rule", ["SGD", "Adam"])
+@pytest.mark.parametrize("place", [0, 1, 3, 5])
+def test_run_stops_at_a_bad_batch(rule: str, place: int, backend: str) -> None:
+    """A class id out of range: the runs before it stay made, and nothing of the bad one is."""
+    flat = Flat(rule, backend, rows=48, batch_size=8)
+    flat.twins.calls([(flat.x[:8], flat.y[:8])] * 3)
+    flat.y[place * 8 + 2] = 7
+    for x, y in list(flat.loader())[:place]:
+        flat.twins.eager.step(Tensor(x), Tensor(y))
+    with pytest.raises(IndexError):
+        flat.twins.step.run(flat.loader())
+    flat.twins.check_state()
+
+
+@backends
+def test_progress_may_stop_a_run(backend: str) -> None:
+    flat = Flat("Adam", backend, rows=2000, batch_size=2)
+    seen: list[int] = []
+
+    def stop(done: int, runs: Any) -> None:
+        seen.append(done)
+        assert len(runs) == done
+        if done > 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        flat.twins.step.run(flat.loader(), progress=stop)
+    for x, y in list(flat.loader())[: seen[-1]]:
+        flat.twins.eager.step(Tensor(x), Tensor(y))
+    flat.twins.eager.model = flat.twins.compiled.model
+    assert seen == sorted(seen)
