@@ -103,19 +103,28 @@ class Runs:
         self.finite = True
         self._parts: list[tuple[Capture | None, Any]] = []
         self._ends: list[int] = []
+        self._forgotten = 0
 
     def _add(self, captured: Capture | None, results: Any, count: int) -> None:
         self._parts.append((captured, results))
         self._ends.append(len(self) + count)
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return self._ends[-1] if self._ends else self._forgotten
+
+    def forget(self) -> None:
+        """Let go of the results so far; runs are still counted from the first one."""
+        self._forgotten = len(self)
+        self._parts.clear()
+        self._ends.clear()
 
     def __getitem__(self, place: int) -> Any:
         if not -len(self) <= place < len(self):
             raise IndexError(f"run {place} of {len(self)}")
         place %= len(self)
-        begin = 0
+        begin = self._forgotten
+        if place < begin:
+            raise IndexError(f"run {place}: its results were forgotten")
         for (captured, results), end in zip(self._parts, self._ends, strict=True):
             if place < end:
                 return results if captured is None else captured.fill([one[place - begin] for one in results])
@@ -123,7 +132,7 @@ class Runs:
         raise AssertionError
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[place] for place in range(len(self)))
+        return (self[place] for place in range(self._forgotten, len(self)))
 
     def arrays(self, place: int = 0) -> list[Array]:
         """The ``place``-th tensor of the results, as arrays whose first axis counts runs, a few of them.
