@@ -8,7 +8,7 @@ import threading
 import tracemalloc
 import weakref
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -456,8 +456,7 @@ def test_groups_with_options_of_their_own(backend: str) -> None:
 @backends
 def test_a_group_added_later_is_trained(backend: str) -> None:
     def make() -> SimpleNamespace:
-        world = classifier(lambda ps: optim.Adam(list(ps)[:2], lr=0.1))()
-        return world
+        return classifier(lambda ps: optim.Adam(list(ps)[:2], lr=0.1))()
 
     twins = Twins(make, backend)
     twins.calls(given(k) for k in range(3))
@@ -729,7 +728,7 @@ def unchanged(world: SimpleNamespace, before: dict[str, Any]) -> None:
 @pytest.mark.parametrize("after", ["nothing", "zero_grad", "backward", "step"])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, MemoryError])
 def test_an_exception_in_the_first_call_puts_everything_back(rule: str, after: str, error: Any) -> None:
-    """Wherever the function fails: parameters, optimizer state and gradients are those of before, and so is the mode."""
+    """Wherever the function fails: parameters, optimizer state, gradients and mode are those of before."""
     world = classifier(RULES[rule])()
     world.watched[0].grad = tg.ones(5, 3)
     world.watched[3].grad = tg.ones(4)
@@ -779,9 +778,9 @@ def test_a_bad_batch_later_changes_nothing(rule: str, backend: str) -> None:
     bad = y.copy()
     bad[2] = 4
     before = snapshot(twins.compiled)
-    with pytest.raises(IndexError) as eager:
+    with pytest.raises(ArgumentError) as eager:
         twins.eager.step(Tensor(x), Tensor(bad))
-    with pytest.raises(IndexError) as compiled:
+    with pytest.raises(ArgumentError) as compiled:
         twins.step(x, bad)
     assert str(compiled.value) == str(eager.value)
     unchanged(twins.compiled, before)
@@ -846,7 +845,7 @@ def test_class_ids_computed_inside_are_asked_too(backend: str) -> None:
     z = np.array([0.1, 0.6, 1.2, 1.6, 0.0, 0.0], np.float32)
     twins.calls([(x, y, z)] * 3)
     before = snapshot(twins.compiled)
-    with pytest.raises(IndexError):
+    with pytest.raises((ArgumentError, IndexError)):
         twins.step(x, y, z * 10)
     unchanged(twins.compiled, before)
     twins.calls([(x, y, z)])
@@ -949,13 +948,14 @@ def test_a_graph_from_before_a_compiled_step_is_not_walked(backend: str) -> None
     for k in range(3):
         loss = (world.model(Tensor(given(0)[0])) * 2).sum()
         compiled(*given(k))
-        with pytest.raises(ChangedValueError, match="compiled|step"):
+        with pytest.raises(ChangedValueError, match="compiled"):
             loss.backward()
 
 
 @backends
 def test_detecting_anomalies_around_a_compiled_call(backend: str) -> None:
-    compiled = tg.compile(lambda x: x.log().sum(), backend=backend)
+    w = nn.Parameter(np.ones(3))
+    compiled = tg.compile(lambda x: (w * x).log().sum(), backend=backend)
     for _ in range(3):
         compiled(np.ones(3))
         with autograd.detect_anomaly():
@@ -981,11 +981,11 @@ def test_nested_and_recursive_functions(backend: str) -> None:
     inner = tg.compile(lambda x: (x * 2).tanh(), backend=backend)
 
     def outer(w: Any, x: Any) -> Any:
-        return inner(w * x).sum() + inner(x).sum()
+        return inner((w * x).detach()).sum() + inner(x).sum()
 
     twins = Twins(weights(outer, (3,)), backend)
     twins.calls([(numbers(3, seed=k),) for k in range(3)])
-    assert len(inner.captures) == 1  # the eager twin's plain one; recorded arguments run inside the outer capture
+    assert len(inner.captures) == 1  # the eager twin's; inside the outer capture it is a function like any other
 
     @tg.compile(backend=backend)
     def power(x: Any, n: Any) -> Any:
@@ -1174,7 +1174,7 @@ class Flat:
             for (loss, logits), (right_loss, right_logits) in zip(runs, right, strict=True):
                 agree(loss.data, right_loss.data, "loss", exact=exact)
                 agree(logits.data, right_logits.data, "logits", exact=exact)
-            for one in (0, 1, -1, len(right) - 1):
+            for one in (0, -1, len(right) - 1):
                 agree(runs[one][0].data, right[one][0].data, "loss", exact=exact)
             agree(
                 np.concatenate([one.reshape(-1) for one in runs.arrays(0)]),
@@ -1247,7 +1247,7 @@ def test_run_stops_at_a_bad_batch(rule: str, place: int, backend: str) -> None:
     flat.y[place * 8 + 2] = 7
     for x, y in list(flat.loader())[:place]:
         flat.twins.eager.step(Tensor(x), Tensor(y))
-    with pytest.raises(IndexError):
+    with pytest.raises(ArgumentError, match="class ids"):
         flat.twins.step.run(flat.loader())
     flat.twins.check_state()
 

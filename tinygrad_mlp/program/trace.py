@@ -161,19 +161,22 @@ class Noted(Captured):
         Raises:
             CaptureError: it is an argument, which the compiled step does not write, or its dtype would change.
         """
-        assert isinstance(target.node, Noted)
-        if target.node.plan is None:
+        before, after = target.node, made.node
+        assert isinstance(before, Noted)
+        assert isinstance(after, Noted)
+        if before.plan is None:
             raise CaptureError(
-                f"compile: {what}, at {line_text(user_line())}, writes into an argument, which a compiled step does not "
-                "do; say x = x + value, and return it"
+                f"compile: {what}, at {line_text(user_line())}, writes into an argument, which a compiled step does "
+                "not do; say x = x + value, and return it"
             )
-        if made.dtype != target.dtype or made.shape != target.shape:
+        old, new = before.result, after.result
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
             raise CaptureError(
-                f"compile: {what}, at {line_text(user_line())}, would make {made.dtype} {made.shape} of {target.dtype} "
-                f"{target.shape}; say x = x + value"
+                f"compile: {what}, at {line_text(user_line())}, would make {new.dtype} {new.shape} of {old.dtype} "
+                f"{old.shape}; say x = x + value"
             )
-        Traced.__dict__["data"].__set__(target, made.node.value)  # type: ignore[union-attr]
-        target.node = made.node
+        Traced.__dict__["data"].__set__(target, after.value)
+        target.node = after
         return target
 
     @classmethod
@@ -209,7 +212,7 @@ class Noted(Captured):
         Raises:
             CaptureError: the step has hooks.
         """
-        if self.hooks is not None:
+        if _has_hooks(self):
             raise _hooked(f"the result of {self.plan.op.name}" if self.plan is not None else "a tensor")
         _now().walked = self.module
 
@@ -368,6 +371,8 @@ class Trace:
         value = Value("constant" if leaf is None else "buffer", array, name=name, array=array)
         self.first[id(array)] = value
         self.sums[id(array)] = array, _checksum(array)
+        if leaf is not None:
+            self.back_up(array)
         (self.program.constants if leaf is None else self.program.buffers).append(value)
         if tensor is not None and tensor.data is array and type(tensor) is Tensor:
             node = tensor.node
@@ -467,7 +472,7 @@ class Trace:
         """Add gradients to those that the leaves have."""
         for leaf, new in found.items():
             assert isinstance(leaf, Leaf)
-            if leaf.hooks is not None:
+            if _has_hooks(leaf):
                 raise _hooked(leaf.name or "a leaf")
             self.reached.add(leaf)
             made = new if isinstance(new, Traced) else wrap(Tensor, np.array(new))
@@ -728,6 +733,11 @@ def _checksum(array: Array) -> int:
     return zlib.crc32(flat.data) if flat.size else 0
 
 
+def _has_hooks(node: Node) -> bool:
+    hooks = node.hooks
+    return hooks is not None and bool(hooks.before or hooks.after or hooks.retains is not None)
+
+
 def _hooked(what: str) -> CaptureError:
     return CaptureError(
         f"compile: hooks on {what} run Python code of yours in the backward pass; remove them, or leave this function "
@@ -736,6 +746,10 @@ def _hooked(what: str) -> CaptureError:
 
 
 # --- capturing ------------------------------------------------------------------------------------
+
+
+class NotKeptError(Exception):
+    """The caller refused what the captured run gave, ``args[0]``; everything was put back."""
 
 
 class Capture:
@@ -774,7 +788,7 @@ class Capture:
         self.result = unflatten(self._shape, shown)
         self.gradients = []
         reached = trace.reached
-        trace.guards.append(Guard("hooks were registered", lambda: all([leaf.hooks is None for leaf in reached])))  # noqa: C419
+        trace.guards.append(Guard("hooks were registered", lambda: not any([_has_hooks(leaf) for leaf in reached])))  # noqa: C419
         for leaf in {**trace.leaves, **dict.fromkeys([one for one, _ in trace.handed])}:
             self._settle(leaf, trace, keep_gradients)
         for key in trace.written:
@@ -830,6 +844,7 @@ def capture(
     *,
     recording: bool = True,
     keep_gradients: bool = False,
+    refuses: Callable[[Any], bool] | None = None,
 ) -> Capture:
     """Run ``function`` once, for real, and note all of it.
 
@@ -838,8 +853,10 @@ def capture(
         leaves: tensors and arrays become inputs; everything else is part of the program.
         recording: whether gradients are recorded, as outside of ``no_grad``.
         keep_gradients: leave ``.grad`` set even where an optimizer has used it.
+        refuses: called with the result; True puts everything back.
 
     Raises:
+        NotKeptError: ``refuses`` said so.
         CaptureError: it does something that could not be run again; nothing it wrote stays written.
     """
     trace = Trace(getattr(function, "__name__", type(function).__name__), _names_around(function))
@@ -860,7 +877,10 @@ def capture(
             finally:
                 sys.setprofile(watching)
             trace.check_untouched()
-            return Capture(trace, result, keep_gradients=keep_gradients)
+            captured = Capture(trace, result, keep_gradients=keep_gradients)
+            if refuses is not None and refuses(captured.result):
+                raise NotKeptError(captured.result)  # noqa: TRY301 - put back like any other failure
+            return captured
     except BaseException:
         trace.put_back()
         raise
