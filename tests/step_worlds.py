@@ -119,6 +119,7 @@ class Twins:
         self.compiled = make()
         self.step = tg.compile(self.compiled.step, backend=backend, keep_gradients=gradients)
         self.held: list[tuple[Array, bytes]] = []
+        self.count = 0
 
     def both(self, change: Callable[[SimpleNamespace], Any]) -> None:
         """The same change to both."""
@@ -127,6 +128,7 @@ class Twins:
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """One call of each, which must agree in all that is returned, raised and changed."""
+        self.count += 1
         right = mine = None
         error: BaseException | None = None
         try:

@@ -948,7 +948,7 @@ def test_a_graph_from_before_a_compiled_step_is_not_walked(backend: str) -> None
     for k in range(3):
         loss = (world.model(Tensor(given(0)[0])) * 2).sum()
         compiled(*given(k))
-        with pytest.raises(ChangedValueError, match="compiled"):
+        with pytest.raises(ChangedValueError, match=r"compiled|step"):
             loss.backward()
 
 
