@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import ops
-from .capture import Captured, Sample, Silent, capturing
+from .capture import Captured, Sample, capturing, whole_step
 from .errors import CaptureError
 from .ops import batched
-from .tape import Array, Node, Op, recording_with, tick, wrap
+from .tape import Array, Node, Op, recorder, recording_with, tick, wrap
 from .tensor import Tensor
 
 __all__ = ["evaluate"]
@@ -46,6 +46,9 @@ class _Program:
         self.samples = samples
         self.outputs = outputs
         outer = capturing()
+        # A captured step is run again whole: there the sample's own run, which is not noted, leaves no constants.
+        whole = whole_step() is not None
+        again = set[Node]()
         # What an outer derivative, or an outer captured run, has to see: only that is run on its tape.
         self.live = live = dict[Node, bool](zip(samples, alive, strict=True))
         self.varying = varying = set[Node](samples)
@@ -67,18 +70,22 @@ class _Program:
                 flags.append(varies)
                 if source is None:
                     operands.append(value)
-                elif varies:
+                elif varies or source in again:
                     operands.append(source)
                     last[source] = len(self.steps)
                 else:
                     operands.append(_constant(source, value, live, start))
-            if True in flags:
+            if True in flags or (seen and whole):
                 assert node.plan is not None
-                varying.add(node)
+                if True in flags:
+                    varying.add(node)
+                else:
+                    again.add(node)
                 self.steps.append(_Step(node, node.plan.op, tuple(operands), tuple(flags), seen))
                 self.widest = max(self.widest, node.value.size)
         self.constants = [
-            None if one.node in varying else _constant(one.node, one.data, live, start) for one in outputs
+            None if one.node in varying or one.node in again else _constant(one.node, one.data, live, start)
+            for one in outputs
         ]
         # A value goes as soon as the last step that reads it is done.
         kept = {one.node for one in outputs}
@@ -117,6 +124,8 @@ class _Program:
         for output, constant in zip(self.outputs, self.constants, strict=True):
             if output.node in self.varying:
                 results.append(made[output.node])
+            elif output.node in made:
+                results.append(ops.broadcast_to(made[output.node], shape=(size, *output.shape)))
             else:
                 results.append(ops.broadcast_to(constant, shape=(size, *output.shape)))
         return results
@@ -160,6 +169,11 @@ def _constant(node: Node | None, value: Any, live: dict[Node, bool], start: int)
 
 def _replayed(step: _Step, values: list[Any], size: int) -> Any:
     params = step.node.params
+    if True not in step.batched:
+        if step.node.wants:
+            return step.op.call(*values, **params)
+        with recording_with(_silent()):
+            return step.op.call(*values, **params)
     if not step.live:
         values = [one.data if isinstance(one, Tensor) else one for one in values]
         if step.op.name == "cast" and params["dtype"] == values[0].dtype:
@@ -167,8 +181,14 @@ def _replayed(step: _Step, values: list[Any], size: int) -> Any:
         return batched.apply(step.op, values, step.batched, params, size)
     if step.node.wants:
         return batched.apply(step.op, values, step.batched, params, size)
-    with recording_with(Silent if capturing() else None):
+    with recording_with(_silent()):
         return batched.apply(step.op, values, step.batched, params, size)
+
+
+def _silent() -> Any:
+    """The kind of node for steps that pass no gradient, where all that is live has to be noted."""
+    make: Any = recorder()
+    return make.quiet if capturing() else None
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -182,7 +182,10 @@ class Tensor(Traced):
     def requires_grad(self, wanted: bool) -> None:
         if not self.is_leaf:
             if wanted and not self.requires_grad:
-                self.node = cut(self.clone())
+                fresh = self.clone()
+                self.node = cut(fresh)
+                # The handle of a captured run shows the array that its node has.
+                Traced.__dict__["data"].__set__(self, fresh.data)
             elif not wanted:
                 raise GradientError("only leaves can stop requiring gradients; say x = x.detach()")
             return
@@ -275,6 +278,8 @@ class Tensor(Traced):
         """The same array, cut off from the graph."""
         if self.node is not None and capturing():
             make: Any = recorder()
+            if make.whole and isinstance(self.node, Leaf):
+                return cast("Tensor", make.holds(self))
             if make.detached(self) is not None:
                 return cast("Tensor", quietly("detach()", self.clone))
         return wrap(Tensor, self.data)
@@ -756,6 +761,9 @@ class Tensor(Traced):
         return ops.getitem(self, where)
 
     def __setitem__(self, where: Any, value: Any) -> None:
+        step = whole_step()
+        if step is not None:
+            step.sets(self, value)
         _check_writable(self, "x[...] = value")
         if isinstance(value, Traced) and value.node is not None and recorder() is not None:
             raise GradientError(
@@ -1023,9 +1031,15 @@ def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callabl
     step = whole_step()
     recording = recorder() is not None if step is None else not step.silent
     other_recorded = isinstance(other, Traced) and other.node is not None and other.node.wants
+    name = f"x {_SIGNS[ufunc]}= value"
+    if (
+        step is not None
+        and isinstance(target.node, Captured)
+        and not (recording and (other_recorded or target.requires_grad))
+    ):
+        return cast("Tensor", step.rewrites(target, op(target, other), name))
     if recording and (other_recorded or not target.is_leaf):
         return op(target, other)
-    name = f"x {_SIGNS[ufunc]}= value"
     if step is not None and (target.node is None or isinstance(target.node, Leaf)):
         step.assigns(target.data, ufunc, target, other)
         return target

@@ -18,7 +18,7 @@ import numpy as np
 from .errors import AnomalyError, ChangedValueError
 from .tape import Array, Line, Node, Plan, Traced, line_text, recorder, recording_with, user_line, walking
 
-__all__ = ["Recorded", "checking", "checksum", "first_bad", "index_text", "scope", "scoped"]
+__all__ = ["Recorded", "checking", "checksum", "first_bad", "index_text", "scope", "scoped", "watched"]
 
 
 class Checks(NamedTuple):
@@ -46,6 +46,11 @@ def scoped(name: str) -> Iterator[None]:
         yield
     finally:
         _SCOPE.reset(token)
+
+
+def watched() -> bool:
+    """Whether single ops are being checked in this context."""
+    return _CHECKS.get() is not _NONE
 
 
 @contextmanager

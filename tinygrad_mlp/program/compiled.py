@@ -18,10 +18,11 @@ from ..errors import ArgumentError, CompilerError, did_you_mean
 from ..profiler import active, spanned
 from ..tape import Array, Leaf, recorder, wrap, wrote
 from ..tensor import Tensor
-from ..tree import flatten
+from ..tree import flatten, unflatten
+from ..watch import watched
 from .ir import Program
 from .numpy_replay import Replay
-from .trace import Capture, capture
+from .trace import Capture, NotKeptError, capture
 
 __all__ = ["Compiled", "Runs", "compile"]
 
@@ -29,6 +30,8 @@ Backend = Literal["auto", "native", "replay"]
 _BACKENDS = ("auto", "native", "replay")
 # Programs kept for one kind of call: those of a first optimizer step and of later ones, of training and evaluation, …
 _VARIANTS = 8
+# Kinds of call whose programs are kept.
+_KINDS = 128
 # In "auto", what ran this often is worth the compiler's time.
 _WORTH = 2
 # Whole runs go in pieces of about this many seconds, so that progress can be shown and Ctrl-C is obeyed.
@@ -127,7 +130,7 @@ class Runs:
             raise IndexError(f"run {place}: its results were forgotten")
         for (captured, results), end in zip(self._parts, self._ends, strict=True):
             if place < end:
-                return results if captured is None else captured.fill([one[place - begin] for one in results])
+                return results if captured is None else captured.fill([np.array(one[place - begin]) for one in results])
             begin = end
         raise AssertionError
 
@@ -174,6 +177,8 @@ class Compiled:
         """The function's result: the first call of a kind runs and captures it, later ones run the program."""
         if capturing():
             return self.function(*args, **kwargs)
+        if watched():  # every single op is to be looked at
+            return _eagerly(self.function, args, kwargs)
         if not kwargs and all([type(one) in _PLAIN for one in args]):  # noqa: C419 - the usual call, and a short one
             leaves, shape = list(args), _shape_of(len(args))
         else:
@@ -183,6 +188,9 @@ class Compiled:
             if entry is None:
                 return self._capture(leaves, shape)
             inputs = [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)]
+            if len(inputs) != len(entry.program.inputs):  # an argument given twice is one input
+                once = {id(one): one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)}
+                inputs = list(once.values())
             if active() is None:  # a context manager would cost as much as a small step
                 return self._once(entry, inputs)
             with spanned(self.__name__, kind="program"):
@@ -197,9 +205,13 @@ class Compiled:
                 return entry
         return None
 
-    def _capture(self, leaves: Sequence[Any], shape: Sequence[Any]) -> Any:
+    def _capture(
+        self, leaves: Sequence[Any], shape: Sequence[Any], refuses: Callable[[Any], bool] | None = None
+    ) -> Any:
         kind = _kind_of(leaves, shape)
         entries = self._entries.setdefault(kind, [])
+        if len(self._entries) > _KINDS:  # a number that is another one in every call
+            self._entries.pop(next(iter(self._entries)))
         reason = "another kind of arguments" if self.captures else "the first call"
         if entries:
             reason = "; ".join(entries[0].broken()) or "nothing fitted"
@@ -209,6 +221,7 @@ class Compiled:
             shape,
             recording=recorder() is not None,
             keep_gradients=self.keep_gradients,
+            refuses=refuses,
         )
         entry = _Entry(captured)
         entry.runs = 1
@@ -296,14 +309,31 @@ class Compiled:
 
     def _single(self, source: _Source, runs: Runs, check: bool) -> bool:
         batch = source.next()
-        result = self(*batch)
+        if not check:
+            runs._add(None, self(*batch), 1)
+            return True
+        leaves, shape = flatten((batch, {}))
+        entry = self._entry_for(leaves, shape)
+        if entry is None:
+            # A captured run can be put back by itself.
+            try:
+                result = self._capture(leaves, shape, refuses=lambda found: not _finite(found))
+            except NotKeptError as refused:
+                (result,) = refused.args
+        else:
+            before = [(array, array.copy()) for array in entry.written]
+            gradients = [(leaf, leaf.gradient) for leaf, _ in entry.captured.gradients]
+            result = self(*batch)
+            if not _finite(result):
+                for array, values in before:
+                    np.copyto(array, values)
+                for leaf, gradient in gradients:
+                    leaf.gradient = gradient
+                for update in entry.captured.counted:
+                    update.count(-1)
         runs._add(None, result, 1)
-        if check:
-            first = next((one for one in flatten(result)[0] if isinstance(one, Tensor)), None)
-            if first is not None and not np.isfinite(first.data).all():
-                runs.finite = False
-                return False
-        return True
+        runs.finite = _finite(result)
+        return runs.finite
 
     def _many(
         self, entry: _Entry, source: _Source, runs: Runs, check: bool, progress: Callable[[int, Runs], Any] | None
@@ -328,6 +358,8 @@ class Compiled:
             finally:
                 for update in captured.counted:
                     update.count(done - count)
+                if entry.written and done:
+                    wrote(f"{self.__name__}, which is compiled", *entry.written)
             stopped = done < count
             runs._add(captured, [one[: done + stopped] for one in found.outputs], done + stopped)
             source.advance(done + stopped)
@@ -340,6 +372,8 @@ class Compiled:
             piece = int(min(max(count * _PIECE / max(spent, 1e-6), 1), 4 * count, 1 << 20))
             if progress is not None:
                 progress(len(runs), runs)
+                if not entry.valid():
+                    break
         return True
 
     # --- for people ---
@@ -367,6 +401,7 @@ def _natively(native: Any, entry: _Entry, inputs: list[Array], fed: list[Array])
     try:
         outputs: list[Array] = native.run(inputs, fed)
     except IndexError:
+        # The eager functions ask before they compute, and say more.
         _ask(entry, inputs)
         raise
     return outputs
@@ -380,9 +415,28 @@ def _ask(entry: _Entry, inputs: Sequence[Array]) -> None:
             check.ask(given[check.value])
 
 
+def _finite(result: Any) -> bool:
+    """Whether the first tensor of a result is finite."""
+    first = next((one for one in flatten(result)[0] if isinstance(one, Tensor)), None)
+    return first is None or bool(np.isfinite(first.data).all())
+
+
+def _eagerly(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """The function as it is: arrays arrive as tensors, results have no graph."""
+    leaves, shape = flatten((args, kwargs))
+    made = {id(one): wrap(Tensor, one) for one in leaves if isinstance(one, np.ndarray)}
+    positional, named = unflatten(shape, [made.get(id(one), one) for one in leaves])
+    results, shape = flatten(function(*positional, **named))
+    cut = [wrap(Tensor, one.data.copy("K")) if isinstance(one, Tensor) and not one.is_leaf else one for one in results]
+    return unflatten(shape, cut)
+
+
 def _fed_many(program: Program, count: int) -> list[Any]:
     from .native import Stacked  # noqa: PLC0415 - whole runs are native
 
+    # Draws come run by run, as eagerly: they may share a generator.
+    single = [feed for feed in program.feeds if feed.many is None]
+    drawn = [[feed.draw() for feed in single] for _ in range(count)] if single else []
     found: list[Any] = []
     for feed in program.feeds:
         if feed.many is not None:
@@ -392,8 +446,8 @@ def _fed_many(program: Program, count: int) -> list[Any]:
                 column = table[0, place] if constant else np.ascontiguousarray(table[:, place])
                 found.append(np.asarray(column) if constant else Stacked(column))
         else:
-            drawn = [feed.draw() for _ in range(count)]
-            found += [Stacked(np.stack(column)) for column in zip(*drawn, strict=True)]
+            rows = [run[single.index(feed)] for run in drawn]
+            found += [Stacked(np.stack(column)) for column in zip(*rows, strict=True)]
     return found
 
 
@@ -481,10 +535,23 @@ def _kind_of(leaves: Sequence[Any], shape: Sequence[Any]) -> tuple[Any, ...]:
     for place, one in enumerate(leaves):
         array = one.data if isinstance(one, Tensor) else one
         if not isinstance(array, np.ndarray) or not _is_input(one):
-            kinds.append((type(one), one if isinstance(one, (bool, int, float, str, bytes, type(None))) else id(one)))
+            kinds.append((type(one), _known_by(one)))
             continue
-        kinds.append((array.shape, array.dtype, array.flags.forc, seen.setdefault(id(one), place)))
+        recorded = isinstance(one, Tensor) and one.node is not None
+        kinds.append((array.shape, array.dtype, _layout(array), recorded, seen.setdefault(id(one), place)))
     return tuple(kinds)
+
+
+def _known_by(one: Any) -> Any:
+    if isinstance(one, float):
+        return repr(one)  # 0.0 and -0.0 are equal, and NaN is not
+    return one if isinstance(one, (bool, int, str, bytes, type(None))) else id(one)
+
+
+def _layout(array: Array) -> Any:
+    """What decides how NumPy lays out results, and which of them are views."""
+    flags = array.flags
+    return "C" if flags.c_contiguous else "F" if flags.f_contiguous else array.strides
 
 
 @overload

@@ -199,9 +199,13 @@ def _direct_targets(program: Program, last: dict[Value, int]) -> dict[Value, Val
     places = {step.result: place for place, step in enumerate(program.steps)}
     found: dict[Value, Value] = {}
     outputs = {value.root for value in program.outputs} | {value.root for _, value in program.writes}
+    # What can raise must come before the first write, so that a run that fails leaves everything as it was.
+    asked = {check.value for check in program.checks}
+    raises = [place for result, place in places.items() if result in asked or not _cannot_raise(program.steps[place])]
+    earliest = max(raises, default=-1)
     for buffer, value in program.writes:
         place = places.get(value)
-        if place is None or value in found or value.alias is not None or buffer in outputs:
+        if place is None or place < earliest or value in found or value.alias is not None or buffer in outputs:
             continue
         step = program.steps[place]
         ufunc = isinstance(step.op.forward, np.ufunc)
@@ -209,6 +213,11 @@ def _direct_targets(program: Program, last: dict[Value, int]) -> dict[Value, Val
         if free and _takes_out(step) and value.shape == buffer.shape and value.dtype == buffer.dtype:
             found[value] = buffer
     return found
+
+
+def _cannot_raise(step: Step) -> bool:
+    """Whether the call only goes over memory that is there, in shapes that fit."""
+    return step.phase == "update" or isinstance(step.op.forward, np.ufunc)
 
 
 def _view(step: Step, fixed: dict[Value, Array]) -> Array:
@@ -280,8 +289,15 @@ class _Writer:
                 lines.append(indent + "tick(clock())")
             elif quiet and not call:
                 lines.append(indent + "pass")
+        # Results that are what a buffer was before the run are taken before it is written.
+        written = {buffer for buffer, _ in program.writes}
+        given = [self._given(place) for place in range(len(program.outputs))]
+        for place, value in enumerate(program.outputs):
+            if value.root in written:
+                lines.append(f"    o{place} = {given[place]}")
+                given[place] = f"o{place}"
         lines += self._writes()
-        lines.append(f"    return [{', '.join(map(self._given, range(len(program.outputs))))}]")
+        lines.append(f"    return [{', '.join(given)}]")
         return "\n".join(lines) + "\n", self.space
 
     def _views_to(self, value: Value) -> list[str]:

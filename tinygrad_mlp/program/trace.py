@@ -23,7 +23,7 @@ from ..errors import CaptureError
 from ..nn.module import Module
 from ..ops import NUMPY
 from ..optim import Optimizer
-from ..optim.optimizer import Update
+from ..optim.optimizer import State, Update
 from ..tape import PACKAGE, Array, Leaf, Node, Op, Traced, line_text, recording_with, user_line, walking, wrap, wrote
 from ..tensor import Tensor
 from ..tree import Structure, flatten, unflatten
@@ -138,7 +138,7 @@ class Noted(Captured):
                 f"compile: zero_grad(set_to_none=False), at {line_text(user_line())}, writes zeros into memory that "
                 "the compiled step does not keep; say zero_grad()"
             )
-        _now().cleared.add(leaf)
+        _now().clear(leaf)
 
     @classmethod
     def accumulates(cls, found: dict[Node, Any]) -> None:
@@ -155,6 +155,45 @@ class Noted(Captured):
         trace.write(target, out)
 
     @classmethod
+    def rewrites(cls, target: Traced, made: Traced, what: str) -> Traced:
+        """``target``, a value of the step, is to be what ``made`` is from now on, under all its names.
+
+        Raises:
+            CaptureError: it is an argument, which the compiled step does not write, or its dtype would change.
+        """
+        before, after = target.node, made.node
+        assert isinstance(before, Noted)
+        assert isinstance(after, Noted)
+        if before.plan is None:
+            raise CaptureError(
+                f"compile: {what}, at {line_text(user_line())}, writes into an argument, which a compiled step does "
+                "not do; say x = x + value, and return it"
+            )
+        old, new = before.result, after.result
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise CaptureError(
+                f"compile: {what}, at {line_text(user_line())}, would make {new.dtype} {new.shape} of {old.dtype} "
+                f"{old.shape}; say x = x + value"
+            )
+        Traced.__dict__["data"].__set__(target, after.value)
+        target.node = after
+        return target
+
+    @classmethod
+    def sets(cls, target: Traced, value: Any) -> None:
+        """``target[...] = value`` is about to be done.
+
+        Raises:
+            CaptureError: a run has to do it again.
+        """
+        noted = any(isinstance(one, Traced) and isinstance(one.node, Noted) for one in (target, value))
+        if noted or isinstance(target.node, Leaf) or id(target.data) in _now().values:
+            raise CaptureError(
+                f"compile: x[...] = value, at {line_text(user_line())}, writes in a way that a compiled step cannot do "
+                "again; build the tensor with where(), cat() or stack(), or write with `with no_grad(): x -= ...`"
+            )
+
+    @classmethod
     def updates(cls, optimizer: Optimizer) -> None:
         """Run the optimizer's rules on stand-ins, which note every NumPy call."""
         _now().update(optimizer)
@@ -168,8 +207,20 @@ class Noted(Captured):
         )
 
     def saw(self, _gradient: Any) -> None:
-        """Steps noted from now on belong to the module of this one."""
+        """Steps noted from now on belong to the module of this one.
+
+        Raises:
+            CaptureError: the step has hooks.
+        """
+        if _has_hooks(self):
+            raise _hooked(f"the result of {self.plan.op.name}" if self.plan is not None else "a tensor")
         _now().walked = self.module
+
+    @classmethod
+    def holds(cls, leaf: Traced) -> Traced:
+        """What ``leaf`` holds, without its gradient: a handle on its memory, which shows what is written there."""
+        trace = _now()
+        return trace.handle(trace.value_of(leaf.data, leaf), leaf.data)
 
     def gave(self, _results: Sequence[Any]) -> None:
         """They no longer do."""
@@ -233,13 +284,17 @@ class Trace:
         self.entered: set[Any] = set()
         self.leaves: dict[Leaf, Tensor | None] = {}
         self.cleared: set[Node] = set()
+        self.reached: set[Leaf] = set()
+        self.lived: dict[int, list[Value]] = {}
+        self.stale: set[Value] = set()
         self.consumed: set[Leaf] = set()
         self.counted: list[Update] = []
         self.walked: str | None = None
         self.updating = False
         self.handed: list[tuple[Leaf, Any]] = []
         self._arrays: dict[Value, Array] = {}
-        self._feeds: dict[Any, tuple[Feed, list[Array]]] = {}
+        self._counts: dict[int, int] = {}
+        self._feeds: dict[Any, tuple[Feed, list[Array], list[State]]] = {}
 
     # --- values ---
 
@@ -259,6 +314,7 @@ class Trace:
     def source(self, kind: Kind, array: Array, draw: Callable[[], Array] | None = None, name: str = "") -> Traced:
         """A handle on an array that comes from outside in every run."""
         value = self.register(Value(kind, array, name=name), array)
+        self._arrays[value] = array
         if draw is not None:
             made = draw
             self.program.feeds.append(Feed([value], lambda: [made()]))
@@ -284,11 +340,24 @@ class Trace:
                         f"compile: an op converted {given.node.result!r} on its own, at {line_text(user_line())}; "
                         "convert it first: x.astype(...)"
                     )
-                return given.node.result
+                return self.present(given.node.result)
             return self.value_of(array, given)
         if isinstance(array, (bool, int, float)):
             return array
         return self.value_of(np.asarray(array))
+
+    def present(self, value: Value) -> Value:
+        """What a handle on ``value`` reads now.
+
+        Raises:
+            CaptureError: it is a view of memory that was written since; in the eager run it shows what was written.
+        """
+        if value in self.stale:
+            raise CaptureError(
+                f"compile: {value.name or 'a value'}, read at {line_text(user_line())}, is a view of memory that was "
+                "written after the view was taken; take it anew, or take a copy: x[...].clone()"
+            )
+        return value if value.array is None else self.values[id(value.array)]
 
     def value_of(self, array: Array, tensor: Any = None) -> Value:
         """The present value of memory that belongs to the user."""
@@ -302,6 +371,8 @@ class Trace:
         value = Value("constant" if leaf is None else "buffer", array, name=name, array=array)
         self.first[id(array)] = value
         self.sums[id(array)] = array, _checksum(array)
+        if leaf is not None:
+            self.back_up(array)
         (self.program.constants if leaf is None else self.program.buffers).append(value)
         if tensor is not None and tensor.data is array and type(tensor) is Tensor:
             node = tensor.node
@@ -380,20 +451,30 @@ class Trace:
             before.kind = "buffer"
             self.program.constants.remove(before)
             self.program.buffers.append(before)
+        lived = self.lived.setdefault(id(array), [before])
+        self.stale |= {
+            step.result for step in self.program.steps if step.result.alias is not None and step.result.root in lived
+        }
+        lived.append(cell.value)
         self.values[id(array)] = cell.value
+        self._arrays[cell.value] = array
         self.written[id(array)] = array, what
         self.sums[id(array)] = array, _checksum(array)
         wrote(what, array)
+
+    def clear(self, leaf: Any) -> None:
+        """The gradient of ``leaf`` is about to be forgotten."""
+        if leaf not in self.cleared and all(one is not leaf for one, _ in self.handed):
+            self.handed.append((leaf, leaf.gradient))
+        self.cleared.add(leaf)
 
     def accumulate(self, found: dict[Node, Any]) -> None:
         """Add gradients to those that the leaves have."""
         for leaf, new in found.items():
             assert isinstance(leaf, Leaf)
-            if leaf.hooks is not None:
-                raise CaptureError(
-                    f"compile: hooks on {leaf.name or 'a leaf'} run Python code of yours in the backward pass; remove "
-                    "them, or leave this function uncompiled"
-                )
+            if _has_hooks(leaf):
+                raise _hooked(leaf.name or "a leaf")
+            self.reached.add(leaf)
             made = new if isinstance(new, Traced) else wrap(Tensor, np.array(new))
             before = leaf.gradient
             self._watch_gradient(leaf)
@@ -430,6 +511,12 @@ class Trace:
             Guard(
                 f"the options or the state of {type(optimizer).__name__} ask for another rule",
                 _structure_guard(optimizer, updates),
+            )
+        )
+        self.guards.append(
+            Guard(
+                f"{type(optimizer).__name__} has other parameters to update",
+                _members_guard(optimizer, updates, self.cleared),
             )
         )
         self.updating = True
@@ -473,15 +560,20 @@ class Trace:
         step = update.count()
         self.counted.append(update)
         dtype = update.parameter.dtype
-        key = id(update.optimizer), update.group, dtype, step
+        turn = self._counts[id(update.state)] = self._counts.get(id(update.state), 0) + 1
+        key = id(update.optimizer), update.group, dtype, step, turn
         if key not in self._feeds:
             made = [np.array(one, dtype) for one in update.numbers(step)]
             values = [self.register(Value("fed", one, name=f"number {i}"), one) for i, one in enumerate(made)]
-            numbers = _Numbers(update, dtype)
+            numbers = _Numbers(update, dtype, turn, self._counts)
             feed = Feed(values, numbers.draw, numbers.many)
             self.program.feeds.append(feed)
-            self._feeds[key] = feed, made
-        feed, made = self._feeds[key]
+            states = [update.state]
+            self._feeds[key] = feed, made, states
+            if "step" in update.state:
+                self.guards.append(Guard("parameters were stepped differently often", partial(_equal_steps, states)))
+        feed, made, states = self._feeds[key]
+        states.append(update.state)
         return tuple([Cell(self, one, value) for one, value in zip(made, feed.values, strict=True)])
 
     # --- modules ---
@@ -490,7 +582,12 @@ class Trace:
         """Note what of ``module`` the captured steps depend on, besides its parameters."""
         if module in self.entered:
             return
-        self.entered.add(module)
+        for one in module.modules():
+            if one not in self.entered:
+                self.entered.add(one)
+                self._watch_module(one)
+
+    def _watch_module(self, module: Module) -> None:
         plain = {
             name: value
             for name, value in module.__dict__.items()
@@ -499,9 +596,16 @@ class Trace:
         names = tuple(plain)
         expected = tuple(plain.values())
         space = module.__dict__
+        held = [space[name] for name in ("_parameters", "_modules", "_buffers")]
+        members = [one for some in held for one in some.values()]
+        identities = list(map(id, members))
 
         def holds() -> bool:
-            return tuple([space.get(name) for name in names]) == expected
+            assert len(members) == len(identities)  # they stay alive, so that no other has their identity
+            return (
+                tuple([space.get(name) for name in names]) == expected
+                and [id(one) for some in held for one in some.values()] == identities
+            )
 
         self.guards.append(Guard(f"{type(module).__name__}: an option or its training mode has changed", holds))
 
@@ -538,9 +642,11 @@ class Trace:
 class _Numbers:
     """The numbers of an optimizer's rule, for the run that is about to be made."""
 
-    def __init__(self, update: Update, dtype: np.dtype[Any]) -> None:
+    def __init__(self, update: Update, dtype: np.dtype[Any], turn: int, counts: dict[int, int]) -> None:
         self.update = update
         self.dtype = dtype
+        self._turn = turn
+        self._counts = counts
         self._known: tuple[Any, int] = (None, -1)
         self._arrays: list[Array] = []
 
@@ -548,6 +654,8 @@ class _Numbers:
         """Those of the present step count and options."""
         plan = self.update.optimizer._plan_of(self.update.group)[0]
         step = self.update.state.get("step", 0)
+        if step:
+            step -= self._counts[id(self.update.state)] - self._turn
         if self._known != (plan, step):
             self._arrays = [np.array(one, self.dtype) for one in self.update.numbers(step)]
             self._known = plan, step
@@ -558,8 +666,36 @@ class _Numbers:
         step = self.update.state.get("step", 0)
         if "step" not in self.update.state:
             return np.broadcast_to(np.array(self.update.numbers(0), self.dtype), (count, len(self.update.numbers(0))))
-        columns = self.update.numbers(np.arange(step - count + 1, step + 1))
+        each = self._counts[id(self.update.state)]
+        columns = self.update.numbers(step - each * np.arange(count)[::-1] - (each - self._turn))
         return np.stack(columns, axis=1).astype(self.dtype)
+
+
+def _equal_steps(states: Sequence[State]) -> bool:
+    first = states[0].get("step")
+    return all([state.get("step") == first for state in states])  # noqa: C419 - a generator costs more
+
+
+def _members_guard(optimizer: Optimizer, updates: Sequence[Update], cleared: set[Node]) -> Callable[[], bool]:
+    # Those that were passed over must be passed over again.
+    groups = len(optimizer.param_groups)
+    moved = {id(one.parameter) for one in updates}
+    passed = [
+        (one, one.node, one.node in cleared)
+        for group in optimizer.param_groups
+        for one in group["params"]
+        if id(one) not in moved
+    ]
+
+    def holds() -> bool:
+        if len(optimizer.param_groups) != groups:
+            return False
+        for parameter, node, forgotten in passed:
+            if parameter.node is not node or not (node is None or forgotten or node.gradient is None):
+                return False
+        return True
+
+    return holds
 
 
 def _structure_guard(optimizer: Optimizer, updates: Sequence[Update]) -> Callable[[], bool]:
@@ -597,7 +733,23 @@ def _checksum(array: Array) -> int:
     return zlib.crc32(flat.data) if flat.size else 0
 
 
+def _has_hooks(node: Node) -> bool:
+    hooks = node.hooks
+    return hooks is not None and bool(hooks.before or hooks.after or hooks.retains is not None)
+
+
+def _hooked(what: str) -> CaptureError:
+    return CaptureError(
+        f"compile: hooks on {what} run Python code of yours in the backward pass; remove them, or leave this function "
+        "uncompiled"
+    )
+
+
 # --- capturing ------------------------------------------------------------------------------------
+
+
+class NotKeptError(Exception):
+    """The caller refused what the captured run gave, ``args[0]``; everything was put back."""
 
 
 class Capture:
@@ -618,20 +770,25 @@ class Capture:
     def __init__(self, trace: Trace, result: Any, *, keep_gradients: bool) -> None:
         program = self.program = trace.program
         self.guards = trace.guards
-        self.counted = list({id(one.state): one for one in trace.counted if "step" in one.state}.values())
+        # An optimizer that steps twice in the function counts twice in each run.
+        self.counted = [one for one in trace.counted if "step" in one.state]
         leaves, self._shape = flatten(result)
         self._fixed = []
         self._places = []
         shown: list[Any] = []
         for one in leaves:
             value = _made_in(one)
+            if value is not None:
+                value = trace.present(value)
             self._places.append(None if value is None else len(program.outputs))
             self._fixed.append(one if value is None else None)
-            shown.append(one if value is None else wrap(Tensor, np.array(one.node.value)))
+            shown.append(_own(one) if value is None else wrap(Tensor, np.array(one.node.value)))
             if value is not None:
                 program.outputs.append(value)
         self.result = unflatten(self._shape, shown)
         self.gradients = []
+        reached = trace.reached
+        trace.guards.append(Guard("hooks were registered", lambda: not any([_has_hooks(leaf) for leaf in reached])))  # noqa: C419
         for leaf in {**trace.leaves, **dict.fromkeys([one for one, _ in trace.handed])}:
             self._settle(leaf, trace, keep_gradients)
         for key in trace.written:
@@ -663,10 +820,17 @@ class Capture:
         if len(self._shape) == 1 and self._places[0] is not None:
             return wrap(Tensor, arrays[self._places[0]])
         leaves = [
-            fixed if place is None else wrap(Tensor, arrays[place])
+            _own(fixed) if place is None else wrap(Tensor, arrays[place])
             for fixed, place in zip(self._fixed, self._places, strict=True)
         ]
         return unflatten(self._shape, leaves)
+
+
+def _own(one: Any) -> Any:
+    """A result that no step made: parameters and plain objects as they are, of data a copy for each call."""
+    if isinstance(one, Tensor) and one.node is None:
+        return wrap(Tensor, one.data.copy("K"))
+    return one.copy("K") if isinstance(one, np.ndarray) else one
 
 
 def _made_in(one: Any) -> Value | None:
@@ -680,6 +844,7 @@ def capture(
     *,
     recording: bool = True,
     keep_gradients: bool = False,
+    refuses: Callable[[Any], bool] | None = None,
 ) -> Capture:
     """Run ``function`` once, for real, and note all of it.
 
@@ -688,8 +853,10 @@ def capture(
         leaves: tensors and arrays become inputs; everything else is part of the program.
         recording: whether gradients are recorded, as outside of ``no_grad``.
         keep_gradients: leave ``.grad`` set even where an optimizer has used it.
+        refuses: called with the result; True puts everything back.
 
     Raises:
+        NotKeptError: ``refuses`` said so.
         CaptureError: it does something that could not be run again; nothing it wrote stays written.
     """
     trace = Trace(getattr(function, "__name__", type(function).__name__), _names_around(function))
@@ -712,7 +879,10 @@ def capture(
                 if watching is None:
                     sys.setprofile(None)
             trace.check_untouched()
-            return Capture(trace, result, keep_gradients=keep_gradients)
+            captured = Capture(trace, result, keep_gradients=keep_gradients)
+            if refuses is not None and refuses(captured.result):
+                raise NotKeptError(captured.result)  # noqa: TRY301 - put back like any other failure
+            return captured
     except BaseException:
         trace.put_back()
         raise
