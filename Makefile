@@ -37,7 +37,7 @@ types: $(VENV)/.dev ## check the package's types
 	$(RUN) -m mypy
 
 # The two variables pin a kernel for other purposes; a benchmark has to run the kernel that users get.
-bench: $(VENV)/.with-torch ## compare speed and memory with PyTorch and plain NumPy
+bench: $(VENV)/.bench ## compare speed and memory with PyTorch, JAX, scikit-learn and others
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(RUN) benchmarks/run.py $(ARGS)
 
 # One BLAS thread per process, as in the tests.
@@ -64,6 +64,11 @@ $(VENV)/.demo: pyproject.toml $(VENV)/.made
 $(VENV)/.dev: pyproject.toml $(VENV)/.made
 	@echo "Installing the development tools into $(VENV) ..."
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml $(VENV)/.dev
+	@echo "Installing the libraries to compare with into $(VENV) ..."
+	@$(PIP) --editable '.[bench]'
 	@touch $@
 
 $(VENV)/.with-%: $(VENV)/.dev

@@ -29,6 +29,8 @@ COLUMNS = (
     Column("case", "binary op, 4 elements"),
     Column("ours_us", "ours µs/op", ".2f"),
     Column("torch_us", "torch µs/op", ".2f"),
+    Column("mygrad_us", "mygrad µs/op", ".2f"),
+    Column("micrograd_us", "micrograd µs/op (one float)", ".2f"),
     Column("ours_over_torch", "ours/torch", ".2f"),
     Column("torch_spread", "middle half"),
     Column("torch_goal", "goal", ".1f"),
@@ -47,7 +49,12 @@ def measure(settings: Settings) -> Table:
                 import torch
 
                 kinds["torch"] = torch.from_numpy
-            seconds = take_turns({kind: _make_chain(make, op, length) for kind, make in kinds.items()}, settings)
+            chains = {kind: _make_chain(make, op, length) for kind, make in kinds.items()}
+            if has("mygrad"):
+                chains["mygrad"] = _mygrad_chain(op, length)
+            if has("micrograd"):
+                chains["micrograd"] = _micrograd_chain(op, length)
+            seconds = take_turns(chains, settings)
             micro = {kind: float(np.median(values)) * 1e6 / length for kind, values in seconds.items()}
             ratio = ratio_of(seconds, "ours", "torch")
             rows.append(
@@ -55,6 +62,8 @@ def measure(settings: Settings) -> Table:
                     "case": name,
                     "ours_us": micro["ours"],
                     "torch_us": micro.get("torch", NOT_INSTALLED),
+                    "mygrad_us": micro.get("mygrad", NOT_INSTALLED),
+                    "micrograd_us": micro.get("micrograd", NOT_INSTALLED),
                     "ours_over_torch": ratio,
                     "torch_spread": spread(seconds, "ours", "torch"),
                     "torch_goal": GOAL,
@@ -75,5 +84,38 @@ def _make_chain(make: Callable[[Any], Any], op: Callable[[Any, Any], Any], lengt
             y = op(y, factor)
         y.backward(seed)
         start.grad = factor.grad = None
+
+    return chain
+
+
+def _mygrad_chain(op: Callable[[Any, Any], Any], length: int) -> Callable[[], None]:
+    import mygrad
+
+    mygrad.turn_memory_guarding_off()
+    start, factor, seed = mygrad.tensor(np.ones(4, "f")), mygrad.tensor(np.ones(4, "f")), np.ones(4, "f")
+
+    def chain() -> None:
+        y = start
+        for _ in range(length):
+            y = op(y, factor)
+        y.backward(seed)
+        start.null_grad()
+        factor.null_grad()
+
+    return chain
+
+
+def _micrograd_chain(op: Callable[[Any, Any], Any], length: int) -> Callable[[], None]:
+    """On one number, which is all it has."""
+    from micrograd.engine import Value
+
+    start, factor = Value(1.0), Value(1.0)
+
+    def chain() -> None:
+        y = start
+        for _ in range(length):
+            y = op(y, factor)
+        y.backward()
+        start.grad = factor.grad = 0
 
     return chain

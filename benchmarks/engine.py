@@ -7,18 +7,50 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from workloads import Workload
+from workloads import TextWorkload, Workload
 
-from tinygrad_mlp import nn, optim
+import tinygrad_mlp
+from tinygrad_mlp import nn, optim, sigmoid, tanh
+from tinygrad_mlp.data import DataLoader
 
-__all__ = ["make_step"]
+__all__ = ["compiles", "make_native", "make_native_epoch", "make_replay", "make_step"]
+
+Step = Callable[[Any, Any], Any]
 
 
-def make_step(workload: Workload, dtype: Any = np.float32) -> Callable[[], Any]:
-    """A function that does one training step and returns the loss before it."""
+class LSTMClassifier(nn.Module):
+    """Embedding, LSTM and a linear layer on its last state, composed of operations."""
+
+    def __init__(self, weights: dict[str, Any]) -> None:
+        super().__init__()
+        for name, value in weights.items():
+            setattr(self, name, nn.Parameter(value))
+
+    def forward(self, tokens: Any) -> Any:
+        """Logits ``(batch, 2)`` of token ids ``(batch, length)``."""
+        size = self.gates_state.shape[1]
+        # One look-up and one product for all times; time comes first, so that a time is a block of memory.
+        batch, length = tokens.shape
+        embedded = self.table[tokens.T.reshape(-1)]
+        inputs = nn.functional.linear(embedded, self.gates_in, self.gates_bias).reshape(length, batch, 4 * size)
+        hidden: Any = np.zeros((batch, size), self.table.dtype)
+        cell: Any = np.zeros((batch, size), self.table.dtype)
+        for time in range(length):
+            gates = inputs[time] + nn.functional.linear(hidden, self.gates_state)
+            kept = sigmoid(gates[:, size : 2 * size])
+            added = sigmoid(gates[:, :size]) * tanh(gates[:, 2 * size : 3 * size])
+            cell = kept * cell + added
+            hidden = sigmoid(gates[:, 3 * size :]) * tanh(cell)
+        return nn.functional.linear(hidden, self.weight, self.bias)
+
+
+def make_model(workload: Workload | TextWorkload, dtype: Any = np.float32) -> nn.Module:
+    """The workload's network with its starting weights."""
+    if isinstance(workload, TextWorkload):
+        return LSTMClassifier(workload.weights(dtype))
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(workload.sizes):
-        layers += [nn.Linear(inputs, outputs, dtype=dtype), nn.ReLU()]
+        layers += [nn.Linear(inputs, outputs, dtype=dtype), nn.ReLU() if workload.activation == "relu" else nn.Tanh()]
     model = nn.Sequential(*layers[:-1])
     model.load_state_dict(
         {
@@ -27,15 +59,55 @@ def make_step(workload: Workload, dtype: Any = np.float32) -> Callable[[], Any]:
             for name, value in zip(("weight", "bias"), pair, strict=True)
         }
     )
-    loss_of = nn.CrossEntropyLoss() if workload.classifies else nn.MSELoss()
-    optimizer = optim.SGD(model.parameters(), lr=workload.lr)
-    x, target = workload.data(dtype)
+    return model
 
-    def step() -> Any:
-        optimizer.zero_grad()
+
+def make_step(workload: Workload | TextWorkload, optimizer: str = "SGD", dtype: Any = np.float32) -> Step:
+    """A function that does one training step on a batch and returns the loss before it."""
+    model = make_model(workload, dtype)
+    regresses = isinstance(workload, Workload) and not workload.classifies
+    loss_of = nn.MSELoss() if regresses else nn.CrossEntropyLoss()
+    updates = getattr(optim, optimizer)(model.parameters(), lr=workload.rate(optimizer))
+
+    def step(x: Any, target: Any) -> Any:
+        updates.zero_grad()
         loss = loss_of(model(x), target)
         loss.backward()
-        optimizer.step()
+        updates.step()
         return loss
 
     return step
+
+
+def compiles() -> bool:
+    """Whether this version of the package has a compiler."""
+    return hasattr(tinygrad_mlp, "compile")
+
+
+def make_replay(workload: Workload | TextWorkload, optimizer: str = "SGD", dtype: Any = np.float32) -> Step:
+    """The same step compiled to NumPy calls."""
+    return _compiled(workload, optimizer, dtype, "replay")
+
+
+def make_native(workload: Workload | TextWorkload, optimizer: str = "SGD", dtype: Any = np.float32) -> Step:
+    """The same step compiled to machine code."""
+    return _compiled(workload, optimizer, dtype, "native")
+
+
+def make_native_epoch(workload: Workload | TextWorkload, optimizer: str = "SGD", dtype: Any = np.float32) -> Step:
+    """The same over a stack of batches, without returning to Python in between; gives their losses."""
+    compiled = _compiled(workload, optimizer, dtype, "native")
+    loaders: dict[int, DataLoader] = {}
+
+    def epoch(xs: Any, ys: Any) -> Any:
+        if id(xs) not in loaders:
+            samples = tuple(values.reshape(-1, *values.shape[2:]) for values in (xs, ys))
+            loaders[id(xs)] = DataLoader(samples, batch_size=workload.batch, shuffle=False)
+        return np.concatenate(compiled.run(loaders[id(xs)]).arrays())
+
+    return epoch
+
+
+def _compiled(workload: Workload | TextWorkload, optimizer: str, dtype: Any, backend: str) -> Any:
+    package: Any = tinygrad_mlp
+    return package.compile(make_step(workload, optimizer, dtype), backend=backend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib.metadata
 import importlib.util
 import itertools
 import json
@@ -31,6 +32,7 @@ __all__ = [
     "fresh_python",
     "has",
     "limit_threads",
+    "pin",
     "ratio_of",
     "spread",
     "take_turns",
@@ -40,6 +42,8 @@ __all__ = [
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 NOT_INSTALLED = "not installed"
+# Whose versions are written beside the figures.
+LIBRARIES = ("torch", "jax", "scikit-learn", "autograd", "mygrad", "micrograd", "keras")
 
 Step = Callable[[], Any]
 
@@ -52,6 +56,10 @@ class Settings:
     rounds: int = 40
     block: float = 0.012
     threads: int = 1
+    #: of one comparison, roughly: long steps get fewer rounds, but never under five.
+    seconds: float = 8.0
+    #: names of contenders to leave out.
+    without: tuple[str, ...] = ()
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -77,37 +85,50 @@ def take_turns(contenders: Mapping[str, Step], settings: Settings) -> dict[str, 
     In each round every contender runs one block of calls, A B C, in the next B C A, and so on: what else the machine
     does then falls on all of them, and only figures of one round are compared. Each block begins with calls that are
     not timed, because the contender before has taken the caches, and with several threads its idle pool keeps a core
-    busy for some 30 ms.
+    busy for some 30 ms. What a contender only begins (JAX returns before the work is done) is waited for at the end of
+    each block, once, as in a training loop that does not look at every loss.
     """
     names = list(contenders)
     clock = settings.clock
     counts = {name: _calls_per_block(contenders[name], settings.block, clock) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     gc.collect()
+    least = min(settings.rounds, 5)
+    begun = time.perf_counter()
     for number in range(settings.rounds):
+        if number >= least and time.perf_counter() - begun > settings.seconds:
+            break
         start = number % len(names)
         for name in names[start:] + names[:start]:
             step, count = contenders[name], counts[name]
             settled = time.perf_counter() + (0.05 if settings.threads > 1 else 0.0)
             for _ in range(1 + count // 20):
-                step()
+                found = step()
             while time.perf_counter() < settled:
-                step()
+                found = step()
+            _wait_for(found)
             begin = clock()
             for _ in itertools.repeat(None, count):
-                step()
+                found = step()
+            _wait_for(found)
             seconds[name].append((clock() - begin) / count)
     return seconds
 
 
 def _calls_per_block(step: Step, block: float, clock: Callable[[], float]) -> int:
-    for _ in range(3):
-        step()
+    for _ in range(2):
+        _wait_for(step())
     count, begin = 0, clock()
     while (passed := clock() - begin) < block:
-        step()
+        _wait_for(step())
         count += 1
     return max(1, round(count * block / passed))
+
+
+def _wait_for(result: Any) -> None:
+    wait = getattr(result, "block_until_ready", None)
+    if wait is not None:
+        wait()
 
 
 def ratio_of(seconds: Mapping[str, Sequence[float]], ours: str, other: str) -> float | None:
@@ -190,6 +211,16 @@ class Table:
 # --- the machine ----------------------------------------------------------------------------------
 
 
+def pin(threads: int) -> None:
+    """With one thread, keep this process on one core; to be called before JAX is imported.
+
+    JAX has no setting for its threads that all of it heeds, but it makes no more of them than there are cores to run
+    on. The other libraries are told (:func:`limit_threads`). The last core, because the first serves the devices.
+    """
+    if threads == 1 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
 @contextmanager
 def limit_threads(threads: int) -> Iterator[None]:
     """Give NumPy's BLAS and, where it is loaded, PyTorch the same number of threads inside the block."""
@@ -209,19 +240,17 @@ def environment(settings: Settings) -> dict[str, Any]:
     """CPU, versions, BLAS kernel and threads: what a figure needs to be read."""
     facts: dict[str, Any] = {
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": os.cpu_count(),
+        "cores used": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": [round(one, 2) for one in os.getloadavg()] if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "torch": NOT_INSTALLED,
+        **{name: _version(name) for name in LIBRARIES},
         "threads": settings.threads,
         "clock": "time of this process on a core" if settings.threads == 1 else "wall clock",
         "blas": "threadpoolctl not installed: kernel and threads unknown",
         "variables": {name: value for name, value in os.environ.items() if name.startswith(("OPENBLAS", "OMP", "MKL"))},
     }
-    if "torch" in sys.modules:
-        torch = sys.modules["torch"]
-        facts["torch"] = f"{torch.__version__} ({torch.get_num_threads()} threads)"
     if has("threadpoolctl"):
         from threadpoolctl import threadpool_info
 
@@ -231,6 +260,13 @@ def environment(settings: Settings) -> dict[str, Any]:
             if one["user_api"] == "blas"
         )
     return facts
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return NOT_INSTALLED
 
 
 def _cpu_model() -> str:

@@ -10,14 +10,14 @@ import gc
 import json
 import tracemalloc
 
-import engine
+from contenders import CONTENDERS, make_runner
 from harness import Column, Settings, Table, fresh_python, verdict
 from workloads import WORKLOADS
 
 __all__ = ["measure"]
 
 ARENA = 1 << 20  # what CPython takes from the system at once
-WORKLOAD = WORKLOADS[2]
+WORKLOAD = next(one for one in WORKLOADS if one.label == "moons")
 COLUMNS = (
     Column("workload", "training steps, collector off"),
     Column("steps", "steps", ",d"),
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("steps", type=int, nargs="?", default=10_000)
     steps = parser.parse_args().steps
-    step = engine.make_step(WORKLOAD)
+    step = make_runner(CONTENDERS[0], WORKLOAD, "SGD").run
     tracemalloc.start()
     for _ in range(100):
         step()

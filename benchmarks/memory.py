@@ -3,12 +3,14 @@
 Two figures. Resident growth: how far the process's peak of resident memory rises over 50 steps, above what is resident
 once a small model has run and the model and the batch are built. Array memory: the peak of live arrays within a step
 above parameters and batch, as the allocators themselves count it (tracemalloc, to which NumPy reports; PyTorch's
-profiler): also what is allocated and never touched, but not code, thread stacks and the BLAS libraries' work space.
+profiler; unknown of JAX and of native code): also what is allocated and never touched, but not code, thread stacks and
+the BLAS libraries' work space.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import gc
 import json
 import math
@@ -19,15 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import NOT_INSTALLED, Column, Settings, Table, fresh_python, has, limit_threads, verdict
+from contenders import CONTENDERS, make_runner, reason_against
+from harness import Column, Settings, Table, fresh_python, limit_threads, verdict
 from workloads import WORKLOADS, Workload
 
 __all__ = ["measure"]
 
 GOAL = 1.1
-WORKLOAD = WORKLOADS[-1]
+WORKLOAD = dataclasses.replace(next(one for one in WORKLOADS if one.batch == 256), stack=1)
 # Run first, so that code, thread pools and the BLAS libraries' work space are there already.
-SMALL = Workload((784, 32, 10), 32, 0.01, 1.0)
+SMALL = dataclasses.replace(WORKLOAD, sizes=(784, 32, 10), batch=32)
+BY_NAME = {one.name: one for one in CONTENDERS}
 COLUMNS = (
     Column("contender", "peak memory of a step"),
     Column("resident_mb", "resident growth MB", ".2f"),
@@ -41,58 +45,58 @@ COLUMNS = (
 
 def measure(settings: Settings) -> Table:
     """Median over several fresh processes per contender."""
-    names = ("ours", "torch", "numpy")
-    found: dict[str, dict[str, float]] = {}
-    for name in names:
-        if name == "torch" and not has("torch"):
+    found: dict[str, dict[str, float | None]] = {}
+    reasons: dict[str, str] = {}
+    for name, contender in BY_NAME.items():
+        reason = reason_against(contender, WORKLOAD, quick=settings.quick)
+        if name in settings.without:
+            reason = "left out"
+        if reason is not None:
+            reasons[name] = reason
             continue
         runs = [
             fresh_python("memory.py", name, str(settings.pick(50, 3)), str(settings.threads))
             for _ in range(settings.pick(3, 1))
         ]
-        found[name] = {key: float(np.median([run[key] for run in runs])) / 1e6 for key in ("resident", "arrays")}
+        found[name] = {
+            key: None if None in (values := [run[key] for run in runs]) else float(np.median(values)) / 1e6
+            for key in ("resident", "arrays")
+        }
     torch = found.get("torch")
     rows = []
-    for name in names:
-        if name not in found:
-            rows.append({"contender": name, "resident_mb": NOT_INSTALLED})
+    for name in BY_NAME:
+        if name in reasons:
+            rows.append({"contender": name, "resident_mb": reasons[name]})
             continue
         resident, arrays = found[name]["resident"], found[name]["arrays"]
         row: dict[str, Any] = {"contender": name, "resident_mb": resident, "array_mb": arrays}
-        if name == "ours":
+        if name == "eager":
             row["goal"] = GOAL
         if torch:
             row["resident_over_torch"] = _over(resident, torch["resident"])
             row["array_over_torch"] = _over(arrays, torch["arrays"])
-            if name == "ours":
+            if name == "eager":
                 row["verdict"] = verdict((row["resident_over_torch"], GOAL), (row["array_over_torch"], GOAL))
         rows.append(row)
     notes = [
         "resident growth: peak over 50 steps above what is resident once a small model has run and this model and",
-        "batch are built; array memory: peak of live arrays, as the allocators count them, above parameters and batch.",
+        "batch are built (JAX compiles after that, and it counts); array memory: peak of live arrays, as the",
+        "allocators count them, above parameters and batch.",
     ]
     return Table("memory", f"Peak memory, {WORKLOAD.name}", COLUMNS, rows, notes)
 
 
-def _over(figure: float, torch: float) -> float:
+def _over(figure: float | None, torch: float | None) -> float | None:
     """The ratio; where torch's is 0 (its steps fitted into memory it had already), 1 for no growth, else infinite."""
+    if figure is None or torch is None:
+        return None
     if torch > 0:
         return figure / torch
     return 1.0 if figure <= 0 else math.inf
 
 
 def _make_step(contender: str, workload: Workload = WORKLOAD) -> Callable[[], Any]:
-    if contender == "ours":
-        import engine
-
-        return engine.make_step(workload)
-    if contender == "torch":
-        from peers import pytorch
-
-        return pytorch.make_step(workload)
-    from peers import plain_numpy
-
-    return plain_numpy.make_step(workload)
+    return make_runner(BY_NAME[contender], workload, "SGD").run
 
 
 def _status(key: str) -> int:
@@ -121,11 +125,13 @@ def _resident_growth(step: Callable[[], Any], count: int) -> int:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit
 
 
-def _array_peak(contender: str) -> int:
-    """Live array bytes at their peak in one step, above those of the parameters and the batch."""
-    if contender == "torch":
-        return _torch_peak(_make_step("torch"))
-    inputs = WORKLOAD.data()[0].nbytes + sum(weight.nbytes + bias.nbytes for weight, bias in WORKLOAD.weights())
+def _array_peak(contender: str) -> int | None:
+    """Live array bytes at their peak in one step, above those of the parameters and the batch; None if unknown."""
+    if contender.startswith("torch"):
+        return _torch_peak(_make_step(contender))
+    if contender.startswith(("jax", "native")):
+        return None
+    inputs = WORKLOAD.batches()[0].nbytes + sum(weight.nbytes + bias.nbytes for weight, bias in WORKLOAD.weights())
     tracemalloc.start()
     step = _make_step(contender)
     for _ in range(3):
@@ -152,7 +158,7 @@ def _torch_peak(step: Callable[[], Any]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("contender", choices=("ours", "torch", "numpy"))
+    parser.add_argument("contender", choices=BY_NAME)
     parser.add_argument("steps", type=int)
     parser.add_argument("threads", type=int)
     args = parser.parse_args()

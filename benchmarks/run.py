@@ -20,41 +20,47 @@ from pathlib import Path
 # Run as a script, only this folder is on the path; the project's own folder need not be installed.
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 
-from harness import Settings, environment, has, limit_threads
+from contenders import PEERS
+from harness import Settings, environment, has, limit_threads, pin
 
 # name: (module, what it measures)
 BENCHMARKS = {
-    "steps": ("steps", "training steps against PyTorch eager and hand-written NumPy"),
+    "steps": ("steps", "training steps against hand-written NumPy, PyTorch, JAX, scikit-learn, autograd, MyGrad"),
+    "micrograd": ("scalar_graph", "micrograd's own demo: a graph of single numbers, against micrograd"),
     "op": ("binary_op", "a binary op on 4 elements, recorded and walked back"),
+    "growth": ("growth", "how a step's time grows with batch, width and depth"),
     "func": ("derivatives", "Jacobians, Hessians, gradients per sample against torch.func and JAX"),
     "memory": ("memory", "peak memory of the batch-256 step"),
     "deep": ("deep", "chains of up to a million ops, recursion limit 200, small stack"),
     "leaks": ("leaks", "10,000 training steps without the garbage collector"),
-    "startup": ("startup", "import time over NumPy's, installed size"),
-    "fashion": ("fashion", "an epoch of Fashion-MNIST against scikit-learn"),
+    "startup": ("startup", "import time over NumPy's and installed size, ours and the peers'"),
+    "fashion": ("fashion", "an epoch of Fashion-MNIST through fit, against Keras, scikit-learn and a PyTorch loop"),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what was asked for; returns the exit status, which does not depend on the figures."""
     args = _parser().parse_args(arguments)
-    settings = Settings(threads=args.threads)
+    left_out = tuple(args.without)
+    settings = Settings(threads=args.threads, without=left_out)
     if args.quick:
-        settings = Settings(quick=True, rounds=2, block=0.0005, threads=args.threads)
+        settings = Settings(quick=True, rounds=2, block=0.0005, threads=args.threads, without=left_out)
     begin = time.perf_counter()
+    pin(settings.threads)
     if has("torch"):
         importlib.import_module("torch")
     with limit_threads(settings.threads):
         facts = environment(settings)
     for name, value in facts.items():
-        print(f"{name + ':':<11}{value}")
+        print(f"{name + ':':<14}{value}")
     if args.quick:
         print("--quick: this shows that everything runs; the figures mean nothing.")
     tables = []
     for name in args.only or BENCHMARKS:
-        table = importlib.import_module(BENCHMARKS[name][0]).measure(settings)
-        print(f"\n{table}", flush=True)
-        tables.append(table.as_json())
+        found = importlib.import_module(BENCHMARKS[name][0]).measure(settings)
+        for table in found if isinstance(found, list) else [found]:
+            print(f"\n{table}", flush=True)
+            tables.append(table.as_json())
     seconds = time.perf_counter() - begin
     print(f"\n{seconds:.0f} s in all")
     if args.json:
@@ -72,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", metavar="NAME", nargs="+", choices=BENCHMARKS, help="run only these benchmarks")
+    parser.add_argument(
+        "--without", metavar="NAME", nargs="+", default=(), choices=PEERS, help="leave out these peers in `steps`"
+    )
     parser.add_argument("--quick", action="store_true", help="only show that everything runs, in a few seconds")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write all figures to FILE")
     parser.add_argument(

@@ -7,6 +7,7 @@ pip does. Fresh interpreters import numpy alone, or numpy and then the package, 
 from __future__ import annotations
 
 import compileall
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -17,12 +18,22 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from harness import ROOT, Column, Settings, Table, verdict
+from harness import NOT_INSTALLED, ROOT, Column, Settings, Table, has, verdict
 
 __all__ = ["measure"]
 
 MILLISECONDS_GOAL = 50.0
 MEGABYTES_GOAL = 1.0
+# library: (how people import it, the distributions that come with it beside NumPy and are of any size).
+PEERS = {
+    "autograd": ("import autograd.numpy", ("autograd",)),
+    "mygrad": ("import mygrad", ("mygrad",)),
+    "micrograd": ("import micrograd.engine", ("micrograd",)),
+    "jax": ("import jax.numpy", ("jax", "jaxlib", "scipy")),
+    "sklearn": ("import sklearn.neural_network", ("scikit-learn", "scipy")),
+    "torch": ("import torch", ("torch", "sympy", "networkx")),
+    "keras": ("import keras", ("keras", "jax", "jaxlib", "scipy", "h5py")),
+}
 COLUMNS = (
     Column("what", "start-up and size"),
     Column("value", "value", ".2f"),
@@ -63,6 +74,14 @@ def measure(settings: Settings) -> Table:
         _row("installed", unpacked, "MB", MEGABYTES_GOAL),
         _row("installed, with bytecode", compiled, "MB", None),
     ]
+    for library, (statement, distributions) in PEERS.items():
+        if not has(library):
+            rows += [{"what": f"{library}: import over NumPy's", "value": NOT_INSTALLED}]
+            continue
+        seconds = _import_seconds(statement, settings.pick(7, 1))
+        rows.append(_row(f"{library}: `{statement}` over import numpy", seconds * 1e3, "ms", None))
+        size = _installed_megabytes(distributions)
+        rows.append(_row(f"{library}: installed, {' + '.join(distributions)}", size, "MB", None))
     return Table("startup", "Start-up time and installed size", COLUMNS, rows, notes)
 
 
@@ -92,6 +111,25 @@ def _import_times(env: dict[str, str], folder: Path, rounds: int) -> tuple[float
             differences.append(with_package - base)
             inside.append(float(printed))
     return float(np.median(differences)), float(np.median(inside))
+
+
+def _import_seconds(statement: str, rounds: int) -> float:
+    """The median of the time inside a fresh interpreter that has NumPy; the first round fills the file cache."""
+    code = f"import numpy, time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
+    env = {**os.environ, "KERAS_BACKEND": "jax"}
+    found = [float(_run(code, env, ROOT)[1].splitlines()[-1]) for _ in range(rounds + 1)]
+    return float(np.median(found[1:]))
+
+
+def _installed_megabytes(distributions: tuple[str, ...]) -> float:
+    """The size of the files that the installer wrote down, bytecode left out."""
+    total = 0
+    for name in distributions:
+        for file in importlib.metadata.files(name) or ():
+            path = Path(str(file.locate()))
+            if path.suffix != ".pyc" and path.is_file():
+                total += path.stat().st_size
+    return total / 1e6
 
 
 def _run(code: str, env: dict[str, str], folder: Path) -> tuple[float, str]:

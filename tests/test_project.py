@@ -122,10 +122,10 @@ def test_every_extra_that_an_error_names_exists() -> None:
     assert {(path, extra) for path, extra in named if extra not in EXTRAS} == set()
 
 
-def test_all_holds_every_extra_but_the_documented_three() -> None:
-    """The extra `all` names the others, except the compiler, the MPI runtime, torch and the development tools."""
+def test_all_holds_every_extra_but_the_documented_ones() -> None:
+    """The extra `all` names the others, except the compiler, the MPI runtime, peers and the development tools."""
     listed = set(re.findall(r"[\w-]+", EXTRAS["all"][0].partition("[")[2]))
-    assert listed == EXTRAS.keys() - {"all", "dev", "jit", "mpi-runtime", "parity"}
+    assert listed == EXTRAS.keys() - {"all", "dev", "jit", "mpi-runtime", "parity", "bench"}
 
 
 def test_imports_point_down() -> None:

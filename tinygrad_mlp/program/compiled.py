@@ -103,19 +103,28 @@ class Runs:
         self.finite = True
         self._parts: list[tuple[Capture | None, Any]] = []
         self._ends: list[int] = []
+        self._forgotten = 0
 
     def _add(self, captured: Capture | None, results: Any, count: int) -> None:
         self._parts.append((captured, results))
         self._ends.append(len(self) + count)
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return self._ends[-1] if self._ends else self._forgotten
+
+    def forget(self) -> None:
+        """Let go of the results so far; runs are still counted from the first one."""
+        self._forgotten = len(self)
+        self._parts.clear()
+        self._ends.clear()
 
     def __getitem__(self, place: int) -> Any:
         if not -len(self) <= place < len(self):
             raise IndexError(f"run {place} of {len(self)}")
         place %= len(self)
-        begin = 0
+        begin = self._forgotten
+        if place < begin:
+            raise IndexError(f"run {place}: its results were forgotten")
         for (captured, results), end in zip(self._parts, self._ends, strict=True):
             if place < end:
                 return results if captured is None else captured.fill([one[place - begin] for one in results])
@@ -123,7 +132,7 @@ class Runs:
         raise AssertionError
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[place] for place in range(len(self)))
+        return (self[place] for place in range(self._forgotten, len(self)))
 
     def arrays(self, place: int = 0) -> list[Array]:
         """The ``place``-th tensor of the results, as arrays whose first axis counts runs, a few of them.
@@ -311,6 +320,11 @@ class Compiled:
                 fed = _fed_many(entry.program, count)
                 found = native.run_batches(count, source.gathered(count), fed, check=check)
                 done = found.done
+            except IndexError as error:
+                done = getattr(error, "done", 0)
+                source.advance(done)
+                _ask(entry, source.next())
+                raise
             finally:
                 for update in captured.counted:
                     update.count(done - count)
@@ -353,13 +367,17 @@ def _natively(native: Any, entry: _Entry, inputs: list[Array], fed: list[Array])
     try:
         outputs: list[Array] = native.run(inputs, fed)
     except IndexError:
-        # The eager functions ask before they compute, and say more.
-        given = dict(zip(entry.program.inputs, inputs, strict=True))
-        for check in entry.program.checks:
-            if check.value in given:
-                check.ask(given[check.value])
+        _ask(entry, inputs)
         raise
     return outputs
+
+
+def _ask(entry: _Entry, inputs: Sequence[Array]) -> None:
+    """What the eager functions ask before they compute: their errors say more than that of a compiled step."""
+    given = dict(zip(entry.program.inputs, inputs, strict=True))
+    for check in entry.program.checks:
+        if check.value in given:
+            check.ask(given[check.value])
 
 
 def _fed_many(program: Program, count: int) -> list[Any]:

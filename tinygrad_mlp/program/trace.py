@@ -704,11 +704,13 @@ def capture(
     watching = sys.getprofile()
     try:
         with recording_with(Noted if recording else _Quietly):
-            sys.setprofile(_namer())
+            if watching is None:  # a profiler that is at work already could not be put back
+                sys.setprofile(_namer())
             try:
                 result = function(*args, **kwargs)
             finally:
-                sys.setprofile(watching)
+                if watching is None:
+                    sys.setprofile(None)
             trace.check_untouched()
             return Capture(trace, result, keep_gradients=keep_gradients)
     except BaseException:

@@ -21,6 +21,7 @@ class History:
         params: ``epochs``, ``steps`` (batches per epoch), ``batch_size``, ``samples``, ``verbose``, as fit was called.
         seconds: how long each finished epoch took, validation included.
         stopped: why training ended early, ``"interrupted"`` or ``"non-finite loss …"``; None after a full run.
+        compiled: ``"native"`` or ``"replay"`` if the steps of the last epoch were compiled, else None.
 
     >>> run = History({"epochs": 2})
     >>> run.append({"loss": 0.9, "accuracy": 0.5}, seconds=0.1)
@@ -37,6 +38,7 @@ class History:
         self.params: dict[str, Any] = params or {}
         self.seconds: list[float] = []
         self.stopped: str | None = None
+        self.compiled: str | None = None
 
     def append(self, logs: dict[str, float], seconds: float) -> None:
         """Enter one finished epoch."""

@@ -22,6 +22,7 @@ from ..tape import Array
 from ..tensor import Tensor, from_numpy, no_grad
 from .advice import checked_targets, compared
 from .choices import classifies, loss_of, optimizer_of
+from .compiled import Epochs, Way, chosen
 from .history import History
 from .metrics import Meters
 from .progress import Progress, progress_of
@@ -48,6 +49,7 @@ def fit(
     shuffle: bool = True,
     seed: int | None = None,
     verbose: str | int = "auto",
+    compile: Way = "auto",
 ) -> History:
     """Train ``model`` with the loop that one writes by hand; the arguments are Keras' where Keras has them.
 
@@ -73,6 +75,13 @@ def fit(
         verbose: ``"auto"`` (a bar on a terminal, and lines), 0 nothing, 1 a bar and lines, 2 a line for every epoch.
             But for 2, a run of more than 20 epochs prints at most a dozen lines: its first epoch, its last, and about
             ten evenly between; the History keeps all.
+        compile: whether the training step is compiled (:func:`tinygrad_mlp.compile`). ``"auto"``: where the run is long
+            enough to gain from it, and model, loss and optimizer are made of this package's parts alone, whose Python
+            does the same in every step (a model class of your own may count or print, which a compiled step does
+            once); ``True`` or ``"native"``: as C, with NumPy where there
+            is no compiler; ``"replay"``: with NumPy, bit by bit as uncompiled; ``False``: not. Native code gives the
+            same History but for rounding. ``history.compiled`` says what ran. A compiled step leaves no
+            ``.grad``.
 
     Returns:
         The :class:`History`. Training ends early, with ``history.stopped`` saying why, on Ctrl-C (after the step that
@@ -82,6 +91,7 @@ def fit(
     Raises:
         ArgumentError: an unknown name, no samples, options out of range or that contradict each other.
         ShapeError, DTypeError: data that does not fit the model or the loss.
+        CaptureError: ``compile`` is not ``"auto"``, and the step does something that cannot be captured.
     """
     criterion = loss_of(loss)
     names = _metric_names(metrics, criterion)
@@ -95,6 +105,7 @@ def fit(
     history = History(_params(epochs, batches, verbose))
     progress = progress_of(verbose)
     _meters(names, criterion)
+    compiled = _compiled(compile, model, criterion, stepper, epochs, batches)
     progress.start(epochs, len(batches))
     try:
         with _modes_restored(model), _Interrupts() as interrupts:
@@ -102,7 +113,11 @@ def fit(
                 began = time.perf_counter()
                 model.train()
                 meters = _meters(names, criterion)
-                _train_epoch(model, criterion, stepper, batches, meters, progress, interrupts)
+                if compiled is None or compiled.ran is None:
+                    _train_epoch(model, criterion, stepper, batches, meters, progress, interrupts)
+                else:
+                    meters = _compiled_epoch(compiled, model, criterion, stepper, batches, meters, progress, interrupts)
+                history.compiled = None if compiled is None else compiled.ran
                 logs = meters.results()
                 if held_out is not None:
                     found = _evaluated(model, criterion, held_out, _meters(names, criterion))
@@ -136,8 +151,59 @@ def _train_epoch(
     progress: Progress,
     interrupts: _Interrupts,
 ) -> None:
+    _train_batches(model, criterion, optimizer, batches, enumerate(batches, 1), meters, progress, interrupts)
+
+
+def _compiled(
+    way: Way, model: Module, criterion: Any, optimizer: Any, epochs: int, batches: DataLoader
+) -> Epochs | None:
+    backend = chosen(way, model, epochs, batches)
+    if backend is None or (way == "auto" and not all(map(_is_ours, [*model.modules(), criterion, optimizer]))):
+        return None
+    return Epochs(
+        model, optimizer, lambda outputs, y: compared(criterion, outputs, y, batches), backend, insists=way != "auto"
+    )
+
+
+def _is_ours(part: Any) -> bool:
+    return type(part).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _compiled_epoch(
+    compiled: Epochs,
+    model: Module,
+    criterion: Any,
+    optimizer: Any,
+    batches: DataLoader,
+    meters: Meters,
+    progress: Progress,
+    interrupts: _Interrupts,
+) -> Meters:
+    epoch = batches.epoch
+
+    def told(done: int) -> None:
+        progress.batch(done, meters)
+        interrupts.obey()
+
+    def by_hand(into: Meters, start: int) -> None:
+        rest = enumerate(batches.batches(epoch, start=start), start + 1)
+        _train_batches(model, criterion, optimizer, batches, rest, into, progress, interrupts)
+
+    return compiled.run(batches, meters, told, by_hand)
+
+
+def _train_batches(
+    model: Module,
+    criterion: Any,
+    optimizer: Any,
+    batches: DataLoader,
+    numbered: Iterable[tuple[int, tuple[Any, ...]]],
+    meters: Meters,
+    progress: Progress,
+    interrupts: _Interrupts,
+) -> None:
     parameters = list(model.parameters())
-    for step, batch in enumerate(batches, 1):
+    for step, batch in numbered:
         x, y = _tensors(batch)
         optimizer.zero_grad()
         outputs = model(x)

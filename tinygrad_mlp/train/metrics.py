@@ -14,7 +14,13 @@ __all__ = ["METRICS", "Accuracy", "Meters", "Metric", "RSquared"]
 
 
 class Metric(Protocol):
-    """Fed with outputs and targets of each batch; ``result`` is the value over everything seen."""
+    """Fed with outputs and targets of each batch; ``result`` is the value over everything seen.
+
+    Attributes:
+        counts: whether only whole numbers are added up, so that it does not matter how samples come in batches.
+    """
+
+    counts: bool
 
     def update(self, outputs: Array, targets: Array) -> None:
         """Take in one batch."""
@@ -32,6 +38,7 @@ class Accuracy:
     """
 
     __slots__ = ("answers", "right")
+    counts = True
 
     def __init__(self) -> None:
         self.right = 0
@@ -62,6 +69,7 @@ class RSquared:
     """
 
     __slots__ = ("answers", "centre", "residual", "spread")
+    counts = False
 
     def __init__(self) -> None:
         self.answers = 0
@@ -111,6 +119,19 @@ class Meters:
         self.samples += samples
         for metric in self.metrics.values():
             metric.update(outputs, targets)
+
+    def update_many(self, losses: Array, outputs: Array, targets: Array) -> None:
+        """Take in several batches of one size, each argument with a first axis that counts them."""
+        samples = targets.shape[1]
+        for loss in losses.tolist():
+            self.loss += loss * samples if self.weighs else loss
+        self.samples += samples * len(losses)
+        for metric in self.metrics.values():
+            if metric.counts:
+                metric.update(outputs.reshape(-1, *outputs.shape[2:]), targets.reshape(-1, *targets.shape[2:]))
+            else:
+                for one, truth in zip(outputs, targets, strict=True):
+                    metric.update(one, truth)
 
     def results(self) -> dict[str, float]:
         """The mean loss per sample, then the metrics."""

@@ -300,6 +300,7 @@ class Native:
         if code not in (0, _FINITE):
             error = self._error(code)
             error.add_note(f"in batch {done.value}")
+            error.done = done.value  # type: ignore[attr-defined]
             raise error
         return Batches(done.value, outputs)
 

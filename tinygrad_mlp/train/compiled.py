@@ -1,0 +1,196 @@
+"""Epochs of a compiled step: the same metrics, interruptions and promises as the loop that is written out.
+
+A compiled step makes many batches in one go and never makes the gradients. Whether a loss or a weight stopped being
+finite is therefore asked after each piece; if it did, everything is put back to where the piece began, and the loop
+that is written out goes through it again and stops where it always does.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..data import DataLoader
+from ..errors import ArgumentError, CaptureError, did_you_mean
+from ..nn import Module
+from ..optim import Optimizer
+from ..program import Compiled, Runs
+from ..program import compile as compiled_step
+from ..tape import Array, wrote
+from ..tensor import Tensor
+from .metrics import Meters
+
+__all__ = ["Epochs", "Way", "chosen"]
+
+Way = bool | str
+_WAYS = ("auto", "native", "replay")
+
+# Fewer steps than this are over before capturing one has paid.
+_FEW = 64
+# What an uncompiled step costs, in seconds: its calls, and so much for each multiplication and addition. Estimated, so
+# that equal runs take equal ways; measured on one machine, and only the order of magnitude matters.
+_CALLS = 60e-6
+_OPERATION = 1 / 2e10
+# A C compiler takes about this long, so it is asked where the whole run would take longer.
+_COMPILER = 0.7
+# Batches made one by one between two looks at the weights.
+_LOOK = 32
+
+
+def chosen(way: Way, model: Module, epochs: int, batches: DataLoader) -> str | None:
+    """``"native"``, ``"replay"``, or None for the loop that is written out.
+
+    Raises:
+        ArgumentError: not True, False, or one of the names.
+    """
+    if way is False:
+        return None
+    if way is True:
+        return "native"
+    if way not in _WAYS:
+        raise ArgumentError(did_you_mean("compile", way, ("True", "False", *_WAYS)))
+    if way != "auto":
+        return way
+    steps = epochs * len(batches)
+    if steps < _FEW:
+        return None
+    weights = sum(one.size for one in model.parameters())
+    each = _CALLS + 6 * weights * batches.batch_size * _OPERATION
+    return "native" if steps * each > _COMPILER else "replay"
+
+
+class _Snapshot:
+    """Everything that training changes, as it is now."""
+
+    def __init__(self, model: Module, optimizer: Optimizer, meters: Meters, at: int) -> None:
+        self.at = at
+        self.meters = copy.deepcopy(meters)
+        self._arrays = [(one.data, one.data.copy(order="K")) for one in model.parameters()]
+        self._states = []
+        for state in optimizer.state.values():
+            self._states.append((state, dict(state)))
+            self._arrays += [(one, one.copy(order="K")) for one in state.values() if isinstance(one, np.ndarray)]
+        self._known = {id(state) for state, _ in self._states}
+        self._optimizer = optimizer
+        draws = [one for module in model.modules() for one in vars(module).values()]
+        self._draws = [
+            (one.bit_generator, copy.deepcopy(one.bit_generator.state))
+            for one in draws
+            if isinstance(one, np.random.Generator)
+        ]
+
+    def put_back(self) -> None:
+        """Make it so again."""
+        for array, content in self._arrays:
+            np.copyto(array, content)
+        for state in self._optimizer.state.values():
+            if id(state) not in self._known:
+                state.clear()
+        for state, before in self._states:
+            state.clear()
+            state.update(before)
+        for source, where in self._draws:
+            source.state = where
+        wrote("fit, which puts back the weights of before", *[array for array, _ in self._arrays])
+
+
+class _BrokenError(Exception):
+    """Something is not finite any more."""
+
+
+class Epochs:
+    """A compiled step and what is needed to run epochs of it.
+
+    Attributes:
+        ran: ``"native"`` or ``"replay"``, once an epoch has run; None if the step could not be captured, and ``why``.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        loss_of: Callable[[Tensor, Tensor], Any],
+        backend: str,
+        *,
+        insists: bool,
+    ) -> None:
+        self._model = model
+        self._optimizer = optimizer
+        self._insists = insists
+        self.ran: str | None = backend
+        self.why: str | None = None
+
+        def step(x: Tensor, y: Tensor) -> tuple[Any, Any, Any]:
+            optimizer.zero_grad()
+            outputs = model(x)
+            loss = loss_of(outputs, y)
+            loss.backward()
+            optimizer.step()
+            return loss, outputs, y
+
+        self._step: Compiled = compiled_step(step, backend=backend)  # type: ignore[call-overload]
+
+    def run(
+        self,
+        batches: DataLoader,
+        meters: Meters,
+        told: Callable[[int], None],
+        by_hand: Callable[[Meters, int], None],
+    ) -> Meters:
+        """One epoch; the meters that have seen all of it.
+
+        Args:
+            batches: of ``(x, y)``. meters: fresh ones. told: called with the number of batches done.
+            by_hand: makes the rest of the epoch from a batch on with the loop that is written out, into meters.
+
+        Raises:
+            CaptureError: the step cannot be captured, and the caller insisted. Whatever ``told`` and ``by_hand`` raise.
+        """
+        epoch = batches.epoch
+        model, optimizer = self._model, self._optimizer
+        safe = _Snapshot(model, optimizer, meters, 0)
+
+        def look(done: int, runs: Runs) -> None:
+            nonlocal safe
+            losses, outputs, targets = (runs.arrays(place) for place in range(3))
+            runs.forget()
+            for three in zip(losses, outputs, targets, strict=True):
+                if not np.isfinite(three[0]).all():
+                    raise _BrokenError
+                meters.update_many(*three)
+            if done - safe.at >= _LOOK:
+                if not self._finite():
+                    raise _BrokenError
+                safe = _Snapshot(model, optimizer, meters, done)
+            told(done)
+
+        try:
+            runs = self._step.run(batches, check_finite=True, progress=look)
+            if runs.finite and self._finite():
+                return meters
+        except _BrokenError:
+            pass
+        except CaptureError as error:
+            if self._insists:
+                raise
+            self.ran, self.why = None, str(error)
+        safe.put_back()
+        batches.set_epoch(epoch + 1)
+        by_hand(safe.meters, safe.at)
+        return safe.meters
+
+    def _finite(self) -> bool:
+        arrays: list[Array] = [one.data for one in self._model.parameters()]
+        arrays += [
+            one for state in self._optimizer.state.values() for one in state.values() if isinstance(one, np.ndarray)
+        ]
+        for array in arrays:
+            flat = array.ravel("K")
+            # One product tells in nearly all cases; squares can overflow where the values themselves do not.
+            if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
+                return False
+        return True
