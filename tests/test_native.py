@@ -13,7 +13,7 @@ from programs import Builder, dense_data, mlp_step
 
 from tinygrad_mlp.errors import ArgumentError, ShapeError
 from tinygrad_mlp.ops.declare import primitive, undeclare
-from tinygrad_mlp.program.native import Gathered, Native, Stacked
+from tinygrad_mlp.program.native import Gathered, Native, Stacked, fuse
 from tinygrad_mlp.program.native.lower import form_of
 from tinygrad_mlp.samples import Elementwise
 from tinygrad_mlp.tape import OPS
@@ -135,6 +135,33 @@ def test_values_keep_the_accuracy_contract(name: str, dtype: Any) -> None:
     where = worst.scaled_at if limit.scaled else worst.at
     print(f"{name} {wanted}: {error:.3g} ULP, allowed {limit.of(wanted)}, at {where}")
     assert not error > limit.of(wanted)
+
+
+@pytest.mark.parametrize("limit", [0, 10**15])
+def test_products_by_blas_and_by_our_own_tiles(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever multiplies, and however operands and result lie in memory."""
+    monkeypatch.setattr(fuse, "BLAS_FROM", limit)
+    for name in ("moons", "odd", "images"):
+        x, target, weights = dense_data(*STEPS[name])
+        check(mlp_step(x, target, weights, 0.01))
+    rng = np.random.default_rng(0)
+    for m, n, k, stack in itertools.product((2, 5, 16, 65), (2, 7, 16, 100), (2, 33), ((), (3,))):
+        b = Builder()
+        for turned in itertools.product((False, True), repeat=2):
+            shapes = [(k, m) if turned[0] else (m, k), (n, k) if turned[1] else (k, n)]
+            pair = [b.input(rng.standard_normal((*stack, *shape))) for shape in shapes]
+            axes = (*range(len(stack)), len(stack) + 1, len(stack))
+            sides = [b.call("permute", one, axes=axes) if t else one for one, t in zip(pair, turned, strict=True)]
+            b.output(b.call("matmul", *sides))
+        by_columns = b.buffer(np.asfortranarray(rng.standard_normal((m, n)))) if not stack else None
+        if by_columns is not None:
+            b.write(by_columns, b.call("matmul", *pair_of(b, rng, m, n, k)))
+        check(b)
+
+
+def pair_of(b: Builder, rng: np.random.Generator, m: int, n: int, k: int) -> list[Any]:
+    """Two matrices that can be multiplied."""
+    return [b.input(rng.standard_normal((m, k))), b.input(rng.standard_normal((k, n)))]
 
 
 # --- many batches ---------------------------------------------------------------------------------
@@ -272,7 +299,7 @@ def test_all_reads_of_a_buffer_see_its_old_value() -> None:
 def test_a_buffer_is_updated_after_the_last_reader() -> None:
     """The gradient through a weight needs the weight from before its update, in whatever order it is written down."""
     rng = np.random.default_rng(0)
-    for size in (8, 200):
+    for size in (8, 300):
         b = Builder()
         w = b.buffer(rng.standard_normal((size, size)))
         x, g = b.input(rng.standard_normal((40, size))), b.input(rng.standard_normal((40, size)))
@@ -288,8 +315,8 @@ def test_a_product_that_is_read_again_is_not_folded_away() -> None:
     rng = np.random.default_rng(0)
     for again in range(4):
         b = Builder()
-        w = b.buffer(rng.standard_normal((90, 90)))
-        x, g = b.input(rng.standard_normal((60, 90))), b.input(rng.standard_normal((60, 90)))
+        w = b.buffer(rng.standard_normal((150, 150)))
+        x, g = b.input(rng.standard_normal((140, 150))), b.input(rng.standard_normal((140, 150)))
         rate = b.fed(np.float64(0.5))
         gradient = b.call("linear_weight", g, x, by_columns=False)
         scaled = b.call("mul", rate, gradient)

@@ -42,6 +42,8 @@ ON_STACK = 256
 STRAIGHT = 400
 # Products of fewer multiplications are plain loops, which the compiler unrolls.
 TINY = 600
+# For so many rows it pays to copy the operand that vectors are loaded from to where they do not straddle cache lines.
+PACK_FROM = 24
 
 
 @functools.cache
@@ -519,7 +521,8 @@ class _Product:
         self.body = Body(function, kernel, kept, place)
         node = kernel.items[0]
         a, b = node.views
-        self.columns = vector_axis(kernel) == -1
+        self.along = vector_axis(kernel.items[0])
+        self.columns = self.along == -1
         self.node = node
         self.kind = c_type(node.target.dtype)
         self.k = a.layout.shape[-1]
@@ -631,13 +634,11 @@ class _Product:
         across = next(one for one in (4, 3, 2, 1) if vectors % one == 0 or one == 1)
         if across == 1 and vectors > 4:
             across = 4
-        most = min(max(registers // across, 1), 10)
-        tall = next((one for one in range(min(most, self.u), most // 2, -1) if self.u % one == 0), min(most, self.u))
         vector, sv, vk = self.vectors
         padded = vectors * lanes
         vector_type = f"{kind}_{lanes}"
         y = self.address(vector)
-        if sv != 1 or self.v % lanes:
+        if sv != 1 or self.v % lanes or self.u >= PACK_FROM:
             packed = Storage(Layout.dense((self.k, padded)), self.node.target.dtype)
             self.kernel.scratch.append(packed)
             name = function.pointer(packed)
@@ -659,6 +660,10 @@ class _Product:
         groups += [(full * across, 1, rest)] if rest else []
         for first, count, wide in groups:
             start = str(first * lanes)
+            most = min(max(registers // wide, 1), 10)
+            tall = next(
+                (one for one in range(min(most, self.u), most // 2, -1) if self.u % one == 0), min(most, self.u)
+            )
             if count > 1:
                 function.open(f"for (int64_t c = 0; c < {count}; c++)")
                 start = f"c * {wide * lanes}" if not first else f"{first * lanes} + c * {wide * lanes}"
@@ -757,6 +762,19 @@ class _Product:
             )
         function.close()
         width = wide * lanes
+        target = self.node.target
+        straight = limit == str(width) and target.layout.strides[self.along] == 1
+        if straight and len(self.kernel.items) == 1 and self.body.needed(target.storage):
+            pointer = function.pointer(target.storage, target.layout.offset)
+            for r, row in enumerate(names):
+                place = self.place_of(target.layout, f"{u} + {r}", start)
+                function.put(
+                    " ".join(
+                        f"store_{vector_type}({pointer} + {place} + {c * lanes}, {one});" for c, one in enumerate(row)
+                    )
+                )
+            function.close()
+            return
         function.put(f"{kind} tile[{tall}][{width}] __attribute__((aligned(64)));")
         for r, row in enumerate(names):
             function.put(
@@ -1019,7 +1037,7 @@ def _part(plan: Plan, calls: Sequence[tuple[str, Function, bool] | None], start:
 
 
 def _table(plan: Plan, rows: Sequence[tuple[str, bool, list[str], list[tuple[int, int]]]], first: int) -> str:
-    """Calls as data that the library is given: for each the number of its kernel, its place if it may fail, addresses."""
+    """Calls as data that the library is given: each the number of its kernel, its place if it may fail, addresses."""
     kinds: dict[tuple[str, bool, tuple[str, ...]], int] = {}
     numbers: list[int] = []
     for place, (kernel, fails, types, spots) in enumerate(rows, first):
@@ -1029,11 +1047,10 @@ def _table(plan: Plan, rows: Sequence[tuple[str, bool, list[str], list[tuple[int
         numbers += [slot << 40 | byte for slot, byte in spots]
     plan.lowered.slots.append(np.array(numbers, np.int64))
     cases = []
-    for (kernel, fails, types), number in kinds.items():
+    for (kernel, fails, wanted), number in kinds.items():
         begin = 2 if fails else 1
-        arguments = ", ".join(f"({kind}*)AT(t[{i}])" for i, kind in enumerate(types, begin))
+        arguments = ", ".join(f"({kind}*)AT(t[{i}])" for i, kind in enumerate(wanted, begin))
         run = f"if ({kernel}({arguments})) return t[1];" if fails else f"{kernel}({arguments});"
-        cases.append(f"        case {number}: {run} t += {begin + len(types)}; break;")
-    return (
-        "    for (const int64_t* t = (const int64_t*)P[{0}], *end = t + {1}; t < end;) switch (*t) {{\n{2}\n    }}"
-    ).format(len(plan.lowered.slots), len(numbers), "\n".join(cases))
+        cases.append(f"        case {number}: {run} t += {begin + len(wanted)}; break;")
+    table = f"const int64_t* t = (const int64_t*)P[{len(plan.lowered.slots)}], *end = t + {len(numbers)}"
+    return "\n".join([f"    for ({table}; t < end;) switch (*t) {{", *cases, "    }"])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Container, Sequence
 
 from ...ops.native import Layout
-from .lower import C_TYPES, CodeNode, Lowered, MapNode, MatmulNode, Node, ReduceNode, Storage, View
+from .lower import C_TYPES, CodeNode, HostNode, Lowered, MapNode, MatmulNode, Node, ReduceNode, Storage, View
 
 __all__ = [
     "CodeKernel",
@@ -21,9 +21,9 @@ __all__ = [
     "plan",
 ]
 
-# From so many multiplications on, BLAS is faster than our own loops: a call costs it about a microsecond, and below it
-# packs more than it multiplies.
-BLAS_FROM = 400_000
+# From so many multiplications on a product goes to BLAS. On one core our tiles are as fast, and BLAS has its second
+# thread to wake, which costs more than it brings below, and a hundredfold where another process has that core.
+BLAS_FROM = 3_000_000
 ALIGNMENT = 64
 # Loops over so few elements are joined with others of their shape even where they read nothing in common.
 FEW = 4096
@@ -243,12 +243,11 @@ def _with_floating(node: Node, floating: dict[Storage, Node]) -> list[Node]:
     return group[::-1]
 
 
-def vector_axis(kernel: MatmulKernel) -> int:
+def vector_axis(node: Node) -> int:
     """Which axis of a product the vectors run along, -1 (columns) or -2 (rows): the one that costs less.
 
     Vectors of the axis are loaded from one operand, which is copied to be in order where it is not, and stored.
     """
-    node = kernel.items[0]
     a, b = node.views
     m, k = a.layout.shape[-2:]
     n = b.layout.shape[-1]
@@ -271,7 +270,7 @@ def _fits_product(kernel: MatmulKernel, node: Node) -> bool:
         return True
     if len(kernel.shape) != 2 or node.form.how != "sum":
         return False
-    across = 0 if vector_axis(kernel) == -1 else 1
+    across = 0 if vector_axis(kernel.items[0]) == -1 else 1
     return node.form.axes in ((across,), (0, 1))
 
 
@@ -359,15 +358,27 @@ def _goes_to_blas(node: MatmulNode) -> bool:
     return m * n * k >= BLAS_FROM and min(m, n, k) > 1
 
 
+def _live(nodes: Sequence[Node], kept: set[Storage]) -> list[Node]:
+    """The nodes that somebody reads, or that may raise."""
+    found = []
+    for node in reversed(nodes):
+        raises = isinstance(node, HostNode) or (isinstance(node, CodeNode) and node.form.fails is not None)
+        if raises or any(target.storage in kept or target.storage.readers for target in node.targets):
+            found.append(node)
+        else:
+            node.forget()
+    return found[::-1]
+
+
 def plan(lowered: Lowered, has_blas: bool) -> Plan:
     """Kernels for the nodes, and a place for every storage."""
     result = Plan(lowered)
     kernels = result.kernels
     keep = {view.storage for view in lowered.outputs}
-    nodes = _sunk(lowered.nodes)
+    result.kept = keep | {value.storage for _, value in lowered.copies}
+    nodes = _sunk(_live(lowered.nodes, result.kept))
     folded = _folded(lowered, nodes, keep) if has_blas else {}
     skipped = {node for maker, scaled, _ in folded.values() for node in (maker, scaled)}
-    result.kept = keep | {value.storage for _, value in lowered.copies}
     apart = skipped | folded.keys()
     floating: dict[Storage, Node] = {}
     sizes: dict[Storage, int] = {}
