@@ -61,11 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
         for table in found if isinstance(found, list) else [found]:
             print(f"\n{table}", flush=True)
             tables.append(table.as_json())
-    seconds = time.perf_counter() - begin
-    print(f"\n{seconds:.0f} s in all")
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({"environment": facts, "tables": tables, "seconds": seconds}, indent=1) + "\n")
+        if args.json:
+            # After each benchmark, so that what was measured is kept if a later one is broken off.
+            figures = {"environment": facts, "tables": tables, "seconds": time.perf_counter() - begin}
+            args.json.parent.mkdir(parents=True, exist_ok=True)
+            args.json.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"\n{time.perf_counter() - begin:.0f} s in all")
     return 0
 
 
