@@ -2,8 +2,8 @@
 
 A rule is named in a declaration, as ``calls=``. It is called as ``rule(operands, params, result)`` with what has the
 shapes and dtypes of one call, and gives the :class:`Calls`, or None where the forward function has to be called. A
-replay makes them directly: a small network is nothing but the fixed cost of its calls. They are the calls of the forward
-function, on the same memory layout, so they give the same bits; a law of the tests compares them.
+replay makes them directly: a small network is nothing but the fixed cost of its calls. They are the calls of the
+forward function, on the same memory layout, so they give the same bits; a law of the tests compares them.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class Epochs:
             told(done)
 
         try:
-            # Runs that come one by one are looked at one by one; only those of a whole piece have to stop by themselves.
+            # Runs that come one by one are looked at one by one; only those of a whole piece have to stop themselves.
             runs = self._step.run(batches, check_finite=self.ran == "native", progress=look)
             if runs.finite and self._finite():
                 return meters
