@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..tape import Array
 from ..tensor import Tensor
-from .optimizer import Numbers, Optimizer, Rule, Structure, number
+from .optimizer import Numbers, Optimizer, Rule, Steps, Structure, number
 
 __all__ = ["Adam", "AdamW"]
 
@@ -63,9 +63,10 @@ class _Adam(Optimizer):
         return decays and cls._decoupled, decays and not cls._decoupled, options["amsgrad"], options["maximize"]
 
     @classmethod
-    def _numbers(cls, options: Mapping[str, Any], step: int) -> Numbers:
+    def _numbers(cls, options: Mapping[str, Any], step: int | Steps) -> Numbers:
         lr, decay, (beta1, beta2) = options["lr"], options["weight_decay"], options["betas"]
-        root = math.sqrt(1.0 - beta2**step)
+        rest = 1.0 - beta2**step
+        root = math.sqrt(rest) if isinstance(rest, float) else np.sqrt(rest)
         rate, floor = lr * root / (1.0 - beta1**step), options["eps"] * root
         return rate, floor, 1.0 - beta1, beta2, 1.0 - beta2, 1.0 - lr * decay if cls._decoupled else decay
 

@@ -27,7 +27,7 @@ from ..nn.module import Module, clear_gradient
 from ..tape import Array, wrap, wrote
 from ..tensor import Tensor, enable_grad
 
-__all__ = ["Numbers", "Optimizer", "Rule", "State", "Structure", "Update", "number"]
+__all__ = ["Numbers", "Optimizer", "Rule", "State", "Steps", "Structure", "Update", "number"]
 
 Options = Mapping[str, Any]
 State = dict[str, Any]
@@ -62,6 +62,21 @@ def number(owner: str, name: str, value: Any, *, below: float = math.inf) -> flo
     if not 0.0 <= plain < below:
         raise ArgumentError(f"{owner}: {name} lies in [0, {below:g}), got {plain!r}")
     return plain
+
+
+class Steps:
+    """The numbers of many steps, in the place of one step's number: ``beta ** steps`` gives an array of powers.
+
+    They are Python's powers, which NumPy's differ from in the last bit.
+    """
+
+    __slots__ = ("steps",)
+
+    def __init__(self, steps: list[int]) -> None:
+        self.steps = steps
+
+    def __rpow__(self, base: float) -> Array:
+        return np.array([base**step for step in self.steps])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -113,9 +128,8 @@ class Update:
         options = optimizer._plan_of(self.group)[1]
         if not isinstance(step, np.ndarray):
             return optimizer._numbers(options, step)
-        # Python's ** and NumPy's differ in the last bit, so each step goes through the arithmetic of a single one.
-        each = [optimizer._numbers(options, one) for one in step.tolist()]
-        return tuple([np.array(values, np.float64) for values in zip(*each, strict=True)])
+        found = optimizer._numbers(options, Steps(step.tolist()))
+        return tuple([np.broadcast_to(np.asarray(one, np.float64), step.shape) for one in found])
 
 
 class Optimizer:
@@ -177,8 +191,11 @@ class Optimizer:
         return ()
 
     @classmethod
-    def _numbers(cls, options: Options, step: int) -> Numbers:
-        """All numbers of the rule in the ``step``-th step (from 1; 0 where steps are not counted), as floats."""
+    def _numbers(cls, options: Options, step: int | Steps) -> Numbers:
+        """All numbers of the rule in the ``step``-th step (from 1; 0 where steps are not counted), as floats.
+
+        For many :class:`Steps` the numbers that depend on the step are arrays.
+        """
         raise NotImplementedError
 
     @classmethod

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..tape import Array
 from ..tensor import Tensor
-from .optimizer import Numbers, Optimizer, Rule, Structure, number
+from .optimizer import Numbers, Optimizer, Rule, Steps, Structure, number
 
 __all__ = ["SGD"]
 
@@ -86,7 +86,7 @@ class SGD(Optimizer):
         return decays, moves, climbs, options["nesterov"], dampens, moves and first
 
     @classmethod
-    def _numbers(cls, options: Mapping[str, Any], step: int) -> Numbers:  # noqa: ARG003 - the same in every step
+    def _numbers(cls, options: Mapping[str, Any], step: int | Steps) -> Numbers:  # noqa: ARG003 - the same in every step
         rate, momentum, decay = options["lr"], options["momentum"], options["weight_decay"]
         if options["maximize"] and not (decay or momentum):
             rate = -rate
