@@ -64,7 +64,7 @@ def measure(settings: Settings) -> Table:
         }
     torch = found.get("torch")
     rows = []
-    for name, contender in BY_NAME.items():
+    for name in BY_NAME:
         if name in reasons:
             rows.append({"contender": name, "resident_mb": reasons[name]})
             continue

@@ -98,7 +98,7 @@ def _panel(axes: Any, row: Mapping[str, Any]) -> None:
     axes.grid(axis="x", color="#E4E4E4", linewidth=0.8, zorder=0)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title(row["workload"], fontsize=12, loc="left", weight="bold")
+    axes.set_title(textwrap.fill(row["workload"], 34), fontsize=12, loc="left", weight="bold")
 
 
 def _time(micro: float) -> str:

@@ -211,6 +211,44 @@ def test_runs_without_any_peer(tmp_path: Path) -> None:
     assert sum("not installed" in row for row in rows) == 2 * len(NAMES)
 
 
+def test_the_picture_shows_every_contender_that_ran() -> None:
+    """A panel per workload; in it a bar per figure, with its time and its multiple of our best written beside it."""
+    plot = importlib.import_module("plot")
+    rows = [
+        {"workload": "one", "eager": 30.0, "native": 10.0, "NumPy": 20.0, "jax scan": 2.5, "torch": "not installed"},
+        {"workload": "two", "eager": 2000.0, "replay": "failed", "NumPy": 1000.0},
+    ]
+    facts = {"cpu": "a", "cores": 2, "threads": 1, "clock": "b", "blas": "c"}
+    figure = plot.draw({"environment": facts, "tables": [{"name": "steps", "rows": rows}]})
+    first, second = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["eager", "NumPy", "native", "jax scan"]
+    assert [text.get_text() for text in first.texts] == [
+        "30 µs · 3.00×",
+        "20 µs · 2.00×",
+        "10 µs · 1.00×",
+        "2.5 µs · 0.25×",
+    ]
+    assert [text.get_text() for text in second.texts] == ["2.0 ms · 1.00×", "1.0 ms · 0.50×"]
+    importlib.import_module("matplotlib.pyplot").close(figure)
+    with pytest.raises(LookupError, match="steps-adam"):
+        plot.draw({"environment": facts, "tables": []}, "Adam")
+
+
+def test_micrograds_demo_by_hand_and_on_the_tape() -> None:
+    """All ways of writing micrograd's step give the losses of NumPy by hand, and micrograd does where installed."""
+    points = 4
+    demo = importlib.import_module("scalar_graph")
+    expected = demo.by_hand(points, 4)
+    assert expected[-1] < expected[0]
+    ran = []
+    for name, make in demo.contenders().items():
+        step = make(points)
+        if not isinstance(step, str) and "native" not in name:
+            np.testing.assert_allclose([float(step()) for _ in range(4)], expected, rtol=0, atol=1e-12, err_msg=name)
+            ran.append(name)
+    assert {"ours, scalars, eager", "ours, arrays, eager"} <= set(ran)
+
+
 def test_help_names_every_benchmark() -> None:
     """--help lists what --only takes."""
     done = _run("--help")

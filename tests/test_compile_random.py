@@ -544,9 +544,7 @@ def main() -> int:
     numbers = range(options.first, options.first + options.cases)
     tally = Tally()
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        parts = [
-            pool.apply_async(several, (numbers[k : k + 50], options.backend)) for k in range(0, len(numbers), 50)
-        ]
+        parts = [pool.apply_async(several, (numbers[k : k + 50], options.backend)) for k in range(0, len(numbers), 50)]
         for part in parts:
             tally.join(part.get())
     print("\n\n".join(tally.failures[:20]))

@@ -309,9 +309,9 @@ def _cat_rule(position: int) -> Any:
     batch=batched.joining,
     native=native.joining,
 )
-def joined(*arrays: Array, axis: int, ends: tuple[int, ...]) -> Array:
+def joined(*arrays: Array, axis: int, ends: tuple[int, ...], out: Array | None = None) -> Array:
     """Arrays one after the other along ``axis``; ``ends`` says where each ends."""
-    return np.concatenate(arrays, axis)
+    return np.concatenate(arrays, axis, out=out)
 
 
 @stands_for(np.concatenate)

@@ -401,7 +401,6 @@ def _natively(native: Any, entry: _Entry, inputs: list[Array], fed: list[Array])
     try:
         outputs: list[Array] = native.run(inputs, fed)
     except IndexError:
-        # The eager functions ask before they compute, and say more.
         _ask(entry, inputs)
         raise
     return outputs

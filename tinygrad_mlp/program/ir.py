@@ -38,7 +38,7 @@ class Value:
 
     __slots__ = ("alias", "array", "dtype", "kind", "name", "shape", "step", "strides")
 
-    def __init__(self, kind: Kind, like: Array, *, name: str = "", array: Array | None = None) -> None:
+    def __init__(self, kind: Kind, like: Any, *, name: str = "", array: Array | None = None) -> None:
         self.kind: Kind = kind
         self.shape: tuple[int, ...] = like.shape
         self.dtype: np.dtype[Any] = like.dtype

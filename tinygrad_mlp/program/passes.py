@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..tape import OPS
 from .ir import Check, Feed, Program, SavedRef, Step, Value
 
 __all__ = ["simplify"]
@@ -19,6 +20,8 @@ def simplify(program: Program) -> None:
     """Merge equal steps, drop copies and dead code; the program is changed in place."""
     _merge_equal(program)
     _drop_dead(program)
+    if _join_parts(program):
+        _drop_dead(program)
 
 
 def _replaced(program: Program, new: dict[Value, Value], makers: dict[Step, Step]) -> None:
@@ -139,3 +142,121 @@ def _fewer(feed: Feed, needed: set[Value]) -> Feed:
 
     several: Callable[[int], Any] = lambda count: many(count)[:, places]
     return Feed([feed.values[place] for place in places], fewer, several)
+
+
+# --- sums of parts --------------------------------------------------------------------------------
+
+
+def _join_parts(program: Program) -> bool:
+    """Where the parts of an array were read one by one, as ``x[:, t]``, their gradients are joined and not added up.
+
+    Each arrives as an array of zeros with one part filled in, and all of them are added: for n parts, n times the work
+    of joining them. Adding 0.0 afterwards gives the bits of the sum, which has no negative zeros.
+    """
+    makers = {step.result: step for step in program.steps}
+    uses: dict[Value, int] = {}
+    for step in program.steps:
+        for value in step.reads():
+            uses[value] = uses.get(value, 0) + 1
+        if step.result.alias is not None:
+            uses[step.result.alias] = uses.get(step.result.alias, 0) + 1
+    for value in program.results:
+        uses[value] = uses.get(value, 0) + 2
+    inner = {
+        one
+        for step in program.steps
+        if step.op.name == "add"
+        for one in step.operands
+        if isinstance(one, Value) and uses[one] == 1 and one in makers and makers[one].op.name == "add"
+    }
+    found = False
+    steps: list[Step] = []
+    for step in program.steps:
+        joined = None if step.op.name != "add" or step.result in inner else _joined(step, makers, uses)
+        if joined is not None:
+            steps += joined
+            found = True
+        else:
+            steps.append(step)
+    program.steps = steps
+    return found
+
+
+def _joined(last: Step, makers: dict[Value, Step], uses: dict[Value, int]) -> list[Step] | None:
+    """The steps that join the parts whose sum ``last`` completes; None where it is not such a sum."""
+    parts: list[Step] = []
+    stack: list[Any] = list(last.operands)
+    while stack:
+        one = stack.pop()
+        step = makers.get(one) if isinstance(one, Value) and uses.get(one) == 1 else None
+        if step is not None and step.op.name == "add":
+            stack.extend(step.operands)
+        elif step is not None and step.op.name == "put":
+            parts.append(step)
+        else:
+            return None
+    shape = last.result.shape
+    spans = [_span(step.params["index"], shape) for step in parts]
+    if len(parts) < 2 or any(span is None or span[0] != (spans[0] or (None,))[0] for span in spans):
+        return None
+    ordered = sorted(zip([span for span in spans if span is not None], range(len(parts)), strict=True))
+    axis = ordered[0][0][0]
+    ends = [stop for (_, _, stop), _ in ordered]
+    if [start for (_, start, _), _ in ordered] != [0, *ends[:-1]] or ends[-1] != shape[axis]:
+        return None
+    made: list[Step] = []
+    pieces: list[Value] = []
+    for (_, start, stop), place in ordered:
+        (source,) = parts[place].operands
+        wanted = (*shape[:axis], stop - start, *shape[axis + 1 :])
+        if not isinstance(source, Value) or source.dtype != last.result.dtype:
+            return None
+        if source.shape != wanted:
+            if (*wanted[:axis], *wanted[axis + 1 :]) != source.shape:
+                return None
+            strides = (*source.strides[:axis], source.dtype.itemsize, *source.strides[axis:])
+            view = Value("step", _Like(wanted, source.dtype, strides))
+            view.alias = source
+            made.append(_like_step(last, "reshape", [source], {"shape": wanted}, view))
+            source = view
+        pieces.append(source)
+    whole = Value("step", _Like(shape, last.result.dtype, last.result.strides))
+    made.append(_like_step(last, "cat", pieces, {"axis": axis, "ends": tuple(ends)}, whole))
+    return [*made, _like_step(last, "add", [whole, 0.0], {}, last.result)]
+
+
+class _Like:
+    """What a value needs to know of an array that nobody has computed."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], strides: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.strides = strides
+
+
+def _like_step(last: Step, name: str, operands: list[Any], params: dict[str, Any], result: Value) -> Step:
+    return Step(OPS[name], operands, params, result, last.phase, last.module, last.line)
+
+
+def _span(index: Any, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """``(axis, start, stop)`` of an index that takes a part of one axis and all of the others; None for any other."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if Ellipsis in [one for one in parts if one is Ellipsis]:
+        place = next(i for i, one in enumerate(parts) if one is Ellipsis)
+        parts[place : place + 1] = [slice(None)] * (len(shape) - len(parts) + 1)
+    parts += [slice(None)] * (len(shape) - len(parts))
+    found = None
+    for axis, one in enumerate(parts[: len(shape)]):
+        if isinstance(one, slice):
+            start, stop, step = one.indices(shape[axis])
+            whole = (start, stop, step) == (0, shape[axis], 1)
+        elif isinstance(one, int) and not isinstance(one, bool):
+            start, stop, step, whole = one % shape[axis], one % shape[axis] + 1, 1, False
+        else:
+            return None
+        if whole:
+            continue
+        if found is not None or step != 1 or stop <= start:
+            return None
+        found = axis, start, stop
+    return found if len(parts) == len(shape) else None

@@ -883,6 +883,8 @@ def _preamble(wide: bool) -> str:
     return "\n".join(parts)
 
 
+ADDRESS = "#define AT(x) (P[(x) >> 40] + ((x) & 0xffffffffff))"
+
 BATCHES = """
 typedef struct { int64_t slot, mode, bytes, rows, limit; char* base; const int64_t* order; char* into; } Feed;
 typedef struct { int64_t slot, offset, bytes; char* into; } Result;
@@ -964,7 +966,7 @@ def source_of(plan: Plan, wide: bool, settle: Callable[[Plan], None]) -> tuple[s
         if not ranges
         else "static int64_t run(char** P, int64_t check) { return part_0(P, check); }"
     )
-    return "\n".join([_preamble(wide), *texts, *bodies, whole, BATCHES]), ranges
+    return "\n".join([_preamble(wide), ADDRESS, *texts, *bodies, whole, BATCHES]), ranges
 
 
 def address(storage: Storage, offset: int) -> tuple[int, int]:
@@ -1003,7 +1005,7 @@ def _part(plan: Plan, calls: Sequence[tuple[str, Function, bool] | None], start:
         if many:
             table.append((name, fails, [kind for kind, _, _ in function.arguments], spots))
             if place + 1 == at or place + 1 == stop:
-                lines.append(_table(table, f"{number}_{place}", place + 1 - len(table)))
+                lines.append(_table(plan, table, place + 1 - len(table)))
                 table = []
             continue
         arguments = ", ".join(
@@ -1016,24 +1018,22 @@ def _part(plan: Plan, calls: Sequence[tuple[str, Function, bool] | None], start:
     return f"int64_t part_{number}(char** P, int64_t check) {{\n" + "\n".join(lines) + "\n    return 0;\n}"
 
 
-def _table(rows: Sequence[tuple[str, bool, list[str], list[tuple[int, int]]]], name: str, first: int) -> str:
-    """Calls as data: one line per kernel, one row of numbers per call."""
-    width = max(len(spots) for *_, spots in rows)
-    kinds = list(dict.fromkeys((kernel, fails, tuple(types)) for kernel, fails, types, _ in rows))
-    entries = []
-    for kernel, fails, kinds_of, spots in rows:
-        numbers = [kinds.index((kernel, fails, tuple(kinds_of)))]
-        for slot, byte in [*spots, *[(0, 0)] * (width - len(spots))]:
-            numbers += [slot, byte]
-        entries.append("{" + ", ".join(map(str, numbers)) + "}")
+def _table(plan: Plan, rows: Sequence[tuple[str, bool, list[str], list[tuple[int, int]]]], first: int) -> str:
+    """Calls as data that the library is given: for each the number of its kernel, its place if it may fail, addresses."""
+    kinds: dict[tuple[str, bool, tuple[str, ...]], int] = {}
+    numbers: list[int] = []
+    for place, (kernel, fails, types, spots) in enumerate(rows, first):
+        numbers.append(kinds.setdefault((kernel, fails, tuple(types)), len(kinds)))
+        if fails:
+            numbers.append(place + 1)
+        numbers += [slot << 40 | byte for slot, byte in spots]
+    plan.lowered.slots.append(np.array(numbers, np.int64))
     cases = []
-    for number, (kernel, fails, types) in enumerate(kinds):
-        arguments = ", ".join(f"({kind}*)(P[t[{2 * i + 1}]] + t[{2 * i + 2}])" for i, kind in enumerate(types))
-        run = f"if ({kernel}({arguments})) return {first} + c + 1;" if fails else f"{kernel}({arguments});"
-        cases.append(f"            case {number}: {run} break;")
+    for (kernel, fails, types), number in kinds.items():
+        begin = 2 if fails else 1
+        arguments = ", ".join(f"({kind}*)AT(t[{i}])" for i, kind in enumerate(types, begin))
+        run = f"if ({kernel}({arguments})) return t[1];" if fails else f"{kernel}({arguments});"
+        cases.append(f"        case {number}: {run} t += {begin + len(types)}; break;")
     return (
-        f"    {{\n    static const int64_t table_{name}[][{2 * width + 1}] = {{\n"
-        + ",\n".join(entries)
-        + f"}};\n    for (int64_t c = 0; c < {len(rows)}; c++) {{\n        const int64_t* t = table_{name}[c];\n"
-        "        switch (t[0]) {\n" + "\n".join(cases) + "\n        }\n    }\n    }"
-    )
+        "    for (const int64_t* t = (const int64_t*)P[{0}], *end = t + {1}; t < end;) switch (*t) {{\n{2}\n    }}"
+    ).format(len(plan.lowered.slots), len(numbers), "\n".join(cases))

@@ -27,6 +27,9 @@ BLAS_FROM = 400_000
 ALIGNMENT = 64
 # Loops over so few elements are joined with others of their shape even where they read nothing in common.
 FEW = 4096
+# In programs of so many nodes, kernels stay small and alike: what is compiled must not grow with the number of steps.
+LONG = 3000
+MOST_ITEMS = 48
 # How far back to look for a kernel to join that made none of the operands.
 NEAR = 64
 
@@ -179,8 +182,10 @@ def _flows(view: View, shape: tuple[int, ...], kernel: Kernel) -> bool:
     )
 
 
-def _joins(group: Sequence[Node], shape: tuple[int, ...], kernels: list[Kernel]) -> bool:
+def _joins(group: Sequence[Node], shape: tuple[int, ...], kernels: list[Kernel], long: bool) -> bool:
     """Put nodes that feed each other into a kernel that exists, if there is one that can take them all."""
+    if long and math.prod(shape) == 1:
+        return False
     own = {node.target.storage for node in group}
     views = [view for node in group for view in node.views if view.storage not in own]
     made = [_made_in(view) for view in views]
@@ -202,7 +207,7 @@ def _joins(group: Sequence[Node], shape: tuple[int, ...], kernels: list[Kernel])
             break
     for place in candidates:
         kernel = kernels[place]
-        if not kernel.fusible or kernel.shape != shape:
+        if not kernel.fusible or kernel.shape != shape or (long and len(kernel.items) >= MOST_ITEMS):
             continue
         count = len(kernel.items)
         kernel.items += group
@@ -365,12 +370,16 @@ def plan(lowered: Lowered, has_blas: bool) -> Plan:
     result.kept = keep | {value.storage for _, value in lowered.copies}
     apart = skipped | folded.keys()
     floating: dict[Storage, Node] = {}
+    sizes: dict[Storage, int] = {}
     for node in nodes:
         if node in skipped:
             continue
         if node not in folded and _floats(node, result.kept, apart):
-            floating[node.target.storage] = node
-            continue
+            count = 1 + sum(sizes.get(view.storage, 0) for view in node.views)
+            if count < MOST_ITEMS:
+                floating[node.target.storage] = node
+                sizes[node.target.storage] = count
+                continue
         if node in folded:
             maker, scaled, update = folded[node]
             kernel: Kernel = MatmulKernel(maker, True)  # type: ignore[arg-type]
@@ -381,7 +390,7 @@ def plan(lowered: Lowered, has_blas: bool) -> Plan:
         elif isinstance(node, (MapNode, ReduceNode)):
             shape = _shape_of(node)
             group = _with_floating(node, floating)
-            if _joins(group, shape, kernels):
+            if _joins(group, shape, kernels, len(nodes) > LONG):
                 continue
             kernel = LoopKernel(shape, group)
         elif isinstance(node, MatmulNode):

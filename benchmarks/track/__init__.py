@@ -1,0 +1,1 @@
+"""Figures that `asv` follows over the commits; see docs/benchmarks.md."""
