@@ -399,6 +399,9 @@ _RECORDER: ContextVar[type[Node] | None] = ContextVar("recorder", default=Node)
 recorder: Callable[[], type[Node] | None] = _RECORDER.get
 """The kind of node that ops record in this context; None where they record nothing (``no_grad``)."""
 
+WHOLE: list[Any] = []
+"""Has an entry for each whole step that is being captured, in whatever thread: there, ops on plain data are noted too."""
+
 _WALKING: ContextVar[bool] = ContextVar("walking", default=False)
 walking: Callable[[], bool] = _WALKING.get
 """Whether the rules of a walk that is itself recorded are running in this context."""

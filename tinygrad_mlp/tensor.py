@@ -328,12 +328,12 @@ class Tensor(Traced):
             GradientError: nothing recorded made this tensor, or it has several elements and no ``gradient`` was given.
             ReleasedGraphError: an earlier backward pass released the graph.
         """
-        if self.node is None:
+        step = whole_step()
+        if self.node is None or (step is not None and not self.node.wants):
             raise GradientError(
                 "backward(): this tensor was computed from nothing that requires gradients. Make a leaf with "
                 "requires_grad=True, and check for detach() and no_grad() on the way"
             )
-        step = whole_step()
         if step is not None:
             seed = seed_for(self, gradient)
             start = seed if isinstance(seed, Traced) else wrap(Tensor, seed)

@@ -69,9 +69,10 @@ def pulled(
     if len(given) != len(roots):
         raise ArgumentError(f"grad: {len(roots)} outputs need {len(roots)} grad_outputs, got {len(given)}")
     nodes: list[Node] = []
+    whole = whole_step() is not None  # which has nodes for data as well
     for name, tensors in (("output", roots), ("input", wanted)):
         for i, one in enumerate(tensors):
-            if one.node is None:
+            if one.node is None or (whole and not one.node.wants):
                 raise GradientError(
                     f"grad: {name} {i} (shape {one.shape}) does not require gradients; set requires_grad=True before "
                     "computing with it"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, did_you_mean
-from ..tape import OPS, Node, Op, Traced, recorder, wrap
+from ..tape import OPS, WHOLE, Node, Op, Traced, recorder, wrap
 
 OpFunction = Callable[..., Any]
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -361,8 +361,8 @@ def record(
         y, saved = y
     if type(y) is not np.ndarray:
         y = np.asarray(y)
-    make = recorder() if mask else None
-    if make is None:
+    make = recorder() if mask or WHOLE else None
+    if make is None or not (mask or (make.captures and make.whole)):  # type: ignore[attr-defined]
         return wrap(kind, y)
     if make is not Node and make.captures:
         return make.note(op, kind, y, saved, operands, arrays, params)  # type: ignore[attr-defined]

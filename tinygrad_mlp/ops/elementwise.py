@@ -14,7 +14,7 @@ from ..capture import capturing, quietly
 from ..dtypes import common_dtype, float_dtype_of
 from ..errors import DTypeError, ShapeError
 from ..samples import Reshaping
-from ..tape import Array, Node, Op, Traced, recorder, wrap
+from ..tape import WHOLE, Array, Node, Op, Traced, recorder, wrap
 from . import batched, native
 from .broadcast import sum_to
 from .declare import OpFunction, declare, operand, plain_array, primitive, publish, record
@@ -193,6 +193,8 @@ def _call_unary(op: Op, floats: bool) -> OpFunction:
             make = recorder()
             if make is not Node and floats and data.dtype.kind not in "fc":
                 return at_length(x)  # a captured run records integers, and their cast
+        elif WHOLE:
+            return at_length(x)
         elif floats and data.dtype.kind not in "fc":
             data = data.astype(float_dtype_of(data.dtype))
         y = forward(data)

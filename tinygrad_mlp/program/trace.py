@@ -24,7 +24,21 @@ from ..nn.module import Module
 from ..ops import NUMPY
 from ..optim import Optimizer
 from ..optim.optimizer import State, Update
-from ..tape import PACKAGE, Array, Leaf, Node, Op, Traced, line_text, recording_with, user_line, walking, wrap, wrote
+from ..tape import (
+    PACKAGE,
+    WHOLE,
+    Array,
+    Leaf,
+    Node,
+    Op,
+    Traced,
+    line_text,
+    recording_with,
+    user_line,
+    walking,
+    wrap,
+    wrote,
+)
 from ..tensor import Tensor
 from ..tree import Structure, flatten, unflatten
 from ..watch import scope
@@ -45,7 +59,7 @@ def _now() -> Trace:
 class Noted(Captured):
     """A step of a function that is being captured whole: forward, backward and update."""
 
-    __slots__ = ("module", "result", "saved")
+    __slots__ = ("fixed", "module", "result", "saved")
 
     whole = True
     notes_modules = True
@@ -53,6 +67,8 @@ class Noted(Captured):
     result: Value
     saved: Any
     module: str
+    fixed: bool
+    """Whether nothing but data of the program went into it, so that it may be read as it is now."""
 
     @classmethod
     def note(
@@ -71,6 +87,7 @@ class Noted(Captured):
         trace = _now()
         node.saved = saved
         node.module = trace.module()
+        node.fixed = all(source.fixed if isinstance(source, Noted) else source is None for source, _ in node.operands)
         node.result = trace.add(
             op, [trace.operand(*pair) for pair in zip(operands, arrays, strict=True)], node.params, y
         )
@@ -114,7 +131,7 @@ class Noted(Captured):
         Raises:
             CaptureError: it is another one in every run.
         """
-        if isinstance(value.node, Noted):
+        if isinstance(value.node, Noted) and not value.node.fixed:
             raise CaptureError(
                 f"compile: {what} reads a value of the step, at {line_text(user_line())}. The compiled step runs "
                 "without Python, so nothing can be decided or printed inside: return the tensor and read it outside, "
@@ -286,6 +303,7 @@ class Trace:
         self.cleared: set[Node] = set()
         self.reached: set[Leaf] = set()
         self.lived: dict[int, list[Value]] = {}
+        self.grown: dict[Any, Any] = {}
         self.stale: set[Value] = set()
         self.consumed: set[Leaf] = set()
         self.counted: list[Update] = []
@@ -325,7 +343,7 @@ class Trace:
         node = Noted(None, (), (), array.shape)
         node.value, node.operands, node.params, node.hooks = array, (), {}, None
         node.varies, node.wants = True, False
-        node.result, node.saved, node.module = value, None, ""
+        node.result, node.saved, node.module, node.fixed = value, None, "", False
         handle: Traced = object.__new__(Captured.varying)
         Traced.__dict__["data"].__set__(handle, array)
         handle.node = node
@@ -480,17 +498,22 @@ class Trace:
             self._watch_gradient(leaf)
             if before is None:
                 leaf.gradient = made
-            elif before.node is None and before.data.flags.writeable:
+            elif (before.node is None or before in self.grown) and before.data.flags.writeable:
+                before = self.grown.get(before, before)
                 value = self.value_of(before.data)
                 value.name = value.name or f"{leaf.name or 'leaf'}.grad"
                 out = Cell(self, before.data, value)
                 self.note_in_place(np.add, [out, self.cell(made)], out)
                 self.write(before.data, out, "an accumulating backward()")
+                # What reads the gradient from now on has to be noted.
+                handle = self.handle(out.value, before.data)
+                leaf.gradient = handle
+                self.grown[handle] = before
             else:
                 leaf.gradient = before + made
 
-    def _watch_gradient(self, leaf: Leaf) -> None:
-        if leaf in self.cleared or any(leaf is one for one, _ in self.handed):
+    def _watch_gradient(self, leaf: Leaf, *, anew: bool = False) -> None:
+        if not anew and (leaf in self.cleared or any(leaf is one for one, _ in self.handed)):
             return
         before = leaf.gradient
         self.handed.append((leaf, before))
@@ -534,6 +557,8 @@ class Trace:
         update.begin()
         self.consumed.add(leaf)
         gradient = leaf.gradient
+        if gradient.node is None:
+            self._watch_gradient(leaf, anew=True)
         data = Cell(self, parameter.data, self.value_of(parameter.data, parameter))
         name = leaf.name or self.names.get(id(parameter), "") or "parameter"
         arrays = {}
@@ -635,7 +660,7 @@ class Trace:
         for leaf in {*self.leaves, *[one for one, _ in self.handed]}:
             if leaf.gradient is not None and leaf.gradient.node is not None and isinstance(leaf.gradient.node, Noted):
                 leaf.gradient = None
-        for leaf, gradient in self.handed:
+        for leaf, gradient in reversed(self.handed):
             leaf.gradient = gradient
 
 
@@ -796,7 +821,7 @@ class Capture:
         simplify(program)
 
     def _settle(self, leaf: Leaf, trace: Trace, keep: bool) -> None:
-        gradient = leaf.gradient
+        gradient = leaf.gradient = trace.grown.get(leaf.gradient, leaf.gradient)
         value = None if gradient is None else _made_in(gradient)
         if value is None:
             if gradient is None and leaf in trace.cleared:
@@ -861,6 +886,7 @@ def capture(
     """
     trace = Trace(getattr(function, "__name__", type(function).__name__), _names_around(function))
     token = _TRACE.set(trace)
+    WHOLE.append(trace)
     seen: dict[int, Any] = {}
     given = []
     for one, name in zip(leaves, _argument_names(function, leaves, shape), strict=True):
@@ -887,6 +913,7 @@ def capture(
         trace.put_back()
         raise
     finally:
+        WHOLE.remove(trace)
         _TRACE.reset(token)
 
 
