@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from programs import Builder, dense_data, mlp_step
 
+from tinygrad_mlp import Tensor, autograd, compile
 from tinygrad_mlp.errors import ArgumentError, ShapeError
 from tinygrad_mlp.ops.declare import primitive, undeclare
 from tinygrad_mlp.program.native import Gathered, Native, Stacked, fuse
@@ -135,6 +136,43 @@ def test_values_keep_the_accuracy_contract(name: str, dtype: Any) -> None:
     where = worst.scaled_at if limit.scaled else worst.at
     print(f"{name} {wanted}: {error:.3g} ULP, allowed {limit.of(wanted)}, at {where}")
     assert not error > limit.of(wanted)
+
+
+def compiled_answers(call: Any, arrays: Any, tracked: Any, incoming: Any) -> dict[tuple[int, ...], Any]:
+    """As ``accuracy._answers``: value, first and second derivatives; but of the native program."""
+    operands = [Tensor(one, requires_grad=True) if i in tracked else one for i, one in enumerate(arrays)]
+    leaves = [operands[i] for i in tracked]
+    places: list[tuple[int, ...]] = []
+
+    def function(incoming: Any) -> list[Any]:
+        y = call(*operands)
+        results, places[:] = [y], [()]
+        for i, slope in zip(tracked, autograd.grad(y, leaves, [incoming], create_graph=True), strict=True):
+            results.append(slope)
+            places.append((i,))
+            if slope.requires_grad:
+                ones = Tensor(np.ones(slope.shape, slope.dtype))
+                bends = autograd.grad(slope, leaves, [ones], retain_graph=True, allow_unused=True)
+                known = [(j, bend) for j, bend in zip(tracked, bends, strict=True) if bend is not None]
+                results += [bend for _, bend in known]
+                places.extend((i, j) for j, _ in known)
+        return results
+
+    compiled = compile(function, backend="native")  # a warning, which is an error here, if it were not
+    with np.errstate(all="ignore"):
+        compiled(incoming)
+        values = [one.data for one in compiled(incoming)]
+    found = {(i, j): np.zeros_like(incoming) for i in tracked for j in tracked}
+    return {**found, **dict(zip(places, values, strict=True))}
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", [name for name in MEASURED if any(OPS[name].rules)])  # type: ignore[arg-type]
+def test_derivatives_keep_the_accuracy_contract(name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First and second order, as a captured program and in C; again without an allowance."""
+    monkeypatch.setattr(accuracy, "_answers", compiled_answers)
+    measured = accuracy.measure(name, dtype, points=30)
+    assert not measured.failures(accuracy.contract_of(OPS[name]))
 
 
 @pytest.mark.parametrize("limit", [0, 10**15])
