@@ -622,6 +622,91 @@ def test_the_default_dtype_and_the_mode_are_part_of_the_kind(backend: str) -> No
     assert twins.captures == 4
 
 
+@backends
+@pytest.mark.parametrize("rule", ["SGD", "momentum", "Adam"])
+def test_a_step_that_is_only_the_update(rule: str, backend: str) -> None:
+    """The gradients come from outside, new ones in each call."""
+
+    def make() -> SimpleNamespace:
+        w = nn.Parameter(numbers(3))
+        optimizer = RULES[rule]([w])
+        return SimpleNamespace(step=lambda: optimizer.step(), watched=[w], optimizer=optimizer)
+
+    twins = Twins(make, backend)
+    for k in range(5):
+        if k % 2:
+            twins.both(lambda world, k=k: setattr(world.watched[0], "grad", Tensor(numbers(3, seed=k))))
+        else:
+            twins.both(lambda world, k=k: (world.watched[0] * numbers(3, seed=k)).sum().backward())
+        twins.call()
+
+
+@backends
+def test_an_update_by_hand_with_gradients_from_outside(backend: str) -> None:
+    def step(w: Any) -> None:
+        with no_grad():
+            w -= 0.1 * w.grad
+
+    twins = Twins(weights(step, (3,)), backend)
+    for k in range(5):
+        twins.both(lambda world, k=k: setattr(world.watched[0], "grad", Tensor(numbers(3, seed=k))))
+        twins.call()
+        twins.both(lambda world: (world.watched[0] * numbers(3)).sum().backward())
+        twins.call()
+
+
+@backends
+def test_plain_data_that_changes_in_place_is_read_anew(backend: str) -> None:
+    """A frozen weight, a buffer, an average that nothing records: what is computed from them alone is not kept."""
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(numbers(3))
+            self.register_buffer("scale", Tensor(numbers(3, seed=1)))
+
+        def forward(self, x: Any) -> Any:
+            return x * (self.scale * 2.0).exp() + (self.weight.detach() * 3.0).tanh() + self.weight
+
+    def make() -> SimpleNamespace:
+        model = Scaled()
+        frozen = Tensor(numbers(3, seed=2))
+
+        def step(x: Any) -> Any:
+            y = model(x) + (frozen * frozen).sum()
+            with no_grad():
+                model.scale *= 0.9
+                model.scale += x * 0.1
+            return y, model.scale * 1.0
+
+        return SimpleNamespace(step=step, watched=[model.weight, model.scale, frozen], optimizer=None, model=model)
+
+    twins = Twins(make, backend)
+    for k in range(3):
+        twins.call(numbers(3, seed=k))
+        for place in range(3):
+            twins.both(lambda world, place=place, k=k: np.copyto(world.watched[place].data, numbers(3, seed=9 + k)))
+            twins.call(numbers(3, seed=k))
+    twins.both(lambda world: world.model.requires_grad_(False))
+    twins.call(numbers(3))
+    twins.both(lambda world: np.copyto(world.watched[0].data, numbers(3, seed=30)))
+    twins.call(numbers(3))
+    twins.call(numbers(3))
+    assert twins.captures == 2
+
+
+def test_data_of_the_function_may_be_read() -> None:
+    """Only what depends on arguments and parameters is out of reach."""
+
+    def step(x: Any) -> Any:
+        steps = tg.arange(4).sum().item()
+        return x * steps if bool((tg.ones(2) * 2).sum() > 3) else x
+
+    compiled = tg.compile(step, backend="replay")
+    for k in range(3):
+        agree(compiled(numbers(3, seed=k)).data, numbers(3, seed=k) * 6, "result", exact=True)
+
+
 # --- derivatives inside -----------------------------------------------------------------------------
 
 
@@ -1269,3 +1354,59 @@ def test_progress_may_stop_a_run(backend: str) -> None:
         flat.twins.eager.step(Tensor(x), Tensor(y))
     flat.twins.eager.model = flat.twins.compiled.model
     assert seen == sorted(seen)
+
+
+@backends
+def test_runs_draw_from_a_shared_generator_in_the_order_of_eager(backend: str) -> None:
+    """Two Dropout layers with one generator take turns."""
+
+    def make() -> SimpleNamespace:
+        rng = np.random.default_rng(5)
+        model = nn.Sequential(
+            nn.Linear(3, 5, seed=1), nn.Dropout(0.5, rng=rng), nn.Linear(5, 4, seed=2), nn.Dropout(0.3, rng=rng)
+        )
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            loss = model(x).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return SimpleNamespace(step=step, watched=list(model.parameters()), optimizer=optimizer)
+
+    twins = Twins(make, backend, gradients=False)
+    x = numbers(40, 3, dtype=np.float32)
+    for batch in (x[k : k + 4] for _ in range(2) for k in range(0, 40, 4)):
+        twins.eager.step(Tensor(batch))
+    for _ in range(2):
+        twins.step.run(DataLoader((x,), batch_size=4))
+    twins.check_state()
+
+
+@backends
+def test_progress_may_change_the_world(backend: str) -> None:
+    """The rate and the mode that ``progress`` sets hold from the next run on."""
+
+    def make() -> SimpleNamespace:
+        return classifier(RULES["Adam"], dropout=0.5)()
+
+    twins = Twins(make, backend, gradients=False)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(400, 3)).astype(np.float32), rng.integers(0, 4, 400)
+    changed: list[int] = []
+
+    def progress(done: int, _: Any) -> None:
+        if done > 50 and not changed:
+            changed.append(done)
+            twins.compiled.model.eval()
+            twins.compiled.optimizer.param_groups[0]["lr"] = 0.5
+
+    twins.step.run(DataLoader((x, y), batch_size=4), progress=progress)
+    for k, (a, b) in enumerate(DataLoader((x, y), batch_size=4)):
+        if k == changed[0]:
+            twins.eager.model.eval()
+            twins.eager.optimizer.param_groups[0]["lr"] = 0.5
+        twins.eager.step(Tensor(a), Tensor(b))
+    twins.check_state()

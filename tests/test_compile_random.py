@@ -70,7 +70,7 @@ ON_NETS = ["eval", "rows", "one row", "new weight", "new layer", "bad ids", "dro
 
 @dataclass(frozen=True)
 class Graph:
-    """A random graph over parameters, which come first among the leaves, and arguments; and what a step does with it."""
+    """A random graph over parameters, which come first among the leaves, and arguments; what a step does with it."""
 
     seed: int
     shapes: tuple[tuple[int, ...], ...]
@@ -260,7 +260,7 @@ def draw(number: int) -> Case:
     if number % 4 == 3:
         return Net(
             number,
-            tuple(int(one) for one in rng.integers(1, 7, int(rng.integers(2, 5)))) + (int(rng.integers(2, 5)),),
+            (*map(int, rng.integers(1, 7, int(rng.integers(2, 5)))), int(rng.integers(2, 5))),
             pick(["Tanh", "ReLU", "Sigmoid", "GELU", "SiLU", "Softplus", "LeakyReLU", "Identity"]),
             pick(["MSELoss", "CrossEntropyLoss", "BCEWithLogitsLoss"]),
             pick(list(RULES)),
@@ -314,7 +314,7 @@ def _as_laid_out(hazard: str, array: Any) -> Any:
     return array
 
 
-def _changed(hazard: str, case: Case, world: SimpleNamespace) -> None:  # noqa: PLR0912 - one case per hazard
+def _changed(hazard: str, case: Case, world: SimpleNamespace) -> None:
     """Change a world; twins are changed equally."""
     rng = np.random.default_rng([24, case.seed])
     first = world.watched[0]
@@ -474,8 +474,8 @@ def shrunk(case: Case, backend: str, seconds: float = 20.0) -> Case:
 def code_of(case: Case, backend: str) -> str:
     """The case as a script."""
     return (
-        f"# cd tests && python -c '...'\nfrom random_graphs import Step\nfrom test_compile_random import Graph, Net, check"
-        f"\ncheck({case!r}, {backend!r})\n"
+        "# in tests/:\nfrom random_graphs import Step\nfrom test_compile_random import Graph, Net, check\n"
+        f"check({case!r}, {backend!r})\n"
     )
 
 

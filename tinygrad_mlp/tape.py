@@ -400,7 +400,7 @@ recorder: Callable[[], type[Node] | None] = _RECORDER.get
 """The kind of node that ops record in this context; None where they record nothing (``no_grad``)."""
 
 WHOLE: list[Any] = []
-"""Has an entry for each whole step that is being captured, in whatever thread: there, ops on plain data are noted too."""
+"""Has an entry for each whole step being captured, in whatever thread: there, ops on plain data are noted too."""
 
 _WALKING: ContextVar[bool] = ContextVar("walking", default=False)
 walking: Callable[[], bool] = _WALKING.get

@@ -26,6 +26,7 @@ from .ops.declare import holds_masked, operand
 from .tape import (
     _RECORDER,
     PACKAGE,
+    WHOLE,
     Array,
     Hooks,
     Leaf,
@@ -217,6 +218,10 @@ class Tensor(Traced):
         """
         leaf = self._leaf()
         if leaf is not None or self.node is None:
+            if WHOLE and leaf is not None:
+                step = whole_step()
+                if step is not None:
+                    step.looks(leaf)
             return None if leaf is None else leaf.gradient
         if not self.retains_grad:
             warnings.warn(

@@ -158,6 +158,11 @@ class Noted(Captured):
         _now().clear(leaf)
 
     @classmethod
+    def looks(cls, leaf: Leaf) -> None:
+        """The gradient of ``leaf`` is about to be read."""
+        _now().watch_gradient(leaf)
+
+    @classmethod
     def accumulates(cls, found: dict[Node, Any]) -> None:
         """Add what a walk found to the leaves' gradients."""
         _now().accumulate(found)
@@ -495,7 +500,7 @@ class Trace:
             self.reached.add(leaf)
             made = new if isinstance(new, Traced) else wrap(Tensor, np.array(new))
             before = leaf.gradient
-            self._watch_gradient(leaf)
+            self.watch_gradient(leaf)
             if before is None:
                 leaf.gradient = made
             elif (before.node is None or before in self.grown) and before.data.flags.writeable:
@@ -506,13 +511,15 @@ class Trace:
                 self.note_in_place(np.add, [out, self.cell(made)], out)
                 self.write(before.data, out, "an accumulating backward()")
                 # What reads the gradient from now on has to be noted.
+                assert isinstance(out.value, Value)
                 handle = self.handle(out.value, before.data)
                 leaf.gradient = handle
                 self.grown[handle] = before
             else:
                 leaf.gradient = before + made
 
-    def _watch_gradient(self, leaf: Leaf, *, anew: bool = False) -> None:
+    def watch_gradient(self, leaf: Leaf, *, anew: bool = False) -> None:
+        """Rely on the gradient that ``leaf`` has, or has not, before anything that was captured."""
         if not anew and (leaf in self.cleared or any(leaf is one for one, _ in self.handed)):
             return
         before = leaf.gradient
@@ -558,7 +565,7 @@ class Trace:
         self.consumed.add(leaf)
         gradient = leaf.gradient
         if gradient.node is None:
-            self._watch_gradient(leaf, anew=True)
+            self.watch_gradient(leaf, anew=True)
         data = Cell(self, parameter.data, self.value_of(parameter.data, parameter))
         name = leaf.name or self.names.get(id(parameter), "") or "parameter"
         arrays = {}
