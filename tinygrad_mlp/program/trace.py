@@ -512,6 +512,7 @@ class Trace:
                 self.write(before.data, out, "an accumulating backward()")
                 # What reads the gradient from now on has to be noted.
                 assert isinstance(out.value, Value)
+                assert isinstance(out.value, Value)
                 handle = self.handle(out.value, before.data)
                 leaf.gradient = handle
                 self.grown[handle] = before
