@@ -91,6 +91,13 @@ def snapshot(world: SimpleNamespace, *, gradients: bool = True) -> dict[str, Any
     return found
 
 
+def _bits(array: Array) -> bytes:
+    """The bytes, with one for every NaN: which of two NaN a sum gives depends on where the arrays lie in memory."""
+    if array.dtype.kind != "f":
+        return array.tobytes()
+    return np.where(np.isnan(array), np.array(np.nan, array.dtype), array).tobytes()
+
+
 def agree(mine: Any, right: Any, what: str, *, exact: bool, tolerance: float = 0.0) -> None:
     """Equal in kind, shape, dtype, and in every bit or within the tolerance (if larger: that of its dtype)."""
     if not isinstance(right, np.ndarray):
@@ -100,7 +107,7 @@ def agree(mine: Any, right: Any, what: str, *, exact: bool, tolerance: float = 0
     assert isinstance(mine, np.ndarray), f"{what}: {mine!r} instead of {right!r}"
     assert (mine.shape, mine.dtype) == (right.shape, right.dtype), f"{what}: {mine!r} instead of {right!r}"
     if exact or right.dtype.kind != "f":
-        assert mine.tobytes() == right.tobytes(), f"{what}, as bytes: {mine!r} instead of {right!r}"
+        assert _bits(mine) == _bits(right), f"{what}, as bytes: {mine!r} instead of {right!r}"
         return
     finite = np.isfinite(right)
     np.testing.assert_array_equal(mine[~finite], right[~finite], err_msg=what)
