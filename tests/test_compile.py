@@ -725,6 +725,23 @@ def test_plain_data_that_changes_in_place_is_read_anew(backend: str) -> None:
     assert twins.captures == 2
 
 
+@backends
+def test_a_rule_that_computes_with_plain_data_alone_is_noted(backend: str) -> None:
+    """The gradient by soft targets is a log-softmax of the logits, here a frozen parameter that is written in place."""
+
+    def step(logits: Any, w: Any, x: Any) -> Any:
+        w.grad = None
+        loss = nn.functional.cross_entropy(logits, (w * x).softmax(1))
+        loss.backward()
+        return loss
+
+    twins = Twins(weights(step, (2, 3), (2, 3)), backend)
+    twins.both(lambda world: world.watched[0].requires_grad_(False))
+    for k in range(4):
+        twins.call(numbers(2, 3, seed=k))
+        twins.both(lambda world, k=k: np.copyto(world.watched[0].data, numbers(2, 3, seed=40 + k)))
+
+
 def test_data_of_the_function_may_be_read() -> None:
     """Only what depends on arguments and parameters is out of reach."""
 
