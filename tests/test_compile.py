@@ -165,6 +165,22 @@ def test_what_a_parameter_was_before_the_step(backend: str) -> None:
 
 
 @backends
+def test_a_copy_of_a_parameter_goes_into_another_after_the_update(backend: str) -> None:
+    """Two parameters swap their values: each new value reads the other's old one."""
+
+    def step(v: Any, w: Any, x: Any) -> None:
+        with no_grad():
+            before = w.clone()
+            w *= 0.0
+            w += v * x
+            v *= 0.5
+            v += before
+
+    twins = Twins(weights(step, (3,), (3,)), backend)
+    twins.calls([(numbers(3, seed=k),) for k in range(4)])
+
+
+@backends
 def test_a_view_of_a_parameter_across_its_update(backend: str) -> None:
     """In eager it has the new values; a compiled step refuses, and puts the parameter back."""
 
