@@ -165,6 +165,22 @@ def test_what_a_parameter_was_before_the_step(backend: str) -> None:
 
 
 @backends
+def test_a_copy_of_a_parameter_goes_into_another_after_the_update(backend: str) -> None:
+    """Two parameters swap their values: each new value reads the other's old one."""
+
+    def step(v: Any, w: Any, x: Any) -> None:
+        with no_grad():
+            before = w.clone()
+            w *= 0.0
+            w += v * x
+            v *= 0.5
+            v += before
+
+    twins = Twins(weights(step, (3,), (3,)), backend)
+    twins.calls([(numbers(3, seed=k),) for k in range(4)])
+
+
+@backends
 def test_a_view_of_a_parameter_across_its_update(backend: str) -> None:
     """In eager it has the new values; a compiled step refuses, and puts the parameter back."""
 
@@ -723,6 +739,23 @@ def test_plain_data_that_changes_in_place_is_read_anew(backend: str) -> None:
     twins.call(numbers(3))
     twins.call(numbers(3))
     assert twins.captures == 2
+
+
+@backends
+def test_a_rule_that_computes_with_plain_data_alone_is_noted(backend: str) -> None:
+    """The gradient by soft targets is a log-softmax of the logits, here a frozen parameter that is written in place."""
+
+    def step(logits: Any, w: Any, x: Any) -> Any:
+        w.grad = None
+        loss = nn.functional.cross_entropy(logits, (w * x).softmax(1))
+        loss.backward()
+        return loss
+
+    twins = Twins(weights(step, (2, 3), (2, 3)), backend)
+    twins.both(lambda world: world.watched[0].requires_grad_(False))
+    for k in range(4):
+        twins.call(numbers(2, 3, seed=k))
+        twins.both(lambda world, k=k: np.copyto(world.watched[0].data, numbers(2, 3, seed=40 + k)))
 
 
 def test_data_of_the_function_may_be_read() -> None:

@@ -224,8 +224,18 @@ class Noted(Captured):
         """What the rules read, all of it on the tape, and what the forward function saved."""
         assert self.plan is not None
         values = super().revive(kind, kept)
+        trace = _now()
+        plain = {id(array) for node, array in self.operands if node is None and isinstance(array, np.ndarray)}
+        # A rule may compute with plain data alone, which has to be noted too: it may be written between the runs.
         return tuple(
-            [self.saved if name == "saved" else value for name, value in zip(self.plan.reads, values, strict=True)]
+            [
+                self.saved
+                if name == "saved"
+                else trace.handle(trace.value_of(value), value)
+                if id(value) in plain
+                else value
+                for name, value in zip(self.plan.reads, values, strict=True)
+            ]
         )
 
     def saw(self, _gradient: Any) -> None:
