@@ -7,6 +7,7 @@ Every call is the one that the eager run made, on operands of the same layout, s
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -113,7 +114,9 @@ class _Memory:
         self.direct: set[Value] = set()
         """Buffers whose new value is computed in their own memory."""
         self.bytes = 0
-        self._free: list[Array] = []
+        # Memory that nobody uses, by its size, and the sizes in order.
+        self._free: dict[int, list[Array]] = {}
+        self._sizes: list[int] = []
         self._scratch: dict[Any, Array] = {}
         self._raw: dict[Value, Array] = {}
         for value in [*program.buffers, *program.constants]:
@@ -129,7 +132,7 @@ class _Memory:
             for value in dying.get(place, ()):
                 raw = self._raw.pop(value, None)
                 if raw is not None:
-                    self._free.append(raw)
+                    self._release(raw)
 
     def _place(self, step: Step, targets: dict[Value, Value], last: dict[Value, int], place: int) -> None:
         result = step.result
@@ -154,7 +157,7 @@ class _Memory:
                     return
         self.fixed[result] = self._allocate(result)
         if result not in last:
-            self._free.append(self._raw.pop(result))
+            self._release(self._raw.pop(result))
 
     def scratch(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """Memory for within one step; steps that ask for the same share it."""
@@ -164,13 +167,20 @@ class _Memory:
             self.bytes += self._scratch[key].nbytes
         return self._scratch[key]
 
+    def _release(self, raw: Array) -> None:
+        if raw.nbytes not in self._free:
+            bisect.insort(self._sizes, raw.nbytes)
+        self._free.setdefault(raw.nbytes, []).append(raw)
+
     def _allocate(self, value: Value) -> Array:
-        enough = [raw for raw in self._free if raw.nbytes >= value.nbytes]
-        if enough:
-            raw = min(enough, key=lambda one: one.nbytes)
-            self._free = [one for one in self._free if one is not raw]
+        size = max(-(-value.nbytes // _ALIGNMENT), 1) * _ALIGNMENT
+        place = bisect.bisect_left(self._sizes, size)
+        if place < len(self._sizes):
+            found = self._sizes[place]
+            raw = self._free[found].pop()
+            if not self._free[found]:
+                del self._free[found], self._sizes[place]
         else:
-            size = -(-value.nbytes // _ALIGNMENT) * _ALIGNMENT
             memory = np.empty(size + _ALIGNMENT, np.uint8)
             start = -memory.ctypes.data % _ALIGNMENT
             raw = memory[start : start + size]

@@ -326,6 +326,7 @@ class Trace:
         self.updating = False
         self.handed: list[tuple[Leaf, Any]] = []
         self._arrays: dict[Value, Array] = {}
+        self.views: list[Value] = []
         self._counts: dict[int, int] = {}
         self._feeds: dict[Any, tuple[Feed, list[Array], list[State]]] = {}
 
@@ -434,6 +435,7 @@ class Trace:
                 array = self._array_of(one)
                 if array is not None and y.size and np.may_share_memory(y, array):
                     value.alias = one
+                    self.views.append(value)
                     break
         phase = "update" if self.updating else "backward" if walking() else "forward"
         self.program.steps.append(Step(op, operands, params, value, phase, self.module(), user_line()))  # type: ignore[arg-type]
@@ -485,9 +487,7 @@ class Trace:
             self.program.constants.remove(before)
             self.program.buffers.append(before)
         lived = self.lived.setdefault(id(array), [before])
-        self.stale |= {
-            step.result for step in self.program.steps if step.result.alias is not None and step.result.root in lived
-        }
+        self.stale |= {one for one in self.views if one.root in lived}
         lived.append(cell.value)
         self.values[id(array)] = cell.value
         self._arrays[cell.value] = array

@@ -19,7 +19,7 @@ __all__ = ["CodeNode", "HostNode", "Lowered", "MapNode", "MatmulNode", "Node", "
 
 Number = int | float | bool
 
-C_TYPES = {
+C_TYPES: dict[np.dtype[Any], str] = {
     np.dtype(np.float32): "float",
     np.dtype(np.float64): "double",
     np.dtype(np.bool_): "uint8_t",
