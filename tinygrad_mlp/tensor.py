@@ -342,6 +342,8 @@ class Tensor(Traced):
         if step is not None:
             seed = seed_for(self, gradient)
             start = seed if isinstance(seed, Traced) else wrap(Tensor, seed)
+            if gradient is None:
+                step.fixes(start.data)
             with recording_with(step.loud if create_graph else step.quiet):
                 step.accumulates(walk((self.node,), (start,), retain=True))
             return

@@ -87,6 +87,9 @@ def pulled(
         kind: Any = Captured if noted else recorder() or Node
         if step is not None:
             kind = step.loud if create_graph else step.quiet
+            for start, one in zip(starts, given, strict=True):
+                if one is None:
+                    step.fixes(start.data)
         with recording_with(kind):
             found = walk(
                 nodes[: len(roots)], starts, targets=targets, retain=noted or retain_graph is not False, hooks=hooks

@@ -34,10 +34,11 @@ class Value:
             made by the host before each run (random numbers, learning rates); ``"step"`` made by a step.
         shape, dtype, strides: as the eager run made it. name: the user's name for it, or "".
         array: of a constant or buffer the user's own memory; None otherwise.
+        fixed: a constant that nobody else holds, so that what is computed from it never changes.
         step: the step that makes it. alias: the operand whose memory it is a view of, if it is one.
     """
 
-    __slots__ = ("alias", "array", "dtype", "kind", "name", "shape", "step", "strides")
+    __slots__ = ("alias", "array", "dtype", "fixed", "kind", "name", "shape", "step", "strides")
 
     def __init__(self, kind: Kind, like: Any, *, name: str = "", array: Array | None = None) -> None:
         self.kind: Kind = kind
@@ -48,6 +49,7 @@ class Value:
         self.array = array
         self.step: Step | None = None
         self.alias: Value | None = None
+        self.fixed = False
 
     @property
     def size(self) -> int:

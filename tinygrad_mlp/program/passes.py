@@ -17,7 +17,8 @@ __all__ = ["simplify"]
 
 
 def simplify(program: Program) -> None:
-    """Merge equal steps, drop copies and dead code; the program is changed in place."""
+    """Compute what never changes, merge equal steps, drop copies and dead code; the program is changed in place."""
+    _fold_constants(program)
     _merge_equal(program)
     _drop_dead(program)
     if _join_parts(program):
@@ -40,6 +41,26 @@ def _replaced(program: Program, new: dict[Value, Value], makers: dict[Step, Step
     program.outputs = list(map(of, program.outputs))
     program.writes = [(buffer, of(value)) for buffer, value in program.writes]
     program.checks = [Check(of(check.value), check.ask) for check in program.checks]
+
+
+def _fold_constants(program: Program) -> None:
+    new: dict[Value, Value] = {}
+    kept = []
+    for step in program.steps:
+        operands = [new.get(one, one) if isinstance(one, Value) else one for one in step.operands]
+        values = [one for one in operands if isinstance(one, Value)]
+        if not values or step.op.saves or not all(one.fixed for one in values):
+            kept.append(step)
+            continue
+        with np.errstate(all="ignore"):
+            arrays = [one.array if isinstance(one, Value) else one for one in operands]
+            array = np.asarray(step.op.forward(*arrays, **step.params))
+        found = Value("constant", array, name=step.result.name, array=array)
+        found.fixed = True
+        program.constants.append(found)
+        new[step.result] = found
+    program.steps = kept
+    _replaced(program, new, {})
 
 
 def _merge_equal(program: Program) -> None:

@@ -139,6 +139,11 @@ class Noted(Captured):
             )
 
     @classmethod
+    def fixes(cls, array: Array) -> None:
+        """``array`` was made for this step and is the same in every run."""
+        _now().value_of(array).fixed = True
+
+    @classmethod
     def enters(cls, module: Any) -> None:
         """A module begins to run: its mode and options are part of what was captured."""
         _now().enter(module)
