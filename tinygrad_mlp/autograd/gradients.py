@@ -87,8 +87,8 @@ def pulled(
         kind: Any = Captured if noted else recorder() or Node
         if step is not None:
             kind = step.loud if create_graph else step.quiet
-            for start, one in zip(starts, given, strict=True):
-                if one is None:
+            for start, asked in zip(starts, given, strict=True):
+                if asked is None:
                     step.fixes(start.data)
         with recording_with(kind):
             found = walk(
