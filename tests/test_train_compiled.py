@@ -211,3 +211,162 @@ def test_unknown_ways_are_refused() -> None:
     """With the valid ones."""
     with pytest.raises(ArgumentError, match="native"):
         fit(model_for("mse"), *data("mse"), loss="mse", compile="fast")
+
+
+# --- what a compiled step must not change ---------------------------------------------------------------
+
+
+class Noisy:
+    """A data set that gives something else each time it is asked, and NaN in the ``bad``-th answer."""
+
+    def __init__(self, bad: int = -1) -> None:
+        self.x, self.y = data("cross_entropy", 640)
+        self.rng = np.random.default_rng(1)
+        self.bad = bad
+        self.asked = 0
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, place: int) -> tuple[Any, Any]:
+        self.asked += 1
+        row = self.x[place] + self.rng.normal(size=4).astype(np.float32)
+        return (row * np.float32("nan") if self.asked == self.bad else row), self.y[place]
+
+
+@pytest.mark.parametrize("way", [*WAYS, "auto"])
+@pytest.mark.parametrize("bad", [-1, 5, 333, 1201])
+def test_what_a_data_set_gave_is_gone_through_again_not_asked_for_again(way: Any, bad: int) -> None:
+    """A stop names the same batch and leaves the same weights, and each sample is fetched once."""
+    found = []
+    for one in (way, False):
+        noisy = Noisy(bad)
+        model = model_for("cross_entropy")
+        loader = DataLoader(noisy, 20, shuffle=True, seed=2)
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            history = fit(model, loader, epochs=2, optimizer="sgd", lr=0.1, verbose=0, compile=one)
+        assert (history.stopped is None) == (bad < 0)
+        if bad < 0:
+            assert noisy.asked == 2 * len(noisy)
+        found.append((history, model))
+    assert found[0][0].stopped == found[1][0].stopped
+    agree(*found, CLOSE.get(way, 0.0))
+
+
+@pytest.mark.parametrize("way", [*WAYS, "auto"])
+def test_batches_of_three_columns_are_the_same_error(way: Any) -> None:
+    """Over arrays and over a data set of one's own."""
+    x, y = data("cross_entropy", 3200)
+    for source in ((x, y, y), list(zip(x, y, y, strict=True))):
+        with pytest.raises(ArgumentError, match=r"expected batches \(x, y\), got 3 columns"):
+            fit(model_for("cross_entropy"), DataLoader(source), epochs=2, verbose=0, compile=way)
+
+
+def test_an_optimizer_from_outside_is_refused_or_left_alone() -> None:
+    """Its state is not known, so that nothing could be put back; in "auto" it steps as it always did."""
+
+    class Plain:
+        def __init__(self, parameters: Any) -> None:
+            self.parameters = list(parameters)
+
+        def zero_grad(self) -> None:
+            for one in self.parameters:
+                one.grad = None
+
+        def step(self) -> None:
+            for one in self.parameters:
+                one.data -= 0.1 * one.grad.data
+
+    x, y = data("cross_entropy", 3200)
+    model = model_for("cross_entropy")
+    with pytest.raises(ArgumentError, match=r"an optimizer of tinygrad_mlp\.optim, got Plain"):
+        fit(model, x, y, optimizer=Plain(model.parameters()), verbose=0, compile=True)
+    history = fit(model, x, y, optimizer=Plain(model.parameters()), verbose=0)
+    assert history.compiled is None
+    assert "Plain" in (history.uncompiled or "")
+
+
+def test_a_failed_capture_gives_the_random_numbers_back() -> None:
+    """Masks that were drawn for it are drawn again."""
+
+    class Reading(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop = nn.Dropout(0.5, seed=0)
+            self.dense = nn.Linear(4, 3, seed=0)
+
+        def forward(self, x: Any) -> Any:
+            y = self.dense(self.drop(x))
+            return y if y.sum().item() > 0 else y * 2
+
+    model = Reading()
+    before = model.drop.rng.bit_generator.state
+    with pytest.raises(CaptureError, match="item"):
+        fit(model, *data("cross_entropy"), verbose=0, compile="replay")
+    assert model.drop.rng.bit_generator.state == before
+
+
+def test_hooks_are_called_once_for_each_step() -> None:
+    """In "auto" a parameter with a hook is a reason to leave the step as it is."""
+    model = model_for("cross_entropy")
+    calls: list[int] = []
+    next(model.parameters()).register_hook(lambda _gradient: calls.append(1))
+    history = fit(model, *data("cross_entropy", 3200), epochs=2, verbose=0)
+    assert len(calls) == 200
+    assert history.uncompiled == "a parameter has hooks"
+
+
+def test_the_history_says_why() -> None:
+    """A reason where nothing was compiled, none where it was; both survive as plain data."""
+    x, y = data("cross_entropy")
+    reasons = [
+        fit(model_for("cross_entropy"), x, y, epochs=epochs, verbose=0, compile=way).to_dict()
+        for epochs, way in ((1, False), (1, "auto"), (20, "auto"))
+    ]
+    assert [one["uncompiled"] for one in reasons] == ["compile=False", "too few steps to gain from it", None]
+    assert [one["compiled"] for one in reasons] == [None, None, "replay"]
+
+
+def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy takes its place: with a warning where C was asked for, silently in "auto"; the history says which ran."""
+    from tinygrad_mlp.errors import CompilerError
+    from tinygrad_mlp.program import compiled as module
+    from tinygrad_mlp.program import native
+    from tinygrad_mlp.program.native import toolchain
+
+    def none(*_: Any) -> None:
+        raise CompilerError("no C compiler: cc: not found on PATH")
+
+    monkeypatch.setattr(module, "_said", set())
+    monkeypatch.setattr(native, "Native", none)
+    monkeypatch.setattr(toolchain, "find_compiler", none)
+    with pytest.warns(RuntimeWarning, match="no C compiler"):
+        asked, model = trained("native")
+    assert asked.compiled == "replay"
+    agree((asked, model), trained(False), 0.0)
+    monkeypatch.setattr(module, "_said", set())
+    monkeypatch.setattr("tinygrad_mlp.train.compiled._COMPILER", 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert trained("auto", epochs=20)[0].compiled == "replay"
+
+
+@pytest.mark.compiler
+def test_a_ragged_last_batch_is_not_worth_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One program is compiled for the full batches, none for the last one; a batch that is all the data is compiled."""
+    from tinygrad_mlp.program import native
+
+    made: list[tuple[int, ...]] = []
+
+    class Watched(native.Native):
+        def __init__(self, program: Any) -> None:
+            made.append(program.inputs[0].shape)
+            super().__init__(program)
+
+    monkeypatch.setattr(native, "Native", Watched)
+    assert trained("native")[0].compiled == "native"
+    assert made == [(32, 4)]
+    made.clear()
+    assert trained("native", batch_size=500)[0].compiled == "native"
+    assert made == [(205, 4)]

@@ -51,6 +51,8 @@ class _Entry:
         self.replay: Replay | None = None
         self.native: Any = None
         self.refused = False
+        # Made for the last batch of an epoch, where that is not full: one run per epoch never pays for a compiler.
+        self.rare = False
 
     def valid(self) -> bool:
         return all([hold() for hold in self.holds])  # noqa: C419 - a generator costs more than most guards
@@ -68,6 +70,7 @@ class _Entry:
         if (
             self.native is None
             and not self.refused
+            and not self.rare
             and (backend == "native" or (backend == "auto" and self.runs >= _WORTH))
         ):
             from .native import Native  # noqa: PLC0415 - most programs never need a compiler
@@ -309,11 +312,13 @@ class Compiled:
 
     def _single(self, source: _Source, runs: Runs, check: bool) -> bool:
         batch = source.next()
-        if not check:
-            runs._add(None, self(*batch), 1)
-            return True
         leaves, shape = flatten((batch, {}))
         entry = self._entry_for(leaves, shape)
+        if not check:
+            if entry is not None:
+                entry.rare = entry.rare or source.ragged(batch)
+            runs._add(None, self(*batch), 1)
+            return True
         if entry is None:
             # A captured run can be put back by itself.
             try:
@@ -321,6 +326,7 @@ class Compiled:
             except NotKeptError as refused:
                 (result,) = refused.args
         else:
+            entry.rare = entry.rare or source.ragged(batch)
             before = [(array, array.copy()) for array in entry.written]
             gradients = [(leaf, leaf.gradient) for leaf, _ in entry.captured.gradients]
             result = self(*batch)
@@ -388,6 +394,12 @@ class Compiled:
         if self._last is None:
             raise ArgumentError(f"{self.__name__} was not captured yet: call it once, then look at its program")
         return self._last.program
+
+    @property
+    def running(self) -> Literal["native", "replay"]:
+        """What runs the programs: compiled C for one of them at least, or NumPy for all."""
+        entries = [entry for kind in self._entries.values() for entry in kind]
+        return "native" if any(entry.native is not None for entry in entries) else "replay"
 
     def __repr__(self) -> str:
         count = sum(map(len, self._entries.values()))
@@ -500,6 +512,10 @@ class _Source:
         places = self._order[self._at * self._size : (self._at + 1) * self._size]
         self._at += 1
         return tuple([one.take(places, axis=0) for one in self.columns])
+
+    def ragged(self, batch: tuple[Any, ...]) -> bool:
+        """Whether ``batch`` is what is left behind full ones."""
+        return self.columns is not None and len(self._order) > self._size > len(batch[0])
 
     def gathered(self, count: int) -> list[Any]:
         """The next ``count`` batches, by their places."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from ..data import DataLoader
-from ..errors import ArgumentError, CaptureError, did_you_mean
+from ..data import DataLoader, TensorDataset
+from ..errors import ArgumentError, CaptureError, CompilerError, did_you_mean
 from ..nn import Module
 from ..optim import Optimizer
 from ..program import Compiled, Runs
@@ -24,7 +25,7 @@ from ..tape import Array, wrote
 from ..tensor import Tensor
 from .metrics import Meters
 
-__all__ = ["Epochs", "Way", "chosen"]
+__all__ = ["Epochs", "Way", "chosen", "pair_of"]
 
 Way = bool | str
 _WAYS = ("auto", "native", "replay")
@@ -60,7 +61,67 @@ def chosen(way: Way, model: Module, epochs: int, batches: DataLoader) -> str | N
         return None
     weights = sum(one.size for one in model.parameters())
     each = _CALLS + 6 * weights * batches.batch_size * _OPERATION
-    return "native" if steps * each > _COMPILER else "replay"
+    return "native" if steps * each > _COMPILER and _has_compiler() else "replay"
+
+
+def _has_compiler() -> bool:
+    from ..program.native.toolchain import find_compiler  # noqa: PLC0415 - most runs are too short to ask
+
+    try:
+        find_compiler()
+    except CompilerError:
+        return False
+    return True
+
+
+def pair_of(batch: tuple[Any, ...]) -> tuple[Any, Any]:
+    """The two columns of a batch.
+
+    Raises:
+        ArgumentError: there are more or fewer.
+    """
+    if len(batch) != 2:
+        raise ArgumentError(f"expected batches (x, y), got {len(batch)} columns; say DataLoader((x, y))")
+    return batch[0], batch[1]
+
+
+class _Batches:
+    """The batches of one epoch, each of which can be had again until it is let go.
+
+    A data set that is not arrays may give something else when it is asked a second time: what it has given is kept.
+    """
+
+    def __init__(self, batches: DataLoader) -> None:
+        self._plain = type(batches) is DataLoader and isinstance(batches.dataset, TensorDataset)
+        self._loader = batches
+        self._epoch = batches.epoch
+        self._kept: list[Any] = []
+        self._first = 0
+        self._source: Iterator[Any] = iter(())
+
+    def given(self) -> Iterable[Any]:
+        """What a compiled step runs over."""
+        if self._plain:
+            return self._loader
+        self._source = iter(self._loader)
+        return self._noted()
+
+    def _noted(self) -> Iterator[Any]:
+        for batch in self._source:
+            self._kept.append(batch)
+            yield pair_of(batch)
+
+    def let_go(self, done: int) -> None:
+        """The first ``done`` batches of the epoch will not be asked for again."""
+        del self._kept[: done - self._first]
+        self._first = done
+
+    def rest(self) -> Iterator[tuple[int, Any]]:
+        """The batches after those let go, with their numbers from 1."""
+        if not self._plain:
+            return enumerate(chain(self._kept, self._source), self._first + 1)
+        self._loader.set_epoch(self._epoch + 1)
+        return enumerate(self._loader.batches(self._epoch, start=self._first), self._first + 1)
 
 
 class _Snapshot:
@@ -122,9 +183,11 @@ class Epochs:
         self._optimizer = optimizer
         self._insists = insists
         self.ran: str | None = backend
+        self._stops = backend == "native"
         self.why: str | None = None
 
-        def step(x: Tensor, y: Tensor) -> tuple[Any, Any, Any]:
+        def step(*batch: Tensor) -> tuple[Any, Any, Any]:
+            x, y = pair_of(batch)
             optimizer.zero_grad()
             outputs = model(x)
             loss = loss_of(outputs, y)
@@ -139,19 +202,19 @@ class Epochs:
         batches: DataLoader,
         meters: Meters,
         told: Callable[[int], None],
-        by_hand: Callable[[Meters, int], None],
+        by_hand: Callable[[Meters, Iterator[tuple[int, Any]]], None],
     ) -> Meters:
         """One epoch; the meters that have seen all of it.
 
         Args:
             batches: of ``(x, y)``. meters: fresh ones. told: called with the number of batches done.
-            by_hand: makes the rest of the epoch from a batch on with the loop that is written out, into meters.
+            by_hand: goes through numbered batches with the loop that is written out, into meters.
 
         Raises:
             CaptureError: the step cannot be captured, and the caller insisted. Whatever ``told`` and ``by_hand`` raise.
         """
-        epoch = batches.epoch
         model, optimizer = self._model, self._optimizer
+        source = _Batches(batches)
         safe = _Snapshot(model, optimizer, meters, 0)
 
         def look(done: int, runs: Runs) -> None:
@@ -166,22 +229,25 @@ class Epochs:
                 if not self._finite():
                     raise _BrokenError
                 safe = _Snapshot(model, optimizer, meters, done)
+                source.let_go(done)
             told(done)
 
         try:
             # Runs that come one by one are looked at one by one; only those of a whole piece have to stop themselves.
-            runs = self._step.run(batches, check_finite=self.ran == "native", progress=look)
+            runs = self._step.run(source.given(), check_finite=self._stops, progress=look)
             if runs.finite and self._finite():
+                # Without a compiler, "native" is NumPy after all.
+                self.ran = self._step.running
                 return meters
         except _BrokenError:
             pass
         except CaptureError as error:
             if self._insists:
+                safe.put_back()
                 raise
             self.ran, self.why = None, str(error)
         safe.put_back()
-        batches.set_epoch(epoch + 1)
-        by_hand(safe.meters, safe.at)
+        by_hand(safe.meters, source.rest())
         return safe.meters
 
     def _finite(self) -> bool:

@@ -22,6 +22,7 @@ class History:
         seconds: how long each finished epoch took, validation included.
         stopped: why training ended early, ``"interrupted"`` or ``"non-finite loss …"``; None after a full run.
         compiled: ``"native"`` or ``"replay"`` if the steps of the last epoch were compiled, else None.
+        uncompiled: why they were not, where they were not.
 
     >>> run = History({"epochs": 2})
     >>> run.append({"loss": 0.9, "accuracy": 0.5}, seconds=0.1)
@@ -39,6 +40,7 @@ class History:
         self.seconds: list[float] = []
         self.stopped: str | None = None
         self.compiled: str | None = None
+        self.uncompiled: str | None = None
 
     def append(self, logs: dict[str, float], seconds: float) -> None:
         """Enter one finished epoch."""
@@ -82,6 +84,8 @@ class History:
             "seconds": list(self.seconds),
             "best_epoch": self.best_epoch,
             "stopped": self.stopped,
+            "compiled": self.compiled,
+            "uncompiled": self.uncompiled,
         }
 
     def __repr__(self) -> str:

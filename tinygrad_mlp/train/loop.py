@@ -18,11 +18,12 @@ from ..data import DataLoader, TensorDataset
 from ..datasets import train_test_split
 from ..errors import ArgumentError
 from ..nn import Module
+from ..optim import Optimizer
 from ..tape import Array
 from ..tensor import Tensor, from_numpy, no_grad
 from .advice import checked_targets, compared
 from .choices import classifies, loss_of, optimizer_of
-from .compiled import Epochs, Way, chosen
+from .compiled import Epochs, Way, chosen, pair_of
 from .history import History
 from .metrics import Meters
 from .progress import Progress, progress_of
@@ -105,7 +106,7 @@ def fit(
     history = History(_params(epochs, batches, verbose))
     progress = progress_of(verbose)
     _meters(names, criterion)
-    compiled = _compiled(compile, model, criterion, stepper, epochs, batches)
+    compiled, history.uncompiled = _compiled(compile, model, criterion, stepper, epochs, batches)
     progress.start(epochs, len(batches))
     try:
         with _modes_restored(model), _Interrupts() as interrupts:
@@ -117,7 +118,8 @@ def fit(
                     _train_epoch(model, criterion, stepper, batches, meters, progress, interrupts)
                 else:
                     meters = _compiled_epoch(compiled, model, criterion, stepper, batches, meters, progress, interrupts)
-                history.compiled = None if compiled is None else compiled.ran
+                if compiled is not None:
+                    history.compiled, history.uncompiled = compiled.ran, compiled.why
                 logs = meters.results()
                 if held_out is not None:
                     found = _evaluated(model, criterion, held_out, _meters(names, criterion))
@@ -156,13 +158,27 @@ def _train_epoch(
 
 def _compiled(
     way: Way, model: Module, criterion: Any, optimizer: Any, epochs: int, batches: DataLoader
-) -> Epochs | None:
+) -> tuple[Epochs | None, str | None]:
+    """The compiled epochs, or None and why there are none."""
     backend = chosen(way, model, epochs, batches)
-    if backend is None or (way == "auto" and not all(map(_is_ours, [*model.modules(), criterion, optimizer]))):
-        return None
-    return Epochs(
+    if backend is None:
+        return None, "compile=False" if way is False else "too few steps to gain from it"
+    if way == "auto":
+        for part in (*model.modules(), criterion, optimizer):
+            if not _is_ours(part):
+                name = getattr(part, "__name__", type(part).__name__)
+                return None, f"{name} is not of this package and may do more than compute; say compile=True"
+        if any(one.node is not None and one.node.hooks is not None for one in model.parameters()):
+            return None, "a parameter has hooks"
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentError(
+            f"compile={way!r} needs an optimizer of tinygrad_mlp.optim, got {type(optimizer).__name__}; "
+            "say compile=False"
+        )
+    step = Epochs(
         model, optimizer, lambda outputs, y: compared(criterion, outputs, y, batches), backend, insists=way != "auto"
     )
+    return step, None
 
 
 def _is_ours(part: Any) -> bool:
@@ -179,14 +195,12 @@ def _compiled_epoch(
     progress: Progress,
     interrupts: _Interrupts,
 ) -> Meters:
-    epoch = batches.epoch
 
     def told(done: int) -> None:
         progress.batch(done, meters)
         interrupts.obey()
 
-    def by_hand(into: Meters, start: int) -> None:
-        rest = enumerate(batches.batches(epoch, start=start), start + 1)
+    def by_hand(into: Meters, rest: Iterator[tuple[int, Any]]) -> None:
         _train_batches(model, criterion, optimizer, batches, rest, into, progress, interrupts)
 
     return compiled.run(batches, meters, told, by_hand)
@@ -359,9 +373,8 @@ def _held_out(x: Any, y: Any, validation_data: Any, share: float, seed: int | No
 
 
 def _tensors(batch: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
-    if len(batch) != 2:
-        raise ArgumentError(f"expected batches (x, y), got {len(batch)} columns; say DataLoader((x, y))")
-    return _tensor(batch[0]), _tensor(batch[1])
+    x, y = pair_of(batch)
+    return _tensor(x), _tensor(y)
 
 
 def _tensor(value: Any) -> Tensor:
