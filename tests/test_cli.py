@@ -82,6 +82,22 @@ def test_train_shows_where_the_time_went(tmp_path: Path, capsys: pytest.CaptureF
     }
 
 
+@pytest.mark.parametrize(
+    ("option", "line", "ran"),
+    [
+        pytest.param("--compile", "Steps: compiled, native code", "native", marks=pytest.mark.compiler),
+        ("--no-compile", "Steps: not compiled (compile=False)", None),
+    ],
+)
+def test_train_says_what_ran_the_steps(
+    option: str, line: str, ran: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--compile and --no-compile are obeyed; the output and history.json say so."""
+    found = train_in(tmp_path, "moons", "--hidden", "4", "--epochs", "2", option)
+    assert line in capsys.readouterr().out.splitlines()
+    assert found["compiled"] == ran
+
+
 @pytest.mark.parametrize("command", ["demo", "train", "gradcheck", "ops"])
 def test_the_help_of_a_command_has_examples_of_that_command_only(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -115,6 +115,7 @@ def train(
     output: Path | None = None,
     open: bool = False,
     profile: Path | None = None,
+    compile: bool | None = None,
 ) -> int:
     """Train a multilayer perceptron on a data set, by name, and write a report.
 
@@ -139,6 +140,8 @@ def train(
         output: Folder for report.html, history.json and weights.npz; runs/DATASET by default.
         open: Show the report in the browser.
         profile: Print where the time went, and write it to this file for chrome://tracing or ui.perfetto.dev.
+        compile: Run the training steps as C, or not at all compiled. [default: what a run of this length gains from;
+            not with --profile, which shows single operations]
     """
     from .training import run_training  # noqa: PLC0415 - see above
 
@@ -155,6 +158,7 @@ def train(
         seed=seed,
         output=output,
         profile=profile,
+        compile=compile,
     )
     if open:
         webbrowser.open(report.resolve().as_uri())

@@ -67,6 +67,7 @@ def train(
     batch_size: int,
     seed: int,
     verbose: str | int = "auto",
+    compile: bool | str = "auto",
 ) -> Result:
     """Train with progress, then look at the test samples, once."""
     classes = bool(ready.task.class_names)
@@ -84,6 +85,7 @@ def train(
         validation_data=ready.validation,
         seed=seed,
         verbose=verbose,
+        compile=compile,
     )
     scores = evaluate(model, ready.x_test, ready.y_test, loss=loss, metrics=metrics)
     return Result(ready, model, history, scores, predict(model, ready.x_test))

@@ -9,6 +9,7 @@ from pathlib import Path
 from .. import profiler
 from ..errors import ArgumentError, did_you_mean
 from ..nn import ACTIVATIONS, MLP
+from ..train import History
 from ..train.choices import OPTIMIZERS
 from .checks import check_choice, check_count, check_folder, check_number, check_validation
 from .run import train, write_files
@@ -34,10 +35,11 @@ def run_training(
     seed: int,
     output: Path | None,
     profile: Path | None = None,
+    compile: bool | None = None,
 ) -> tuple[int, Path]:
     """Train, write the files, print the result; None means what works for the data set.
 
-    ``profile`` is where the Chrome trace goes.
+    ``profile`` is where the Chrome trace goes; what is profiled is compiled on request only.
 
     Raises:
         ArgumentError: an option that cannot be right; nothing has been printed or written then.
@@ -91,6 +93,7 @@ def run_training(
             epochs=usual.epochs if epochs is None else epochs,
             batch_size=usual.batch_size if batch_size is None else batch_size,
             seed=seed,
+            compile=compile if compile is not None else "auto" if profile is None else False,
         )
     name, value = result.headline
     done, seconds = len(result.history.epoch), sum(result.history.seconds)
@@ -108,7 +111,7 @@ def run_training(
         profile.parent.mkdir(parents=True, exist_ok=True)
         profiled.export_chrome_trace(profile)
         print(f"\n{profiled.table(rows=_PROFILED_ROWS)}\n\n{profiled.by_module()}\n\nTrace: {profile}")
-    print(f"\nReport: {written.path}")
+    print(f"\n{_way(result.history)}\nReport: {written.path}")
     print(verdict + ".")
     if result.history.stopped == "interrupted":
         print("Interrupted: the finished epochs were kept.", file=sys.stderr)
@@ -122,6 +125,13 @@ def _checked_name(dataset: str | None) -> str:
     if dataset not in TASKS:
         raise ArgumentError(did_you_mean("data set", dataset, TASKS))
     return dataset
+
+
+def _way(history: History) -> str:
+    """The line that says what ran the steps."""
+    if history.compiled is None:
+        return f"Steps: not compiled ({(history.uncompiled or 'none was finished').partition(chr(10))[0]})"
+    return f"Steps: compiled, {'native code' if history.compiled == 'native' else 'replayed with NumPy'}"
 
 
 def _ready(task: Task, held_out: float, seed: int) -> Ready:

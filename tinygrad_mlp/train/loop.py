@@ -77,12 +77,12 @@ def fit(
             But for 2, a run of more than 20 epochs prints at most a dozen lines: its first epoch, its last, and about
             ten evenly between; the History keeps all.
         compile: whether the training step is compiled (:func:`tinygrad_mlp.compile`). ``"auto"``: where the run is long
-            enough to gain from it, and model, loss and optimizer are made of this package's parts alone, whose Python
-            does the same in every step (a model class of your own may count or print, which a compiled step does
-            once); ``True`` or ``"native"``: as C, with NumPy where there
-            is no compiler; ``"replay"``: with NumPy, bit by bit as uncompiled; ``False``: not. Native code gives the
-            same History but for rounding. ``history.compiled`` says what ran. A compiled step leaves no
-            ``.grad``.
+            enough to gain from a C compiler, and model, loss and optimizer are made of this package's parts alone,
+            whose Python does the same in every step (a model class of your own may count or print, which a compiled
+            step does once); ``True`` or ``"native"``: as C, with NumPy where there is no compiler; ``"replay"``: with
+            NumPy, bit by bit as uncompiled; ``False``: not. Native code gives the same History but for rounding.
+            ``history.compiled`` says what ran, ``history.uncompiled`` why nothing was compiled. A compiled step leaves
+            no ``.grad``.
 
     Returns:
         The :class:`History`. Training ends early, with ``history.stopped`` saying why, on Ctrl-C (after the step that
@@ -162,7 +162,7 @@ def _compiled(
     """The compiled epochs, or None and why there are none."""
     backend = chosen(way, model, epochs, batches)
     if backend is None:
-        return None, "compile=False" if way is False else "too few steps to gain from it"
+        return None, "compile=False" if way is False else "too short to gain from it, or no C compiler"
     if way == "auto":
         for part in (*model.modules(), criterion, optimizer):
             if not _is_ours(part):
