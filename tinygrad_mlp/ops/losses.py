@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from ..capture import asked
+from ..dtypes import float_dtype_of
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
 from . import batched, native
 from .activations import bce_with_logits, softplus
 from .arithmetic import add, mul, neg, sub
-from .declare import operand, primitive
-from .elementwise import elementwise, same_dtype
+from .declare import cast, operand, primitive, same_dtype
+from .elementwise import elementwise
 from .reductions import exponentials, log_softmax_along, mean, softmax_along, softmax_pull, sum
 from .shape import reshaped, transpose, unsqueeze
 
@@ -158,7 +159,7 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
     Args:
         logits: ``(n, classes)``, ``(classes,)`` or ``(n, classes, d1, …)`` unnormalised scores.
         target: class ids in [0, classes) of shape ``(n,)`` (``()``, ``(n, d1, …)``), or probabilities shaped like
-            ``logits``, which may want gradients too.
+            ``logits``, in whose dtype they are taken, and which may want gradients too.
         reduction: ``"mean"`` over all targets, ``"sum"`` or ``"none"``.
 
     Formula: ``-log(exp(logits[t]) / sum(exp(logits)))``; gradient ``softmax(logits) - onehot(t)``.
@@ -182,7 +183,10 @@ def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
                 f"cross_entropy: probability targets have the logits' shape {tuple(logits.shape)}, got {ids.shape}"
                 + ("; class ids are integers: target.astype(int)" if ids.ndim < logits.ndim else "")
             )
-        target = target if isinstance(target, Traced) else ids.astype(logits.dtype, copy=False)
+        dtype = float_dtype_of(logits.dtype)
+        target = target if isinstance(target, Traced) else ids
+        if ids.dtype != dtype:
+            target = cast(target, dtype=dtype, source=ids.dtype)
         if logits.ndim <= 2:
             return _reduce(soft_class_loss(logits, target), reduction)
         losses = soft_class_loss(transpose(logits, 1, -1), transpose(target, 1, -1))
