@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..capture import capturing, quietly
+from ..capture import noting, quietly
 from ..dtypes import float_dtype_of
 from ..errors import DTypeError, ShapeError
 from ..tape import WHOLE, Node, Op, Traced, recorder, wrap
@@ -31,7 +31,7 @@ def astype(x: Any, dtype: Any) -> Any:
     if wanted.kind not in "fiub":
         raise DTypeError(f"astype: expected a dtype of floats, integers or booleans, got {dtype!r}")
     if isinstance(x, Traced) and wanted.kind != "f":
-        if x.node is not None and capturing():
+        if noting(x):
             return quietly(f"astype({wanted})", cast, x, dtype=wanted, source=x.data.dtype)
         return wrap(type(x), x.data.astype(wanted))
     return cast(x, dtype=wanted, source=x.dtype)

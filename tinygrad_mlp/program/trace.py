@@ -126,12 +126,15 @@ class Noted(Captured):
 
     @classmethod
     def read(cls, value: Traced, what: str) -> None:
-        """Python or NumPy is about to read ``value``.
+        """Python or NumPy is about to read ``value``: the program is good for as long as it would be read again.
 
         Raises:
             CaptureError: it is another one in every run.
         """
-        if isinstance(value.node, Noted) and not value.node.fixed:
+        node = value.node
+        if node is None or (isinstance(node, Noted) and node.fixed):
+            _now().rely_on(value, what)
+        else:
             raise CaptureError(
                 f"compile: {what} reads a value of the step, at {line_text(user_line())}. The compiled step runs "
                 "without Python, so nothing can be decided or printed inside: return the tensor and read it outside, "
@@ -180,6 +183,23 @@ class Noted(Captured):
         out = Cell(trace, target, trace.value_of(target))
         trace.note_in_place(ufunc, cells, out)
         trace.write(target, out)
+
+    @classmethod
+    def fills(cls, out: Sequence[Array], ufunc: Any, *operands: Any) -> None:
+        """``ufunc(*operands, out=out)`` was called on plain arrays; ``ufunc`` is None if in a way that is not noted.
+
+        Raises:
+            CaptureError: that cannot be done again in each run.
+        """
+        trace = _now()
+        if ufunc is not None and len(out) == 1 and trace.owns(out[0]):
+            cls.assigns(out[0], ufunc, *operands)
+            return
+        raise CaptureError(
+            f"compile: NumPy computes with a tensor into an array, at {line_text(user_line())}. If the array is made "
+            "inside the function, no run would make it anew: say a = a + x. If it is to be kept from run to run, make "
+            "it a Tensor t and say `with no_grad(): t += x`"
+        )
 
     @classmethod
     def rewrites(cls, target: Traced, made: Traced, what: str) -> Traced:
@@ -264,6 +284,22 @@ class Noted(Captured):
         _now().walked = None
 
 
+def _data_under(node: Node | None, array: Array) -> list[Array]:
+    """The arrays that a value was computed from: plain data alone; of data itself the one array."""
+    found: list[Array] = []
+    waiting: list[tuple[Any, Any]] = [(node, array)]
+    seen: set[Node] = set()
+    while waiting:
+        source, given = waiting.pop()
+        if source is None:
+            if isinstance(given, np.ndarray):
+                found.append(given)
+        elif source not in seen:
+            seen.add(source)
+            waiting += source.operands
+    return found
+
+
 class _Quietly(Noted):
     """Steps noted where no gradient passes: inside ``no_grad``, in the backward pass."""
 
@@ -316,6 +352,8 @@ class Trace:
         self.sums: dict[int, tuple[Array, int]] = {}
         self.backups: dict[int, tuple[Array, Array]] = {}
         self.undo: list[Callable[[], Any]] = []
+        self.tensors: set[int] = set()
+        self.reads: dict[int, tuple[Array, int, str]] = {}
         self.written: dict[int, tuple[Array, str]] = {}
         self.guards: list[Guard] = []
         self.entered: set[Any] = set()
@@ -415,6 +453,7 @@ class Trace:
         (self.program.constants if leaf is None else self.program.buffers).append(value)
         if tensor is not None and tensor.data is array and type(tensor) is Tensor:
             node = tensor.node
+            self.tensors.add(id(array))
             if leaf is not None:
                 self.leaves[leaf] = tensor
             self.guards.append(
@@ -451,6 +490,20 @@ class Trace:
         return value.array if value.array is not None else self._arrays.get(value)
 
     # --- writes ---
+
+    def rely_on(self, value: Traced, what: str) -> None:
+        """Python decides by what ``value`` holds, plain data or computed from it, which has to be so in every run."""
+        if not isinstance(value.node, Noted):
+            self.value_of(value.data, value)
+        for array in _data_under(value.node, value.data):
+            if id(array) not in self.reads:
+                self.reads[id(array)] = array, _checksum(array), f"{what} reads, at {line_text(user_line())}"
+
+    def owns(self, array: Array) -> bool:
+        """Whether this very array is a tensor's that the function has used, or one that it finds outside by a name."""
+        return (
+            id(array) in self.names or id(array) in self.tensors or any(leaf.array is array for leaf, _ in self.handed)
+        )
 
     def cell(self, one: Any) -> Cell:
         """What a NumPy call was given, as array and value."""
@@ -660,11 +713,19 @@ class Trace:
     # --- the end ---
 
     def check_untouched(self) -> None:
-        """Refuse what was written past the library while the function ran.
+        """Refuse what was written past the library while the function ran, and what was read that the program writes.
 
         Raises:
-            CaptureError: an array that the program reads was overwritten by NumPy alone.
+            CaptureError: an array that the program reads was overwritten by NumPy alone, or Python has read one that
+                every run overwrites.
         """
+        for array, total, what in self.reads.values():
+            if any(np.may_share_memory(array, one) for one, _ in self.written.values()):
+                raise CaptureError(
+                    f"compile: {what}, a tensor that the step itself writes. The compiled step runs without Python: "
+                    "return the tensor and read it outside"
+                )
+            self.guards.append(Guard(f"a tensor that {what}, holds other values", _unchanged(array, total)))
         for array, total in self.sums.values():
             if _checksum(array) != total:
                 value = self.values[id(array)]
@@ -779,6 +840,10 @@ def _same_entry(state: dict[str, Any], key: str, array: Array) -> bool:
 def _checksum(array: Array) -> int:
     flat = array if array.flags.c_contiguous else array.T if array.T.flags.c_contiguous else np.ascontiguousarray(array)
     return zlib.crc32(flat.data) if flat.size else 0
+
+
+def _unchanged(array: Array, total: int) -> Callable[[], bool]:
+    return lambda: _checksum(array) == total
 
 
 def _has_hooks(node: Node) -> bool:
