@@ -20,6 +20,7 @@ from ..tape import Array, Leaf, recorder, wrap, wrote
 from ..tensor import Tensor
 from ..tree import flatten, unflatten
 from ..watch import watched
+from .interrupts import Held
 from .ir import Program
 from .numpy_replay import Replay
 from .trace import Capture, NotKeptError, capture
@@ -46,6 +47,8 @@ class _Entry:
         self.program = captured.program
         self.holds = [guard.holds for guard in captured.guards]
         self.written = [buffer.array for buffer, _ in captured.program.writes if buffer.array is not None]
+        # Whether a run leaves anything behind but its results: then it is made whole or not at all.
+        self.changes = bool(captured.program.writes or captured.gradients or captured.counted)
         self.arguments: list[Any] = []
         self.runs = 0
         self.replay: Replay | None = None
@@ -240,6 +243,12 @@ class Compiled:
     # --- running it ---
 
     def _once(self, entry: _Entry, inputs: list[Array]) -> Any:
+        if not entry.changes:
+            return self._wholly(entry, inputs)
+        with Held():
+            return self._wholly(entry, inputs)
+
+    def _wholly(self, entry: _Entry, inputs: list[Array]) -> Any:
         captured = entry.captured
         for update in captured.counted:
             update.count()
@@ -247,7 +256,13 @@ class Compiled:
             fed = [array for feed in entry.program.feeds for array in feed.draw()]
             native = entry.compiled(self.backend)
             outputs = entry.replayed().run(inputs, fed) if native is None else _natively(native, entry, inputs, fed)
-        except BaseException:
+        except BaseException as error:
+            torn = entry.replay.torn(error) if entry.replay is not None else ""
+            if torn:
+                error.add_note(
+                    f"{self.__name__}, which is compiled, was torn by this while it wrote its results: {torn}. Load "
+                    "parameters and optimizer state from before the step"
+                )
             for update in captured.counted:
                 update.count(-1)
             raise
@@ -327,50 +342,35 @@ class Compiled:
                 (result,) = refused.args
         else:
             entry.rare = entry.rare or source.ragged(batch)
-            before = [(array, array.copy()) for array in entry.written]
-            gradients = [(leaf, leaf.gradient) for leaf, _ in entry.captured.gradients]
-            result = self(*batch)
-            if not _finite(result):
-                for array, values in before:
-                    np.copyto(array, values)
-                for leaf, gradient in gradients:
-                    leaf.gradient = gradient
-                for update in entry.captured.counted:
-                    update.count(-1)
+            with Held():
+                result = self._unless_broken(entry, batch)
         runs._add(None, result, 1)
         runs.finite = _finite(result)
         return runs.finite
 
+    def _unless_broken(self, entry: _Entry, batch: tuple[Any, ...]) -> Any:
+        """The step on ``batch``; everything is as before if its result is not finite."""
+        before = [(array, array.copy()) for array in entry.written]
+        gradients = [(leaf, leaf.gradient) for leaf, _ in entry.captured.gradients]
+        result = self(*batch)
+        if not _finite(result):
+            for array, values in before:
+                np.copyto(array, values)
+            for leaf, gradient in gradients:
+                leaf.gradient = gradient
+            for update in entry.captured.counted:
+                update.count(-1)
+        return result
+
     def _many(
         self, entry: _Entry, source: _Source, runs: Runs, check: bool, progress: Callable[[int, Runs], Any] | None
     ) -> bool:
-        captured, native = entry.captured, entry.native
         piece = 16
         while source.full:
             count = min(piece, source.full)
-            for update in captured.counted:
-                update.count(count)
-            done = 0
             began = time.perf_counter()
-            try:
-                fed = _fed_many(entry.program, count)
-                found = native.run_batches(count, source.gathered(count), fed, check=check)
-                done = found.done
-            except IndexError as error:
-                done = getattr(error, "done", 0)
-                source.advance(done)
-                _ask(entry, source.next())
-                raise
-            finally:
-                for update in captured.counted:
-                    update.count(done - count)
-                if entry.written and done:
-                    wrote(f"{self.__name__}, which is compiled", *entry.written)
-            stopped = done < count
-            runs._add(captured, [one[: done + stopped] for one in found.outputs], done + stopped)
-            source.advance(done + stopped)
-            entry.runs += done
-            self._settle(entry, [one[max(done - 1, 0)] for one in found.outputs])
+            with Held():
+                stopped = self._piece(entry, source, runs, count, check)
             if stopped:
                 runs.finite = False
                 return False
@@ -381,6 +381,33 @@ class Compiled:
                 if not entry.valid():
                     break
         return True
+
+    def _piece(self, entry: _Entry, source: _Source, runs: Runs, count: int, check: bool) -> bool:
+        """The next ``count`` full batches; whether they stopped before one whose result is not finite."""
+        captured = entry.captured
+        for update in captured.counted:
+            update.count(count)
+        done = 0
+        try:
+            fed = _fed_many(entry.program, count)
+            found = entry.native.run_batches(count, source.gathered(count), fed, check=check)
+            done = found.done
+        except IndexError as error:
+            done = getattr(error, "done", 0)
+            source.advance(done)
+            _ask(entry, source.next())
+            raise
+        finally:
+            for update in captured.counted:
+                update.count(done - count)
+            if entry.written and done:
+                wrote(f"{self.__name__}, which is compiled", *entry.written)
+        stopped: bool = done < count
+        runs._add(captured, [one[: done + stopped] for one in found.outputs], done + stopped)
+        source.advance(done + stopped)
+        entry.runs += done
+        self._settle(entry, [one[max(done - 1, 0)] for one in found.outputs])
+        return stopped
 
     # --- for people ---
 

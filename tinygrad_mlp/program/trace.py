@@ -42,6 +42,7 @@ from ..tape import (
 from ..tensor import Tensor
 from ..tree import Structure, flatten, unflatten
 from ..watch import scope
+from .interrupts import Held
 from .ir import Check, Feed, Kind, Operand, Program, SavedRef, Step, Value
 from .passes import simplify
 
@@ -998,7 +999,8 @@ def capture(
                 raise NotKeptError(captured.result)  # noqa: TRY301 - put back like any other failure
             return captured
     except BaseException:
-        trace.put_back()
+        with Held():
+            trace.put_back()
         raise
     finally:
         WHOLE.remove(trace)
