@@ -6,6 +6,7 @@ import asyncio
 import copy
 import gc
 import signal
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -770,6 +771,60 @@ def test_data_of_the_function_may_be_read() -> None:
     compiled = tg.compile(step, backend="replay")
     for k in range(3):
         agree(compiled(numbers(3, seed=k)).data, numbers(3, seed=k) * 6, "result", exact=True)
+
+
+@pytest.mark.parametrize("profiler", [None, lambda *_: None])
+def test_values_have_the_names_of_the_user(profiler: Any) -> None:
+    """That of the call that ended first counts, a recursive one among them; profilers go on undisturbed."""
+
+    def inner(x: Any, depth: int) -> Any:
+        deep = x.sin() if depth == 0 else inner(x, depth - 1) * 2.0
+        assert deep.shape == x.shape
+        return deep
+
+    def outer(x: Any) -> Any:
+        first = inner(x, 1)
+        again = first
+        second, third = again * 3.0, again * 4.0
+        values = [value.exp() for value in (second, third)]
+        result = values[0] + values[1]
+        assert result.shape == x.shape
+        return result
+
+    step = tg.compile(outer, backend="replay")
+    sys.setprofile(profiler)
+    try:
+        step(numbers(3))
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(None)
+    names = [one.result.name for one in step.program.steps]
+    assert names == ["deep", "deep", "second", "third", "", "", "result"]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_collector_waits_for_the_end_of_a_capture(on: bool) -> None:
+    """It is as it was afterwards, whatever has happened."""
+    seen = []
+
+    def step(x: Any, fails: bool) -> Any:
+        seen.append(gc.isenabled())
+        if fails:
+            raise ValueError("no")
+        return x * 2.0
+
+    compiled = tg.compile(step, backend="replay")
+    before = gc.isenabled()
+    (gc.enable if on else gc.disable)()
+    try:
+        with pytest.raises(ValueError, match="no"):
+            compiled(numbers(3), True)
+        assert gc.isenabled() is on
+        compiled(numbers(3), False), compiled(numbers(3), False)
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert seen == [False, False]
 
 
 # --- derivatives inside -----------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from ..tape import Array, Leaf, recorder, wrap, wrote
 from ..tensor import Tensor
 from ..tree import flatten, unflatten
 from ..watch import watched
+from .collector import collector_paused
 from .interrupts import Held
 from .ir import Program
 from .numpy_replay import Replay
@@ -65,7 +66,8 @@ class _Entry:
 
     def replayed(self) -> Replay:
         if self.replay is None:
-            self.replay = Replay(self.program)
+            with collector_paused():
+                self.replay = Replay(self.program)
         return self.replay
 
     def compiled(self, backend: Backend) -> Any:
@@ -79,7 +81,8 @@ class _Entry:
             from .native import Native  # noqa: PLC0415 - most programs never need a compiler
 
             try:
-                self.native = Native(self.program)
+                with collector_paused():
+                    self.native = Native(self.program)
             except CompilerError as error:
                 self.refused = True
                 _say_once(error)
