@@ -6,7 +6,17 @@ that hold them as well. What a file says is data: it can neither run code nor ta
 
 from __future__ import annotations
 
+from . import torch
 from .models import load_model, save_model
+from .sklearn import from_sklearn, to_sklearn_weights
 from .weights import load_weights, save_weights
 
-__all__ = ["load_model", "load_weights", "save_model", "save_weights"]
+__all__ = [
+    "from_sklearn",
+    "load_model",
+    "load_weights",
+    "save_model",
+    "save_weights",
+    "to_sklearn_weights",
+    "torch",
+]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -94,42 +95,52 @@ def decoded(value: Any, arrays: Mapping[str, Array], other: Reader = _unknown) -
     Raises:
         FileFormatError: a form that is not known, an array that is missing.
     """
-    if isinstance(value, list):
-        return [decoded(one, arrays, other) for one in value]
-    if not isinstance(value, dict):
-        return value
-    marks = [key for key in value if key.startswith("$")]
-    if not marks:
-        return {key: decoded(one, arrays, other) for key, one in value.items()}
-    if len(value) > 1:
-        raise FileFormatError(f"{marks} stand beside other keys; the file is damaged")
-    ((mark, content),) = value.items()
-    try:
-        return _special(mark, content, arrays, other)
-    except (TypeError, KeyError, ValueError, IndexError) as error:
-        if isinstance(error, FileFormatError):
-            raise
-        raise FileFormatError(f"{mark} of {content!r:.80} means nothing: {error!r}") from None
+    return _Decoder(arrays, other).decode(value, 0)
 
 
-def _special(mark: str, content: Any, arrays: Mapping[str, Array], other: Reader) -> Any:
-    made: Any
-    match mark:
-        case "$array":
-            made = arrays[content]
-        case "$tensor":
-            made = Tensor(arrays[content])
-        case "$dtype":
-            made = _dtype(content)
-        case "$float":
-            made = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[content]
-        case "$items":
-            made = {key: decoded(one, arrays, other) for key, one in content}
-        case "$tuple":
-            made = tuple([decoded(one, arrays, other) for one in content])
-        case _:
-            made = other(mark, content)
-    return made
+class _Decoder:
+    def __init__(self, arrays: Mapping[str, Array], other: Reader) -> None:
+        self.arrays = arrays
+        self.other = other
+
+    def decode(self, value: Any, depth: int) -> Any:
+        if depth > 4 * _DEEPEST:
+            raise FileFormatError("values are nested more deeply than this package writes them; the file is damaged")
+        if isinstance(value, list):
+            return [self.decode(one, depth + 1) for one in value]
+        if not isinstance(value, dict):
+            return value
+        marks = [key for key in value if key.startswith("$")]
+        if not marks:
+            return {key: self.decode(one, depth + 1) for key, one in value.items()}
+        if len(value) > 1:
+            raise FileFormatError(f"{marks} stand beside other keys; the file is damaged")
+        ((mark, content),) = value.items()
+        try:
+            return self._special(mark, content, depth + 1)
+        except (TypeError, KeyError, ValueError, IndexError) as error:
+            if isinstance(error, FileFormatError):
+                raise
+            raise FileFormatError(f"{mark} of {brief(content)} means nothing: {error!r:.80}") from None
+
+    def _special(self, mark: str, content: Any, depth: int) -> Any:
+        made: Any
+        match mark:
+            case "$array":
+                made = self.arrays[content]
+            case "$tensor":
+                made = Tensor(self.arrays[content])
+            case "$dtype":
+                made = _dtype(content)
+            case "$float":
+                made = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[content]
+            case "$items":
+                made = {key: self.decode(one, depth) for key, one in content}
+            case "$tuple":
+                made = tuple([self.decode(one, depth) for one in content])
+            case _:
+                made = self.other(mark, content)
+        return made
 
 
 _NUMBERS = frozenset(
