@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import functional, init
+from . import functional, init, utils
 from .activations import (
     ACTIVATIONS,
     CELU,
@@ -36,6 +36,7 @@ from .activations import (
 )
 from .containers import MLP, ModuleList, Sequential
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, FeatureAlphaDropout
+from .embedding import Embedding
 from .layers import Bilinear, Flatten, Identity, Linear, Unflatten
 from .losses import (
     BCELoss,
@@ -57,6 +58,7 @@ from .losses import (
     TripletMarginLoss,
 )
 from .module import IncompatibleKeys, Module, Parameter
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from .summary import Summary
 
 __all__ = [
@@ -65,7 +67,10 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SELU",
     "AlphaDropout",
     "BCELoss",
@@ -76,8 +81,10 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
     "FeatureAlphaDropout",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "Hardshrink",
     "Hardsigmoid",
@@ -89,6 +96,7 @@ __all__ = [
     "IncompatibleKeys",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
@@ -103,6 +111,7 @@ __all__ = [
     "PReLU",
     "Parameter",
     "PoissonNLLLoss",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -125,4 +134,5 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "utils",
 ]

@@ -39,6 +39,7 @@ from .activations import (
 )
 from .bilinear import bilinear
 from .dropout import alpha_dropout, check_probability, dropout, dropout1d, dropout2d, feature_alpha_dropout
+from .embedding import embedding, padding_row
 from .losses import (
     binary_cross_entropy,
     cosine_embedding_loss,
@@ -72,6 +73,7 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "elu",
+    "embedding",
     "feature_alpha_dropout",
     "gaussian_nll_loss",
     "gelu",
@@ -93,6 +95,7 @@ __all__ = [
     "mse_loss",
     "multi_margin_loss",
     "nll_loss",
+    "padding_row",
     "pairwise_distance",
     "poisson_nll_loss",
     "prelu",

@@ -12,7 +12,7 @@ import numpy as np
 from ... import ops
 from ...capture import asked
 from ...errors import ArgumentError, ShapeError
-from ...ops.elementwise import same_dtype
+from ...ops.declare import same_dtype
 from ...ops.losses import equal_shapes, nll_loss, reduced
 from ...tape import Array, Traced
 
