@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import functional, init
+from . import functional, init, utils
 from .activations import ACTIVATIONS, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from .containers import MLP, ModuleList, Sequential
 from .layers import Dropout, Flatten, Identity, Linear
@@ -37,4 +37,5 @@ __all__ = [
     "Tanh",
     "functional",
     "init",
+    "utils",
 ]
