@@ -22,6 +22,7 @@ from .arithmetic import (
     where,
 )
 from .broadcast import broadcast_to, sum_to
+from .checks import require_finite
 from .compare import (
     argmax,
     argmin,
@@ -111,6 +112,7 @@ __all__ = [
     "pow",
     "prod",
     "relu",
+    "require_finite",
     "reshape",
     "rnn",
     "safe_where",
