@@ -14,7 +14,7 @@ from ..dtypes import float_dtype_of
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
-from . import batched, native
+from . import batched, calls, native
 from .activations import bce_with_logits, softplus
 from .arithmetic import add, div, mul, neg, sub, where
 from .compare import ne
@@ -36,6 +36,7 @@ from .shape import getitem, reshaped, transpose, unsqueeze
     latex=r"-\ln \operatorname{{softmax}}({0})_{{{1}}}",
     batch=batched.classes,
     native=native.class_losses,
+    calls=calls.class_losses,
 )
 def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     """``-log softmax(logits)[target]`` per row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
@@ -64,6 +65,7 @@ def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array
     latex=r"(\operatorname{{softmax}}({0}) - 1_{{{1}}})",
     batch=batched.classes,
     native=native.class_gradients,
+    calls=calls.class_gradients,
 )
 def class_gradient(logits: Array, targets: Array, *, saved: tuple[Array, Array, Array] | None = None) -> Array:
     """The derivative of :func:`class_loss` by the logits: probabilities, and at the target minus the sum of the others.
@@ -384,6 +386,7 @@ def binary_cross_entropy_with_logits(
     reference=lambda mp, a, b: (a - b) ** 2,
     samples=Elementwise((Domain(reach=(-1e50, 1e50)), Domain(reach=(-1e50, 1e50)))),
     scalar="(({0} - {1}) * ({0} - {1}))",
+    calls=calls.squaring_difference,
     latex=r"\left({0} - {1}\right)^2",
 )
 def squared_error(a: Array, b: Array) -> Array:
