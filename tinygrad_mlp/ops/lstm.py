@@ -12,6 +12,7 @@ import numpy as np
 
 from ..samples import Recurrence
 from ..tape import Array
+from . import native_recurrent
 from .activations import sigmoid, sigmoid_slope
 from .arithmetic import add, mul, neg
 from .declare import primitive
@@ -70,6 +71,7 @@ def _logistic(x: Array) -> None:
     saves=True,
     passes_on=True,
     latex=r"\operatorname{{lstm}}({0}, {1}, {2}; {3})",
+    native=native_recurrent.lstm,
 )
 def lstm_states(
     gates: Array, state: Array, cell: Array, weight: Array, valid: Array
@@ -123,6 +125,7 @@ def lstm_states(
     samples=Recurrence(4, 2),
     passes_on=True,
     latex=r"\operatorname{{lstm}}'({1}, {2}, {3}; {4})\,{0}",
+    native=native_recurrent.lstm_gradient,
 )
 def lstm_gradient(
     z: Array,
