@@ -218,9 +218,7 @@ class _Second:
             steps.append((sums, turns, cell, drift, new, flow, state, moved))
             state, moved = (
                 carried(self.valid, t, mul(leave, bent), state),
-                carried(
-                    self.valid, t, add(mul(d_leave, bent), mul(mul(leave, tanh_slope(new)), flow)), moved
-                ),
+                carried(self.valid, t, add(mul(d_leave, bent), mul(mul(leave, tanh_slope(new)), flow)), moved),
             )
             cell, drift = carried(self.valid, t, new, cell), carried(self.valid, t, flow, drift)
         self._end = moved, drift
