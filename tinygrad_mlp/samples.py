@@ -18,6 +18,7 @@ __all__ = [
     "Layer",
     "Places",
     "Product",
+    "Recurrence",
     "Reduction",
     "Reshaping",
     "Rows",
@@ -125,3 +126,15 @@ class Rows(Sample):
     """Numbers of rows, ``ids (…)``, and a table ``(rows, dim)`` (``what="table"``) or ``(…, dim)`` (``"sums"``)."""
 
     what: str
+
+
+@dataclass(frozen=True)
+class Recurrence(Sample):
+    """Operands of a recurrent layer by their names: gates, states, weights, and which steps are ``valid``.
+
+    ``gates`` is how many times the length of the state the gates have; ``z`` is a gradient of the result, which has
+    ``more`` rows than there are time steps.
+    """
+
+    gates: int
+    more: int
