@@ -25,7 +25,7 @@ from torch.testing._internal.common_modules import module_db  # noqa: E402 - nee
 KNOWN = {info.name.removeprefix("nn."): info for info in module_db}
 OURS = [name for name in KNOWN if hasattr(nn, name)]
 
-SCALAR = "a number has no axis along which probabilities could sum to 1; here that is an error, in torch the result is 1"
+SCALAR = "a number has no axis along which probabilities could sum to 1; an error here, 1 in torch"
 REASONS: dict[str, dict[str, str]] = {
     "Softmax": {"(0)(<()>)": SCALAR},
     "LogSoftmax": {"(0)(<()>)": SCALAR},
@@ -79,11 +79,10 @@ def described(case: Any) -> str:
             return f"({', '.join(map(short, value))})"
         return repr(value)
 
-    parts = []
-    for given in (case.constructor_input, case.forward_input):
-        parts.append(
-            ", ".join([*map(short, given.args), *(f"{key}={short(one)}" for key, one in sorted(given.kwargs.items()))])
-        )
+    parts = [
+        ", ".join([*map(short, given.args), *(f"{key}={short(one)}" for key, one in sorted(given.kwargs.items()))])
+        for given in (case.constructor_input, case.forward_input)
+    ]
     return f"({parts[0]})({parts[1]}) {case.desc}"
 
 
@@ -121,7 +120,9 @@ def check(name: str, case: Any, training: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch's own, of reductions and layouts
         expected = flat(theirs(*data[0], **data[1]))
-        warnings.filterwarnings("ignore", "invalid value encountered in log")  # torch's table has negative probabilities
+        warnings.filterwarnings(
+            "ignore", "invalid value encountered in log"
+        )  # torch's table has negative probabilities
         found = flat(ours(*our_args, **our_kwargs))
     assert len(expected) == len(found)
     rng = np.random.default_rng(0)

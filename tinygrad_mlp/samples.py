@@ -21,6 +21,8 @@ __all__ = [
     "Reduction",
     "Reshaping",
     "Sample",
+    "Standardising",
+    "Windows",
 ]
 
 
@@ -117,3 +119,17 @@ class Classes(Sample):
     """Logits ``(batch…, classes)`` and targets: class ids (``targets="ids"``) or probabilities of the same shape."""
 
     targets: str
+
+
+@dataclass(frozen=True)
+class Windows(Sample):
+    """One array and windows over its last axes: ``how`` is ``unfold`` or ``fold`` (its adjoint)."""
+
+    how: str
+
+
+@dataclass(frozen=True)
+class Standardising(Sample):
+    """One array and ``axes``, along which it has several elements; ``incoming``: a second array of its shape first."""
+
+    incoming: bool = False

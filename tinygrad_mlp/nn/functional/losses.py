@@ -190,7 +190,8 @@ def gaussian_nll_loss(
     """``(log v + (input - target)**2 / v) / 2`` with ``v = max(var, eps)``, through which gradients pass unchanged.
 
     Args:
-        var: of the shape of ``input``, or without its last axis, or with axes of length 1. full: adds ``log(2 pi) / 2``.
+        var: of the shape of ``input``, or without its last axis, or with axes of length 1.
+        full: adds ``log(2 pi) / 2``.
 
     Raises:
         ShapeError: the shapes do not fit. ArgumentError: a negative variance.
