@@ -11,8 +11,8 @@ of them ``torch.save`` uses.
 from __future__ import annotations
 
 import struct
-from reprlib import repr as brief
 from collections.abc import Callable, Mapping
+from reprlib import repr as brief
 from typing import Any
 
 from ..errors import FileFormatError, UnsafeFileError
