@@ -473,6 +473,9 @@ class Trace:
         handles = [self.handle(one.value, one.array) if isinstance(one.value, Value) else one.value for one in inputs]
         with recording_with(_Quietly):
             made = NUMPY[ufunc](*handles)
+        if made.data.shape != out.array.shape:  # a number that would be spread over a rule's scratch stays a number
+            out.array, out.value = made.data, made.node.result
+            return
         np.copyto(out.array, made.data)
         value: Value = made.node.result
         value.strides = out.array.strides
