@@ -1,0 +1,15 @@
+"""scikit-learn's face: estimators with its arguments, attributes and behaviour, that train on this engine.
+
+They are scikit-learn estimators (``BaseEstimator`` and its mixins), so pipelines, searches, ``clone`` and pickling work;
+what computes is :mod:`tinygrad_mlp.nn`, :mod:`tinygrad_mlp.optim` and the tape. The room needs the extra ``sklearn``.
+"""
+
+from __future__ import annotations
+
+from ..extras import need
+
+need("sklearn", extra="sklearn", purpose="use the estimators of tinygrad_mlp.sklearn")
+
+from .mlp import MLPClassifier, MLPRegressor  # noqa: E402 - what is missing is said before it is imported
+
+__all__ = ["MLPClassifier", "MLPRegressor"]
