@@ -1,6 +1,6 @@
 """scikit-learn's face: estimators with its arguments, attributes and behaviour, that train on this engine.
 
-They are scikit-learn estimators (``BaseEstimator`` and its mixins), so pipelines, searches, ``clone`` and pickling work;
+They are scikit-learn estimators (``BaseEstimator`` and mixins), so pipelines, searches, ``clone`` and pickling work;
 what computes is :mod:`tinygrad_mlp.nn`, :mod:`tinygrad_mlp.optim` and the tape. The room needs the extra ``sklearn``.
 """
 
@@ -11,5 +11,6 @@ from ..extras import need
 need("sklearn", extra="sklearn", purpose="use the estimators of tinygrad_mlp.sklearn")
 
 from .mlp import MLPClassifier, MLPRegressor  # noqa: E402 - what is missing is said before it is imported
+from .perceptron import Perceptron  # noqa: E402
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "Perceptron"]
