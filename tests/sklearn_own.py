@@ -31,7 +31,9 @@ REPLACED = {"MLPClassifier": MLPClassifier}
 def pytest_collection_modifyitems(items):
     """Put our classes under the names that the test functions read, and into their parameters."""
     known = {name: REPLACED.get(name) or getattr(ours, name) for name in NAMES if hasattr(ours, name)}
-    theirs = {getattr(item.module, name): new for item in items for name, new in known.items() if hasattr(item.module, name)}
+    theirs = {
+        getattr(item.module, name): new for item in items for name, new in known.items() if hasattr(item.module, name)
+    }
     for item in items:
         for name, new in known.items():
             if hasattr(item.module, name):

@@ -159,7 +159,7 @@ class MLP(Sequential):
         if len(sizes) < 2:
             raise ArgumentError(f"MLP takes at least two sizes one by one, got {sizes}; say MLP(784, 300, 100, 10)")
         hidden = len(sizes) - 2
-        each = list(activation) if isinstance(activation, (list, tuple)) else [activation] * hidden
+        each: list[Any] = list(activation) if isinstance(activation, (list, tuple)) else [activation] * hidden
         if len(each) != hidden:
             raise ArgumentError(
                 f"MLP takes one activation, or a list of one for each of the {hidden} hidden layers, got {len(each)}"

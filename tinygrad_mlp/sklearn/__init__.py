@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from ..extras import need
 
+# What is missing is said before it is imported.
 need("sklearn", extra="sklearn", purpose="use the estimators of tinygrad_mlp.sklearn")
 
-from .mlp import MLPClassifier, MLPRegressor  # noqa: E402 - what is missing is said before it is imported
+from .adaline import AdalineGD, AdalineSGD  # noqa: E402
+from .mlp import MLPClassifier, MLPRegressor  # noqa: E402
+from .neural import NeuralClassifier, NeuralRegressor  # noqa: E402
 from .perceptron import Perceptron  # noqa: E402
 
-__all__ = ["MLPClassifier", "MLPRegressor", "Perceptron"]
+__all__ = [
+    "AdalineGD",
+    "AdalineSGD",
+    "MLPClassifier",
+    "MLPRegressor",
+    "NeuralClassifier",
+    "NeuralRegressor",
+    "Perceptron",
+]

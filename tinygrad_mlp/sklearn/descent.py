@@ -59,9 +59,8 @@ class Objective:
         """For weights and then biases, one after the other in one vector: the reported loss, and the gradient."""
         unpack(self.net, packed)
         value, losses, penalty = self(*[from_numpy(one) for one in batch])
-        layers = dense_layers(self.net)
-        biases: Any = [layer.bias for layer in layers]
-        slopes = grad(value, [*self._weights, *biases])
+        biases: list[Any] = [layer.bias for layer in dense_layers(self.net)]
+        slopes: Any = grad(value, [*self._weights, *biases])
         weights = batch[2] if len(batch) > 2 else None
         reported = self.reported(losses.data, getattr(penalty, "data", penalty), batch[1], weights)
         return reported, np.concatenate([one.data.T.ravel() for one in slopes])

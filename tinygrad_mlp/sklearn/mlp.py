@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_random_state, column_or_1d, compute_sample_weight, shuffle
+from sklearn.utils import check_random_state, column_or_1d, compute_class_weight, compute_sample_weight, shuffle
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
@@ -71,6 +71,14 @@ class _MLP(BaseEstimator, ABC):
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
     }
+
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    loss_curve_: list[float]
+    # These are None as scikit-learn has it, depending on early_stopping.
+    validation_scores_: Any
+    best_validation_score_: Any
+    best_loss_: Any
 
     # --- what the two differ in ---
 
@@ -152,8 +160,7 @@ class _MLP(BaseEstimator, ABC):
         self.n_layers_ = len(sizes)
         self.out_activation_ = self._output_activation()
         names = self._activations()
-        self.coefs_: list[Array] = []
-        self.intercepts_: list[Array] = []
+        self.coefs_, self.intercepts_ = [], []
         for place, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
             # The output layer is drawn like the hidden one before it.
             name = names[min(place, len(names) - 1)] if names else self.activation
@@ -163,11 +170,11 @@ class _MLP(BaseEstimator, ABC):
             self.coefs_.append(coef.astype(dtype, copy=False))
             self.intercepts_.append(intercept.astype(dtype, copy=False))
         if self.solver in _STOCHASTIC:
-            self.loss_curve_: list[float] = []
+            self.loss_curve_ = []
             self._no_improvement_count = 0
-            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-            self.best_validation_score_: float | None = -np.inf if self.early_stopping else None
-            self.best_loss_: float | None = None if self.early_stopping else np.inf
+            self.validation_scores_ = [] if self.early_stopping else None
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
+            self.best_loss_ = None if self.early_stopping else np.inf
 
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
         given = self.hidden_layer_sizes
@@ -175,14 +182,13 @@ class _MLP(BaseEstimator, ABC):
         if np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        raw = y
         X, y = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
-        sample_weight = self._weights_of(raw, sample_weight)
         if y.ndim == 1:
             y = y.reshape((-1, 1))
         self.n_outputs_ = y.shape[1]
+        sample_weight = self._weights_of(y, sample_weight)
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize(y, [X.shape[1], *[int(size) for size in hidden], self.n_outputs_], X.dtype)
@@ -462,10 +468,19 @@ class MLPClassifier(ClassifierMixin, _MLP):
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
-    def _weights_of(self, y: Any, sample_weight: Array | None) -> Array | None:
+    def _weights_of(self, y: Array, sample_weight: Array | None) -> Array | None:
         if self.class_weight is None:
             return sample_weight
-        factors = compute_sample_weight(self.class_weight, y)
+        outputs = y.astype(int)
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            factors = compute_sample_weight(self.class_weight, outputs)
+        else:
+            labels = self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
+            classes, ids = np.unique(labels, return_inverse=True)
+            # Where samples weigh, a class counts as much as they do, so that 2 stands for a sample given twice.
+            factors = compute_class_weight(self.class_weight, classes=classes, y=labels, sample_weight=sample_weight)[
+                ids
+            ]
         return factors if sample_weight is None else sample_weight * factors
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -511,6 +526,11 @@ class MLPClassifier(ClassifierMixin, _MLP):
             X, y, sample_weight: as for :meth:`fit`.
             classes: all classes that will come; needed in the first call.
         """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all the data at once, and partial_fit sees a part; say "
+                "class_weight={class: weight}"
+            )
         if _check_partial_fit_first_call(self, classes):
             self._label_binarizer = LabelBinarizer()
             self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)

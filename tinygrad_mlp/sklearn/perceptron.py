@@ -74,6 +74,10 @@ class Perceptron(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         "warm_start": ["boolean"],
     }
 
+    coef_: Array
+    intercept_: Array
+    n_iter_: int
+
     def __init__(
         self,
         *,
@@ -126,8 +130,8 @@ class Perceptron(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         if self.warm_start and hasattr(self, "coef_"):
             coef_init = self.coef_ if coef_init is None else coef_init
             intercept_init = self.intercept_ if intercept_init is None else intercept_init
-        else:
-            self.coef_ = self.intercept_ = None
+        elif hasattr(self, "coef_"):
+            del self.coef_, self.intercept_
         self.t_ = 1.0
         self._go_through(X, y, np.unique(y), sample_weight, self.max_iter, coef_init, intercept_init)
         if self.tol is not None and self.n_iter_ == self.max_iter:
@@ -179,7 +183,7 @@ class Perceptron(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         factors = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
         weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
         rows = 1 if count == 2 else count
-        if getattr(self, "coef_", None) is None or coef_init is not None:
+        if not hasattr(self, "coef_") or coef_init is not None:
             self.coef_ = _start(coef_init, (rows, X.shape[1]), X.dtype, "coef_init")
             self.intercept_ = _start(intercept_init, (rows,), X.dtype, "intercept_init")
         if not hasattr(self, "t_"):
@@ -310,12 +314,13 @@ class _Dense:
 
     decay = 1.0
 
-    def __init__(self, X: Array, signs: Array, steps: Array) -> None:
+    def __init__(self, X: Any, signs: Array, steps: Array) -> None:
         self.X, self.signs, self.steps = X, signs, steps
 
     def values(self, unit: _Unit, places: Array) -> Array:
         """``w·x + b`` of some samples."""
-        return self.X[places] @ unit.weights + unit.bias
+        products: Array = self.X[places] @ unit.weights
+        return products + unit.bias
 
     def row(self, place: int) -> tuple[Any, Any]:
         """Where one sample has values, and which."""
