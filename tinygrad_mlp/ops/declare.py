@@ -102,6 +102,7 @@ def declare(
     native: Callable[..., Any] | None = None,
     calls: Callable[..., Any] | None = None,
     part: Callable[..., Any] | None = None,
+    joint: Callable[..., Any] | None = None,
 ) -> Op:
     """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields.
 
@@ -135,6 +136,7 @@ def declare(
         native=native,
         calls=calls,
         part=part,
+        joint=joint,
     )
     _refuse_rules(op)
     _make_room(op, forward)
@@ -246,6 +248,7 @@ def primitive(
     native: Callable[..., Any] | None = None,
     calls: Callable[..., Any] | None = None,
     part: Callable[..., Any] | None = None,
+    joint: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
@@ -269,6 +272,7 @@ def primitive(
             native=native,
             calls=calls,
             part=part,
+            joint=joint,
         )
         makers = {1: call_one, 2: call_two}
         make = call_general if callable(vjp) else makers.get(len(op.operands), call_general)

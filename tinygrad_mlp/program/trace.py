@@ -7,11 +7,13 @@ NumPy call. If the function raises, or does something that could not be run agai
 
 from __future__ import annotations
 
+import functools
 import inspect
 import zlib
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
+from operator import attrgetter, itemgetter
 from types import FrameType
 from typing import Any
 
@@ -42,11 +44,16 @@ from ..tensor import Tensor
 from ..tree import Structure, flatten, unflatten
 from ..watch import scope
 from .collector import collector_paused
+from .guards import Guard
 from .interrupts import Held
 from .ir import Check, Feed, Kind, Operand, Program, SavedRef, Step, Value
 from .passes import simplify
 
-__all__ = ["Capture", "Guard", "Noted", "Trace", "capture"]
+__all__ = ["Capture", "Noted", "Trace", "capture"]
+
+_data, _node, _hooks, _gradient = map(attrgetter, ("data", "node", "hooks", "gradient"))
+# Guards are asked together where they read the same, which is known by identity.
+_entry = functools.cache(itemgetter)
 
 _TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
@@ -330,16 +337,6 @@ class Cell:
         return target
 
 
-class Guard:
-    """Something that the captured program relies on; ``holds`` asks if it is still so, ``what`` says what is not."""
-
-    __slots__ = ("holds", "what")
-
-    def __init__(self, what: str, holds: Callable[[], bool]) -> None:
-        self.what = what
-        self.holds = holds
-
-
 class Trace:
     """What is known of the run that is being captured."""
 
@@ -461,7 +458,7 @@ class Trace:
             self.guards.append(
                 Guard(
                     f"{name or 'a tensor'} has another array or another requires_grad",
-                    lambda: tensor.data is array and tensor.node is node,
+                    same=[(_data, tensor, array), (_node, tensor, node)],
                 )
             )
         return self.register(value, array)
@@ -552,6 +549,9 @@ class Trace:
         handles = [self.handle(one.value, one.array) if isinstance(one.value, Value) else one.value for one in inputs]
         with recording_with(_Quietly):
             made = NUMPY[ufunc](*handles)
+        if made.data.shape != out.array.shape:  # a number that would be spread over a rule's scratch stays a number
+            out.array, out.value = made.data, made.node.result
+            return
         np.copyto(out.array, made.data)
         value: Value = made.node.result
         value.strides = out.array.strides
@@ -619,13 +619,15 @@ class Trace:
             return
         before = leaf.gradient
         self.handed.append((leaf, before))
-        array = None if before is None else before.data
+        name = leaf.name or "a leaf"
+        if before is None:
+            self.guards.append(Guard(f"the gradient of {name} was there", same=[(_gradient, leaf, None)]))
+            return
+        array = before.data
         self.guards.append(
             Guard(
-                f"the gradient of {leaf.name or 'a leaf'} was {'there' if array is None else 'absent or another'}",
-                (lambda: leaf.gradient is None)
-                if array is None
-                else (lambda: leaf.gradient is not None and leaf.gradient.data is array),
+                f"the gradient of {name} was absent or another",
+                lambda: leaf.gradient is not None and leaf.gradient.data is array,
             )
         )
 
@@ -669,7 +671,7 @@ class Trace:
             value = self.value_of(array)
             value.name = value.name or f"{key} of {name}"
             arrays[key] = Cell(self, array, value)
-            self.guards.append(Guard(f"{value.name} is another array", partial(_same_entry, state, key, array)))
+            self.guards.append(Guard(f"{value.name} is another array", same=[(_entry(key), state, array)]))
         before = {key: cell.value for key, cell in arrays.items()}
         numbers = self._numbers(update)
         scratch, second = (Cell(self, np.empty_like(parameter.data), 0.0) for _ in range(2))
@@ -720,21 +722,15 @@ class Trace:
             for name, value in module.__dict__.items()
             if isinstance(value, (bool, int, float, str, tuple, type(None))) and not name.startswith("_")
         }
-        names = tuple(plain)
-        expected = tuple(plain.values())
         space = module.__dict__
-        held = [space[name] for name in ("_parameters", "_modules", "_buffers")]
-        members = [one for some in held for one in some.values()]
-        identities = list(map(id, members))
-
-        def holds() -> bool:
-            assert len(members) == len(identities)  # they stay alive, so that no other has their identity
-            return (
-                tuple([space.get(name) for name in names]) == expected
-                and [id(one) for some in held for one in some.values()] == identities
+        read = _entry(*plain) if plain else None
+        self.guards.append(
+            Guard(
+                f"{type(module).__name__}: an option or its training mode has changed",
+                equal=[(read, space, read(space))] if read is not None else (),
+                members=[space[name] for name in ("_parameters", "_modules", "_buffers")],
             )
-
-        self.guards.append(Guard(f"{type(module).__name__}: an option or its training mode has changed", holds))
+        )
 
     # --- the end ---
 
@@ -783,6 +779,7 @@ class _Numbers:
         self._turn = turn
         self._counts = counts
         self._known: tuple[Any, int] = (None, -1)
+        self._values: tuple[Any, ...] = ()
         self._arrays: list[Array] = []
 
     def draw(self) -> list[Array]:
@@ -792,8 +789,14 @@ class _Numbers:
         if step:
             step -= self._counts[id(self.update.state)] - self._turn
         if self._known != (plan, step):
-            self._arrays = [np.array(one, self.dtype) for one in self.update.numbers(step)]
-            self._known = plan, step
+            values = self.update.numbers(step)
+            if len(values) != len(self._arrays):
+                self._arrays = [np.array(one, self.dtype) for one in values]
+            else:  # most of them do not depend on the step
+                for array, value, before in zip(self._arrays, values, self._values, strict=True):
+                    if value != before:
+                        array[()] = value
+            self._known, self._values = (plan, step), values
         return self._arrays
 
     def many(self, count: int) -> Array:
@@ -807,8 +810,8 @@ class _Numbers:
 
 
 def _equal_steps(states: Sequence[State]) -> bool:
-    first = states[0].get("step")
-    return all([state.get("step") == first for state in states])  # noqa: C419 - a generator costs more
+    steps = [state.get("step") for state in states]
+    return steps.count(steps[0]) == len(steps)
 
 
 def _members_guard(optimizer: Optimizer, updates: Sequence[Update], cleared: set[Node]) -> Callable[[], bool]:
@@ -859,10 +862,6 @@ def _restore(state: dict[str, Any], saved: dict[str, Any]) -> None:
     state.update(saved)
 
 
-def _same_entry(state: dict[str, Any], key: str, array: Array) -> bool:
-    return state.get(key) is array
-
-
 def _checksum(array: Array) -> int:
     flat = array if array.flags.c_contiguous else array.T if array.T.flags.c_contiguous else np.ascontiguousarray(array)
     return zlib.crc32(flat.data) if flat.size else 0
@@ -875,6 +874,10 @@ def _unchanged(array: Array, total: int) -> Callable[[], bool]:
 def _has_hooks(node: Node) -> bool:
     hooks = node.hooks
     return hooks is not None and bool(hooks.before or hooks.after or hooks.retains is not None)
+
+
+def _none_has_hooks(nodes: Sequence[Node]) -> bool:
+    return [*map(_hooks, nodes)].count(None) == len(nodes) or not any(map(_has_hooks, nodes))
 
 
 def _hooked(what: str) -> CaptureError:
@@ -896,11 +899,11 @@ class Capture:
 
     Attributes:
         program: the program. guards: what it relies on. gradients: the leaves whose gradients a run sets: to the output
-            at a place, or to None. counted: the optimizer's updates whose step counts each run moves on.
+            at a place, or to None.
         result: what the captured run returned.
     """
 
-    __slots__ = ("_fixed", "_places", "_shape", "counted", "gradients", "guards", "program", "result")
+    __slots__ = ("_fixed", "_places", "_shape", "_states", "gradients", "guards", "program", "result")
 
     _fixed: list[Any]
     _places: list[int | None]
@@ -910,7 +913,7 @@ class Capture:
         program = self.program = trace.program
         self.guards = trace.guards
         # An optimizer that steps twice in the function counts twice in each run.
-        self.counted = [one for one in trace.counted if "step" in one.state]
+        self._states = [one.state for one in trace.counted if "step" in one.state]
         leaves, self._shape = flatten(result)
         self._fixed = []
         self._places = []
@@ -926,8 +929,7 @@ class Capture:
                 program.outputs.append(value)
         self.result = unflatten(self._shape, shown)
         self.gradients = []
-        reached = trace.reached
-        trace.guards.append(Guard("hooks were registered", lambda: not any([_has_hooks(leaf) for leaf in reached])))  # noqa: C419
+        trace.guards.append(Guard("hooks were registered", partial(_none_has_hooks, list(trace.reached))))
         for leaf in {**trace.leaves, **dict.fromkeys([one for one, _ in trace.handed])}:
             self._settle(leaf, trace, keep_gradients)
         for key in trace.written:
@@ -948,6 +950,16 @@ class Capture:
         leaf.gradient = wrap(Tensor, np.array(gradient.node.value))
         self.gradients.append((leaf, len(self.program.outputs)))
         self.program.outputs.append(value)
+
+    def count(self, steps: int = 1) -> None:
+        """Move on the step counts of the optimizers' states, or back."""
+        for state in self._states:
+            state["step"] += steps
+
+    @property
+    def counts(self) -> bool:
+        """Whether a run moves step counts."""
+        return bool(self._states)
 
     @property
     def gradients_kept(self) -> bool:
