@@ -139,8 +139,8 @@ def lstm_gradient(
 ) -> Array:
     """What ``z``, the gradient of :func:`lstm_states`, becomes before the LSTM: ``(time + 1, batch, 4 h)``.
 
-    The gradients of ``gates``, and in the last row those of ``state`` and of ``cell`` in the first columns. ``saved`` is
-    what :func:`lstm_states` has worked out of the same operands.
+    The gradients of ``gates``, and in the last row those of ``state`` and of ``cell`` in the first columns. ``saved``
+    is what :func:`lstm_states` has worked out of the same operands.
     """
     time, batch, width = gates.shape
     size = width // 4
