@@ -224,6 +224,8 @@ class Plan:
     (None), so that a recorded walk can put the first two back on the tape. ``reads`` has their names.
     """
 
+    pull: Callable[..., tuple[Any, ...]]
+
     __slots__ = ("fresh", "keep", "op", "pull", "reads", "reads_params", "roles", "tracked")
 
     def __init__(self, op: Op, tracked: tuple[int, ...], arity: int) -> None:

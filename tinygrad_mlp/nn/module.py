@@ -201,8 +201,11 @@ class Module:
         finally:
             _RUNNING.reset(token)
         shapes = _SHAPES.get()
-        if shapes is not None and isinstance(output, Tensor):
-            shapes[self] = output.shape
+        if shapes is not None:
+            # Recurrent layers give their output and, beside it, a state.
+            first = output[0] if isinstance(output, tuple) and output else output
+            if isinstance(first, Tensor):
+                shapes[self] = first.shape
         return output
 
     def _note_place(self, error: Exception) -> None:
