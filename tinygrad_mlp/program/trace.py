@@ -636,6 +636,11 @@ class Trace:
                 self._watch_module(one)
 
     def _watch_module(self, module: Module) -> None:
+        if module._hooks:
+            raise CaptureError(
+                f"compile: {type(module).__name__} has hooks, which are Python code of yours that a compiled step "
+                "would not call; remove them, or leave this function uncompiled"
+            )
         plain = {
             name: value
             for name, value in module.__dict__.items()
@@ -650,7 +655,7 @@ class Trace:
 
         def holds() -> bool:
             assert len(members) == len(identities)  # they stay alive, so that no other has their identity
-            return (
+            return not module._hooks and (
                 tuple([space.get(name) for name in names]) == expected
                 and [id(one) for some in held for one in some.values()] == identities
             )
