@@ -34,6 +34,7 @@ from .activations import (
     Tanhshrink,
     Threshold,
 )
+from .attention import MultiheadAttention
 from .containers import MLP, ModuleList, Sequential
 from .convolution import (
     AdaptiveAvgPool1d,
@@ -124,6 +125,7 @@ __all__ = [
     "Module",
     "ModuleList",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",

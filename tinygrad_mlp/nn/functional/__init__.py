@@ -37,6 +37,7 @@ from .activations import (
     tanhshrink,
     threshold,
 )
+from .attention import scaled_dot_product_attention
 from .bilinear import bilinear
 from .dropout import alpha_dropout, check_probability, dropout, dropout1d, dropout2d, feature_alpha_dropout
 from .losses import (
@@ -127,6 +128,7 @@ __all__ = [
     "relu6",
     "rms_norm",
     "rrelu",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",
