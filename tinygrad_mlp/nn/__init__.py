@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import functional, init
+from . import functional, init, penalties, utils
 from .activations import (
     ACTIVATIONS,
     CELU,
@@ -35,7 +35,7 @@ from .activations import (
     Threshold,
 )
 from .attention import MultiheadAttention
-from .containers import MLP, ModuleList, Sequential
+from .containers import MLP, ModuleDict, ModuleList, Sequential
 from .convolution import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -69,6 +69,7 @@ from .losses import (
 )
 from .module import IncompatibleKeys, Module, Parameter
 from .normalization import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm1d, InstanceNorm2d, LayerNorm, RMSNorm
+from .parameters import ParameterDict, ParameterList
 from .summary import Summary
 
 __all__ = [
@@ -123,12 +124,15 @@ __all__ = [
     "MaxPool2d",
     "Mish",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "MultiMarginLoss",
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "PoissonNLLLoss",
     "RMSNorm",
     "RReLU",
@@ -153,4 +157,6 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "penalties",
+    "utils",
 ]

@@ -30,7 +30,8 @@ class MultiheadAttention(Module):
         embed_dim: the length of the query's and the output's last axis. num_heads: a divisor of it.
         dropout: the probability with which attention weights are dropped in training.
         bias: False leaves all biases out. add_bias_kv: one more key and value, which are learnt. add_zero_attn: one
-            more key and value of zeros. kdim, vdim: the lengths of the last axes of key and value, embed_dim by default.
+            more key and value of zeros.
+        kdim, vdim: the lengths of the last axes of key and value, embed_dim by default.
         batch_first: ``(batch, sequence, features)`` instead of torch's ``(sequence, batch, features)``.
         rng, seed: for the initial values and the dropout; fresh by default. dtype: of the parameters.
 

@@ -232,7 +232,7 @@ class Module:
             if any(isinstance(one, Module) or (isinstance(one, Tensor) and _is_parameter(one)) for one in members):
                 raise ArgumentError(
                     f"{type(self).__name__}.{name}: layers in a {type(value).__name__} would stay untrained; say "
-                    f"self.{name} = nn.ModuleList([...]), and give single parameters an attribute each"
+                    f"self.{name} = nn.ModuleList([...]), or nn.ParameterList([...]) for parameters"
                 )
 
     def _register(self, name: str, value: Module | Tensor, registry: str) -> None:
