@@ -18,8 +18,10 @@ __all__ = [
     "Layer",
     "Places",
     "Product",
+    "Recurrence",
     "Reduction",
     "Reshaping",
+    "Rows",
     "Sample",
     "Standardising",
     "Windows",
@@ -119,6 +121,25 @@ class Classes(Sample):
     """Logits ``(batch…, classes)`` and targets: class ids (``targets="ids"``) or probabilities of the same shape."""
 
     targets: str
+
+
+@dataclass(frozen=True)
+class Rows(Sample):
+    """Numbers of rows, ``ids (…)``, and a table ``(rows, dim)`` (``what="table"``) or ``(…, dim)`` (``"sums"``)."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Recurrence(Sample):
+    """Operands of a recurrent layer by their names: gates, states, weights, and which steps are ``valid``.
+
+    ``gates`` is how many times the length of the state the gates have; ``z`` is a gradient of the result, which has
+    ``more`` rows than there are time steps.
+    """
+
+    gates: int
+    more: int
 
 
 @dataclass(frozen=True)

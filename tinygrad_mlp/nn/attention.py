@@ -151,8 +151,8 @@ class MultiheadAttention(Module):
             zeros = np.zeros((1, batch, self.embed_dim), q.dtype)
             k, v = ops.cat([k, zeros]), ops.cat([v, zeros])
         bias = self._bias(q, batch, length, sources, k.shape[0], attn_mask, key_padding_mask, is_causal, single)
-        heads = [self._by_heads(one) for one in (q, k, v)]
-        output, weights = attention(*heads, bias, self.dropout if self.training else 0.0, None, self.rng)
+        q, k, v = (self._by_heads(one) for one in (q, k, v))
+        output, weights = attention(q, k, v, bias, self.dropout if self.training else 0.0, None, self.rng)
         output = ops.reshape(ops.permute(output, 2, 0, 1, 3), (length, batch, self.embed_dim))
         if self.batch_first and not single:
             output = ops.transpose(output, 0, 1)

@@ -28,8 +28,12 @@ class ModuleHooks:
         self.backward: dict[int, Hook] = {}
         self.backward_before: dict[int, Hook] = {}
 
+    def kinds(self) -> tuple[dict[Any, Any], ...]:
+        """The hooks of each kind by key."""
+        return self.before, self.after, self.backward, self.backward_before
+
     def __bool__(self) -> bool:
-        return bool(self.before or self.after or self.backward or self.backward_before)
+        return any(self.kinds())
 
     @staticmethod
     def add(hooks: dict[int, Hook], hook: Hook, *, prepend: bool) -> RemovableHandle:

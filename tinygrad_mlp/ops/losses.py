@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from ..capture import asked
+from ..dtypes import float_dtype_of
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
-from . import batched, native
+from . import batched, calls, native
 from .activations import bce_with_logits, softplus
 from .arithmetic import add, div, mul, neg, sub, where
 from .compare import ne
-from .declare import operand, primitive
-from .elementwise import astype, elementwise, same_dtype
+from .declare import cast, operand, primitive, same_dtype
+from .elementwise import astype, elementwise
 from .reductions import exponentials, log_softmax_along, mean, softmax_along, softmax_pull, sum
 from .shape import getitem, permute, reshaped, unsqueeze
 
@@ -35,6 +36,7 @@ from .shape import getitem, permute, reshaped, unsqueeze
     latex=r"-\ln \operatorname{{softmax}}({0})_{{{1}}}",
     batch=batched.classes,
     native=native.class_losses,
+    calls=calls.class_losses,
 )
 def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     """``-log softmax(logits)[target]`` per row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
@@ -63,6 +65,7 @@ def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array
     latex=r"(\operatorname{{softmax}}({0}) - 1_{{{1}}})",
     batch=batched.classes,
     native=native.class_gradients,
+    calls=calls.class_gradients,
 )
 def class_gradient(logits: Array, targets: Array, *, saved: tuple[Array, Array, Array] | None = None) -> Array:
     """The derivative of :func:`class_loss` by the logits: probabilities, and at the target minus the sum of the others.
@@ -252,7 +255,7 @@ def cross_entropy(
     Args:
         logits: ``(n, classes)``, ``(classes,)`` or ``(n, classes, d1, …)`` unnormalised scores.
         target: class ids in [0, classes) of shape ``(n,)`` (``()``, ``(n, d1, …)``), or probabilities shaped like
-            ``logits``, which may want gradients too.
+            ``logits``, in whose dtype they are taken, and which may want gradients too.
         weight: ``(classes,)``, a factor for each class; the mean of losses of ids is then the weighted mean.
         ignore_index: targets with this id take no part, nor in the mean.
         reduction: ``"mean"`` over all targets, ``"sum"`` or ``"none"``.
@@ -309,7 +312,10 @@ def _soft_cross_entropy(logits: Any, target: Any, weight: Any, reduction: str, s
             f"cross_entropy: probability targets have the logits' shape {tuple(logits.shape)}, got {given.shape}"
             + ("; class ids are integers: target.astype(int)" if given.ndim < logits.ndim else "")
         )
-    target = target if isinstance(target, Traced) else given.astype(logits.dtype, copy=False)
+    dtype = float_dtype_of(logits.dtype)
+    target = target if isinstance(target, Traced) else given
+    if given.dtype != dtype:
+        target = cast(target, dtype=dtype, source=given.dtype)
     logits, target = _classes_last(logits), _classes_last(target)
     if smoothing:
         target = add(mul(target, 1.0 - smoothing), smoothing / logits.shape[-1])
@@ -377,6 +383,7 @@ def binary_cross_entropy_with_logits(
     reference=lambda mp, a, b: (a - b) ** 2,
     samples=Elementwise((Domain(reach=(-1e50, 1e50)), Domain(reach=(-1e50, 1e50)))),
     scalar="(({0} - {1}) * ({0} - {1}))",
+    calls=calls.squaring_difference,
     latex=r"\left({0} - {1}\right)^2",
 )
 def squared_error(a: Array, b: Array) -> Array:

@@ -30,8 +30,10 @@ from ..samples import (
     Layer,
     Places,
     Product,
+    Recurrence,
     Reduction,
     Reshaping,
+    Rows,
     Standardising,
     Windows,
 )
@@ -544,6 +546,38 @@ def _classes(op: Op, sample: Classes, choices: Choices) -> _Call:
     raise ArgumentError(f"op {op.name} declares Classes({sample.targets!r}), for which testing/cases.py has no maker")
 
 
+# Beyond it gates are shut or open to the last digit.
+_GATES = Domain(-2.0, 2.0)
+
+
+def _rows(op: Op, sample: Rows, choices: Choices) -> _Call:
+    rows, width = choices.side(1, 4), choices.side(1, 3)
+    ids = choices.among(choices.shape(0, 2, 0, 4), range(rows))
+    if sample.what == "table":
+        return [choices.values((rows, width), _ANY), ids], {}
+    if sample.what == "sums":
+        return [choices.values((*ids.shape, width), _ANY), ids], {"rows": rows}
+    raise ArgumentError(f"op {op.name} declares Rows({sample.what!r}), for which testing/cases.py has no maker")
+
+
+def _recurrence(op: Op, sample: Recurrence, choices: Choices) -> _Call:
+    time, batch, size = choices.side(1, 3), choices.side(1, 2), choices.side(1, 2)
+    width = sample.gates * size
+    shapes = {
+        "z": (time + sample.more, batch, size),
+        "gates": (time, batch, width),
+        "state": (batch, size),
+        "cell": (batch, size),
+        "weight": (width, size),
+        "bias": (width,),
+    }
+    missing = set(op.operands) - {*shapes, "valid"}
+    if missing:
+        raise ArgumentError(f"op {op.name} declares Recurrence, of which testing/cases.py knows no operand {missing}")
+    valid = choices.among((time, batch) if choices.variant((False, True)) else (0,), [False, True])
+    return [valid.astype(bool) if name == "valid" else choices.values(shapes[name], _GATES) for name in op.operands], {}
+
+
 def _windows(op: Op, sample: Windows, choices: Choices) -> _Call:
     axes = choices.integer(1, 2)
     sizes, steps, gaps = (tuple(choices.integer(1, most) for _ in range(axes)) for most in (3, 3, 2))
@@ -577,8 +611,10 @@ _MAKERS: dict[type, Callable[[Op, Any, Choices], _Call]] = {
     Layer: _layer,
     Places: _places,
     Product: _product,
+    Recurrence: _recurrence,
     Reduction: _reduction,
     Reshaping: _reshaping,
+    Rows: _rows,
     Standardising: _standardising,
     Windows: _windows,
 }

@@ -40,6 +40,7 @@ from .activations import (
 from .attention import scaled_dot_product_attention
 from .bilinear import bilinear
 from .dropout import alpha_dropout, check_probability, dropout, dropout1d, dropout2d, feature_alpha_dropout
+from .embedding import embedding, padding_row
 from .losses import (
     binary_cross_entropy,
     cosine_embedding_loss,
@@ -92,6 +93,7 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "elu",
+    "embedding",
     "feature_alpha_dropout",
     "gaussian_nll_loss",
     "gelu",
@@ -121,6 +123,7 @@ __all__ = [
     "normalize",
     "overwrite",
     "pad",
+    "padding_row",
     "pairwise_distance",
     "poisson_nll_loss",
     "prelu",

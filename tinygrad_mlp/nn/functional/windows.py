@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import ops
 from ...errors import ArgumentError, ShapeError, did_you_mean
-from ...ops.elementwise import same_dtype
+from ...ops.declare import same_dtype
 from ...ops.shape import permuted, put, reshaped
 from ...ops.windows import places_of_windows, refuse_large_windows, unfold
 

@@ -7,7 +7,6 @@ and pickles are made through its base.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from ...errors import ArgumentError
@@ -45,8 +44,17 @@ class ParametrizationList(Module):
         return compute(*self._parameters.values())
 
 
-@functools.cache
+_SUBCLASSES: dict[tuple[type[Module], tuple[str, ...]], type[Module]] = {}
+
+
 def _subclass(base: type[Module], names: tuple[str, ...]) -> type[Module]:
+    made = _SUBCLASSES.get((base, names))
+    if made is None:
+        made = _SUBCLASSES[base, names] = _make_subclass(base, names)
+    return made
+
+
+def _make_subclass(base: type[Module], names: tuple[str, ...]) -> type[Module]:
     def reading(name: str) -> property:
         return property(lambda self: self.parametrizations[name](), doc=f"The {name}, computed from its originals.")
 
@@ -108,16 +116,17 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
         what = "is computed already" if is_parametrized(module, tensor_name) else "is not a parameter"
         raise ArgumentError(f"{type(module).__name__}.{tensor_name} {what}; its parameters: {[*module._parameters]}")
     entry = ParametrizationList(parametrization, original)
+    holder: Any = module
     names: tuple[str, ...] = (tensor_name,)
     base = type(module)
     if is_parametrized(module):
-        names = (*module.parametrizations.keys(), tensor_name)  # type: ignore[attr-defined]
+        names = (*holder.parametrizations.keys(), tensor_name)
         base = type(module).__mro__[1]
     else:
-        module.parametrizations = ModuleDict()  # type: ignore[attr-defined]
+        holder.parametrizations = ModuleDict()
     entry.train(module.training)
     delattr(module, tensor_name)
-    module.parametrizations[tensor_name] = entry  # type: ignore[attr-defined]
+    holder.parametrizations[tensor_name] = entry
     _become(module, _subclass(base, names))
     return module
 
@@ -133,7 +142,8 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     """
     if not is_parametrized(module, tensor_name):
         raise ArgumentError(f"{type(module).__name__}.{tensor_name} is not computed from others")
-    known: Any = module._modules["parametrizations"]
+    holder: Any = module
+    known = holder.parametrizations
     entry = known[tensor_name]
     if not leave_parametrized and entry.several:
         raise ArgumentError(f"{tensor_name} has several originals; say leave_parametrized=True")
@@ -147,6 +157,6 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     names = tuple(known.keys())
     _become(module, _subclass(base, names) if names else base)
     if not names:
-        del module.parametrizations
+        del holder.parametrizations
     module.register_parameter(tensor_name, value)
     return module
