@@ -645,10 +645,18 @@ class Module:
                     shapes = self._output_shapes((features,))
         counted: set[int] = set()
         rows: list[Row] = []
+        within: set[Module] = set()
         for path, module in self.named_modules():
-            own = [one for one in module._parameters.values() if one is not None and id(one) not in counted]
+            if module in within:
+                continue
+            # What a weight is computed from counts with the layer that has the weight.
+            computed = module._modules.get("parametrizations")
+            inner = [] if computed is None else list(computed.modules())
+            within.update(inner)
+            given = [one for some in (module, *inner) for one in some._parameters.values() if one is not None]
+            own = [one for one in given if id(one) not in counted]
             counted.update(map(id, own))
-            if own or not any(module.children()):
+            if own or all(one in within for one in module.children()):
                 known = shapes.get(module)
                 shown = (None, *known[1:]) if known and known[0] == _BATCH else known
                 rows.append(
