@@ -160,20 +160,25 @@ def _products(x: Any, weight: Any, bias: Any, sizes: Sizes, steps: Sizes, gaps: 
     outputs = weight.shape[0]
     places = places_of_windows(tuple(x.shape[2:]), sizes, steps, gaps)
     axes = len(sizes)
-    windows = unfold(x, sizes=sizes, steps=steps, gaps=gaps)
-    # (batch, channels, *places, *sizes): the places come before the channels, each window becomes a row.
-    moved = permuted(windows, axes=(0, *range(2, 2 + axes), 1, *range(2 + axes, 2 + 2 * axes)))
     rows, inputs = batch * math.prod(places), channels // groups * math.prod(sizes)
-    if groups == 1:
-        columns = reshaped(moved, shape=(rows, inputs))
-        y = ops.linear(columns, reshaped(weight, shape=(outputs, inputs)), bias)
-    else:
-        columns = permuted(reshaped(moved, shape=(rows, groups, inputs)), axes=(1, 0, 2))
-        kernels = permuted(reshaped(weight, shape=(groups, outputs // groups, inputs)), axes=(0, 2, 1))
-        y = reshaped(permuted(ops.matmul(columns, kernels), axes=(1, 0, 2)), shape=(rows, outputs))
-        y = y if bias is None else ops.add(y, bias)
-    y = reshaped(y, shape=(batch, *places, outputs))
-    return permuted(y, axes=(0, 1 + axes, *range(1, 1 + axes)))
+    # Each window becomes a column. The places come last, so that copies run along the input's own order.
+    columns = reshaped(_windows_first(x, sizes, steps, gaps, 1), shape=(groups, inputs, rows))
+    kernels = reshaped(weight, shape=(groups, outputs // groups, inputs))
+    y = reshaped(ops.matmul(kernels, columns), shape=(outputs, batch, *places))
+    if bias is not None:
+        y = ops.add(y, reshaped(bias, shape=(outputs, 1, *[1] * axes)))
+    return permuted(y, axes=(1, 0, *range(2, 2 + axes)))
+
+
+def _windows_first(x: Any, sizes: Sizes, steps: Sizes, gaps: Sizes, kept: int = 0) -> Any:
+    """Windows over the last axes, theirs in front of all others: ``(*sizes, …, *places)``.
+
+    ``kept`` puts an axis in front of them.
+    """
+    windows = unfold(x, sizes=sizes, steps=steps, gaps=gaps)
+    inner = range(x.ndim, x.ndim + len(sizes))
+    front = (kept,) if kept else ()
+    return permuted(windows, axes=(*front, *inner, *[i for i in range(x.ndim) if i not in front]))
 
 
 def _wrong_input(what: str, shape: Sizes, names: Sequence[str], channels: int, groups: int) -> str:
@@ -272,7 +277,7 @@ def _max_pool(
 ) -> Any:
     sizes, steps, gaps, sides = _pool_setting(what, x, axes, kernel_size, stride, padding, dilation, ceil_mode)
     x = _padded(x, [*[(0, 0)] * (x.ndim - axes), *sides], value=-math.inf)
-    return ops.amax(unfold(x, sizes=sizes, steps=steps, gaps=gaps), tuple(range(-axes, 0)))
+    return ops.amax(_windows_first(x, sizes, steps, gaps), tuple(range(axes)))
 
 
 def max_pool1d(
@@ -310,15 +315,15 @@ def _avg_pool(
 ) -> Any:
     sizes, steps, gaps, sides = _pool_setting(what, x, axes, kernel_size, stride, padding, 1, ceil_mode)
     lengths = tuple(x.shape[x.ndim - axes :])
-    windows = unfold(_padded(x, [*[(0, 0)] * (x.ndim - axes), *sides]), sizes=sizes, steps=steps, gaps=gaps)
-    inner = tuple(range(-axes, 0))
+    windows = _windows_first(_padded(x, [*[(0, 0)] * (x.ndim - axes), *sides]), sizes, steps, gaps)
+    inner = tuple(range(axes))
     if divisor is None and not any(map(sum, sides)):
         return ops.mean(windows, inner)
     if divisor is not None:
         return ops.div(ops.sum(windows, inner), float(divisor))
     counts = np.ones((), x.dtype)
     for axis in range(axes):
-        starts = np.arange(windows.shape[x.ndim - axes + axis]) * steps[axis] - sides[axis][0]
+        starts = np.arange(windows.shape[x.ndim + axis]) * steps[axis] - sides[axis][0]
         ends = np.minimum(starts + sizes[axis], lengths[axis] + sides[axis][0])
         if not count_include_pad:
             starts, ends = np.maximum(starts, 0), np.minimum(ends, lengths[axis])
