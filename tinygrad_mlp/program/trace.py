@@ -51,7 +51,7 @@ from .passes import simplify
 
 __all__ = ["Capture", "Noted", "Trace", "capture"]
 
-_data, _node, _hooks, _gradient = map(attrgetter, ("data", "node", "hooks", "gradient"))
+_data, _node, _hooks, _gradient, _hooks_of = map(attrgetter, ("data", "node", "hooks", "gradient", "_hooks"))
 # Guards are asked together where they read the same, which is known by identity.
 _entry = functools.cache(itemgetter)
 
@@ -717,6 +717,11 @@ class Trace:
                 self._watch_module(one)
 
     def _watch_module(self, module: Module) -> None:
+        if module._hooks:
+            raise CaptureError(
+                f"compile: {type(module).__name__} has hooks, which are Python code of yours that a compiled step "
+                "would not call; remove them, or leave this function uncompiled"
+            )
         plain = {
             name: value
             for name, value in module.__dict__.items()
@@ -726,9 +731,13 @@ class Trace:
         read = _entry(*plain) if plain else None
         self.guards.append(
             Guard(
-                f"{type(module).__name__}: an option or its training mode has changed",
+                f"{type(module).__name__}: an option, its training mode or its hooks have changed",
+                same=[(_hooks_of, module, module._hooks)],
                 equal=[(read, space, read(space))] if read is not None else (),
-                members=[space[name] for name in ("_parameters", "_modules", "_buffers")],
+                members=[
+                    *[space[name] for name in ("_parameters", "_modules", "_buffers")],
+                    *(module._hooks.kinds() if module._hooks is not None else ()),
+                ],
             )
         )
 

@@ -146,10 +146,10 @@ class _Snapshot:
         self.meters = copy.deepcopy(meters)
         self._arrays = [(one.data, one.data.copy(order="K")) for one in (*model.parameters(), *model.buffers())]
         self._states = []
-        for state in optimizer.state.values():
-            self._states.append((state, dict(state)))
-            self._arrays += [(one, one.copy(order="K")) for one in state.values() if isinstance(one, np.ndarray)]
-        self._known = {id(state) for state, _ in self._states}
+        for entry in optimizer.state.values():
+            self._states.append((entry, dict(entry)))
+            self._arrays += [(one, one.copy(order="K")) for one in entry.values() if isinstance(one, np.ndarray)]
+        self._known = {id(entry) for entry, _ in self._states}
         self._optimizer = optimizer
         draws = [one for module in model.modules() for one in vars(module).values()]
         self._draws = [
