@@ -40,7 +40,9 @@ def _checked_parts(owner: str, optimizer: Any, schedulers: Sequence[Any]) -> Non
         if not isinstance(one, LRScheduler):
             raise ArgumentError(f"{owner}: expected a schedule at {place}, got {type(one).__name__}")
         if isinstance(one, ReduceLROnPlateau):
-            raise ArgumentError(f"{owner}: ReduceLROnPlateau at {place} wants a number in every step; step it by itself")
+            raise ArgumentError(
+                f"{owner}: ReduceLROnPlateau at {place} wants a number in every step; step it by itself"
+            )
         if one.optimizer is not optimizer:
             raise ArgumentError(f"{owner}: {type(one).__name__} at {place} is of another optimizer")
 
@@ -76,7 +78,7 @@ class SequentialLR(_Combined):
         _checked_parts("SequentialLR", checked_optimizer("SequentialLR", optimizer), schedulers)
         if len(milestones) != len(schedulers) - 1:
             raise ArgumentError(
-                f"SequentialLR: {len(schedulers)} schedules meet at {len(schedulers) - 1} milestones, got {milestones!r}"
+                f"SequentialLR: {len(schedulers)} schedules have {len(schedulers) - 1} milestones, got {milestones!r}"
             )
         self._schedulers = schedulers
         self._milestones = milestones

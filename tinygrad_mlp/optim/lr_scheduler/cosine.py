@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ...errors import ArgumentError
 from ..optimizer import Optimizer
-from .base import LRScheduler, warn_of_epoch
+from .base import LRScheduler
 
 __all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts"]
 
@@ -33,9 +34,7 @@ class CosineAnnealingLR(LRScheduler):
         if self._is_initial:
             return self._lrs()
         if self._step_count == 1 and t > 0:
-            return [
-                least + (base - least) * (1 + math.cos(t * math.pi / self.T_max)) / 2 for base in self.base_lrs
-            ]
+            return [least + (base - least) * (1 + math.cos(t * math.pi / self.T_max)) / 2 for base in self.base_lrs]
         if (t - 1 - self.T_max) % (2 * self.T_max) == 0:
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
             return [rate + (base - least) * rise for base, rate in zip(self.base_lrs, self._lrs(), strict=True)]
@@ -48,8 +47,9 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Cosines down to ``eta_min``, each starting at the first rate again: the first takes ``T_0`` steps, every next
-    one ``T_mult`` times as many as the one before.
+    """Cosines from the first rate down to ``eta_min``, one after the other.
+
+    The first takes ``T_0`` steps, every next one ``T_mult`` times as many as the one before.
 
     Args:
         optimizer, last_epoch: see :class:`LRScheduler`. T_0: steps of the first cosine. T_mult: how much longer each
@@ -64,7 +64,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        for name, value in (("T_0", T_0), ("T_mult", T_mult)):
+        given: dict[str, Any] = {"T_0": T_0, "T_mult": T_mult}
+        for name, value in given.items():
             if not isinstance(value, int) or value < 1:
                 raise ArgumentError(f"CosineAnnealingWarmRestarts: {name} is a positive integer, got {value!r}")
         self.T_0 = T_0

@@ -180,7 +180,7 @@ class OneCycleLR(LRScheduler):
     ) -> None:
         checked_optimizer("OneCycleLR", optimizer)
         self.total_steps = _total(total_steps, epochs, steps_per_epoch)
-        if not isinstance(pct_start, (float, int)) or not 0 <= pct_start <= 1:
+        if not 0 <= pct_start <= 1:
             raise ArgumentError(f"OneCycleLR: pct_start is a share in [0, 1], got {pct_start!r}")
         if anneal_strategy not in {"cos", "linear"}:
             raise ArgumentError(f"OneCycleLR: anneal_strategy is 'cos' or 'linear', got {anneal_strategy!r}")
@@ -240,7 +240,10 @@ def _phases(total: int, share: float, *, three_phase: bool) -> list[dict[str, An
     """The parts of the cycle: the step that ends each, and which numbers of a group it goes from and to."""
 
     def phase(end_step: float, *names: str) -> dict[str, Any]:
-        return {"end_step": end_step, **dict(zip(("start_lr", "end_lr", "start_momentum", "end_momentum"), names, strict=True))}
+        return {
+            "end_step": end_step,
+            **dict(zip(("start_lr", "end_lr", "start_momentum", "end_momentum"), names, strict=True)),
+        }
 
     rise = phase(float(share * total) - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum")
     if not three_phase:
