@@ -12,7 +12,7 @@ from ..errors import ArgumentError, CaptureError
 from ..tape import Array, wrote
 from ..tensor import Tensor, enable_grad
 from .line_search import Trial, strong_wolfe
-from .optimizer import Optimizer, State, Update, plain
+from .optimizer import Optimizer, State, Update, plain, taken_in
 
 __all__ = ["LBFGS"]
 
@@ -184,7 +184,7 @@ _KINDS = {
 def _taken_in(one: Any) -> Any:
     if isinstance(one, (list, tuple)):
         return [_taken_in(each) for each in one]
-    return np.array(one.data if isinstance(one, Tensor) else one)
+    return taken_in(one)
 
 
 class _Descent:
