@@ -146,8 +146,8 @@ def test_an_error_that_cannot_travel_arrives_as_text() -> None:
         (
             "die",
             (
-                r"worker 1 died by signal SIGKILL, while fetching samples 12, 13, 14, 15; the system may have run out of "
-                r"memory; num_workers=0 shows what happens"
+                r"worker 1 died by signal SIGKILL, while fetching samples 12, 13, 14, 15; the system may have run out "
+                r"of memory; num_workers=0 shows what happens"
             ),
         ),
         ("leave", r"worker 1 died with exit code 3, while fetching samples 12, 13, 14, 15; num_workers=0 shows what"),
@@ -322,8 +322,8 @@ def test_collate_fn_makes_the_batch() -> None:
         (
             lambda: DataLoader(3),
             (
-                "expected arrays or a data set with len() and one sample per position, got int; write DataLoader((X, y)), "
-                "or derive a stream of samples from IterableDataset"
+                "expected arrays or a data set with len() and one sample per position, got int; write DataLoader((X, "
+                "y)), or derive a stream of samples from IterableDataset"
             ),
         ),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..optim import Optimizer
 from ..tensor import Tensor, no_grad
 from ..tree import flatten, map_leaves
 from .callbacks import Callback, Callbacks, LearningRateScheduler
+from .checkpoint import Checkpoint, read_checkpoint, seed_in
 from .choices import optimizer_of
 from .compiled import Epochs, Way, chosen
 from .feeds import Feed, Inputs, feed_of, tensors
@@ -60,6 +62,7 @@ def fit(
     callbacks: Callback | Iterable[Callback] | None = None,
     scheduler: Any = None,
     initial_epoch: int = 0,
+    resume_from: str | os.PathLike[str] | None = None,
     compile: Way = "auto",
 ) -> History:
     """Train ``model`` with the loop that one writes by hand; the arguments are Keras' where Keras has them.
@@ -101,6 +104,10 @@ def fit(
         callbacks: :class:`~tinygrad_mlp.train.callbacks.Callback` objects, told what happens in the order given.
         scheduler: a function of the epoch, or an object of ``optim.lr_scheduler``; see ``LearningRateScheduler``.
         initial_epoch: the number of the first epoch, to go on with an earlier run; ``epochs`` is where it ends.
+        resume_from: a training checkpoint (:class:`~tinygrad_mlp.train.callbacks.ModelCheckpoint`), or a folder of
+            them, of which the newest readable one is taken. The run goes on there, between two epochs or within one,
+            with the same bits as if it had never stopped: give everything else as it was given to the run that was
+            saved.
         compile: whether the training step is compiled (:func:`tinygrad_mlp.compile`). ``"auto"``: where the run is long
             enough to gain from a C compiler, and model, loss and optimizer are made of this package's parts alone,
             whose Python does the same in every step (a model class of your own may count or print, which a compiled
@@ -118,6 +125,7 @@ def fit(
         ArgumentError: an unknown name, no samples, options out of range or that contradict each other.
         ShapeError, DTypeError: data that does not fit the model or the loss.
         CaptureError: ``compile`` is not ``"auto"``, and the step does something that cannot be captured.
+        StateError, FileFormatError, FileNotFoundError: ``resume_from`` is not a checkpoint of this run.
     """
     objective = Objective(loss, loss_weights)
     meters = _meters(metrics, weighted_metrics, objective)
@@ -125,6 +133,11 @@ def fit(
     if scheduler is not None:
         hooks = Callbacks([LearningRateScheduler(scheduler), *hooks.all])
     dtype = _dtype_of(model)
+    checkpoint = _checkpoint(resume_from, hooks, initial_epoch)
+    seed = seed_in(checkpoint, seed)
+    if seed is None and not isinstance(x, DataLoader):
+        # Drawn here, not where it is used, so that a checkpoint can keep it.
+        seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
     x, y, sample_weight, validation_data = _held_out(x, y, sample_weight, validation_data, validation_split, seed)
     feed = feed_of(
         x,
@@ -138,23 +151,33 @@ def fit(
         steps=steps_per_epoch,
     )
     validation = None if validation_data is None else _validation(validation_data, dtype, validation_steps)
-    stepper = optimizer_of(optimizer, model, lr)
+    chosen_optimizer = optimizer_of(optimizer, model, lr)
     _check_counts(epochs, initial_epoch, accumulate, validation_freq)
     run = Run(
         model,
         params=_params(epochs, feed, verbose),
         feed=feed,
-        optimizer=stepper,
+        optimizer=chosen_optimizer,
         objective=objective,
         validation=validation,
+        seed=seed,
     )
     run.epoch = initial_epoch
     if initial_epoch and feed.loader is not None and feed.loader is not x:
         feed.loader.set_epoch(initial_epoch)
     progress = progress_of(verbose)
     compiled, run.history.uncompiled = _compiled(compile, run, hooks, epochs - initial_epoch, accumulate)
-    trainer = Trainer(run, hooks, progress, meters, Stepper(run, accumulate), compiled, validation_freq)
-    return trainer.train(epochs)
+    stepper = Stepper(run, accumulate)
+    return Trainer(run, hooks, progress, meters, stepper, compiled, validation_freq, checkpoint).train(epochs)
+
+
+def _checkpoint(resume_from: str | os.PathLike[str] | None, hooks: Callbacks, initial_epoch: int) -> Checkpoint | None:
+    """What to go on from: what the caller names, or else what a callback has found."""
+    if resume_from is None:
+        return next((found for found in (one.checkpoint() for one in hooks.all) if found is not None), None)
+    if initial_epoch:
+        raise ArgumentError("a checkpoint says in which epoch the run goes on; leave initial_epoch out")
+    return read_checkpoint(resume_from)
 
 
 def _check_counts(epochs: int, initial_epoch: int, accumulate: int, validation_freq: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import ArgumentError
 from ..tensor import no_grad
 from .callbacks import Callbacks
+from .checkpoint import Checkpoint, restore_callbacks, restore_run, run_in
 from .compiled import Epochs
 from .feeds import Batch, Feed, tensors
 from .history import History
@@ -31,7 +32,7 @@ class Trainer:
         run: the model, the optimizer, the loss and the batches. hooks: its callbacks. progress: what people see.
         meters: those of a pass over the data. stepper: makes the steps of the loop that is written out.
         compiled: the compiled epochs, or None.
-        validation_freq: epochs between two validations.
+        validation_freq: epochs between two validations. checkpoint: where to go on from, or None to begin.
     """
 
     def __init__(
@@ -43,13 +44,15 @@ class Trainer:
         stepper: Stepper,
         compiled: Epochs | None,
         validation_freq: int,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.run = run
         self.hooks = hooks
         self.progress = progress
         self.meters = meters
         self.stepper = stepper
-        self.compiled = compiled
+        self.compiled = run.compiled = compiled
+        self.checkpoint = checkpoint
         self.validation_freq = validation_freq
         self.interrupts = Interrupts()
 
@@ -65,6 +68,7 @@ class Trainer:
             with modes_restored(run.model), self.interrupts:
                 try:
                     hooks.call("on_train_begin", {})
+                    self._find_place()
                     while run.epoch < epochs and not run.stopping:
                         logs = self._epoch(run.epoch)
                         self.interrupts.obey()  # one that came while the epoch was being judged
@@ -89,18 +93,40 @@ class Trainer:
             )
         return history
 
+    def _find_place(self) -> None:
+        """Go to the epoch and batch of the checkpoint."""
+        if self.checkpoint is None:
+            return
+        run, saved = self.run, run_in(self.checkpoint)
+        run.epoch, run.batch, run.reason = saved["epoch"], saved["batch"], saved["reason"]
+        if run.batch:
+            run.meters = self.meters.fresh()
+        else:
+            self._restore()
+
+    def _restore(self) -> None:
+        if self.checkpoint is None:
+            return
+        restore_run(self.run, self.checkpoint)
+        restore_callbacks(self.run, self.checkpoint)
+        if self.compiled is not None and run_in(self.checkpoint)["captured"]:
+            self.compiled.capture_first()
+        self.checkpoint = None
+
     def _epoch(self, number: int) -> dict[str, Any]:
         run, hooks, history = self.run, self.hooks, self.run.history
         began = time.perf_counter()
         run.model.train()
         hooks.call("on_epoch_begin", number, {})
+        # Within an epoch: the hook has had its effect on the run that was saved, and must not have it twice.
+        self._restore()
         rate = run.rate
         run.meters = run.meters if run.batch and run.meters is not None else self.meters.fresh()
-        if self.compiled is None or self.compiled.ran is None or run.batch:
+        if self.compiled is None or self.compiled.ran is None:
             with closing(run.feed.epoch(run.batch)) as batches:
                 self._batches(enumerate(batches, run.batch + 1), run.meters)
         else:
-            run.meters = self.compiled.run(run.meters, self._told, self._by_hand)
+            run.meters = self.compiled.run(run.meters, self._told, self._by_hand, run.batch)
         if self.compiled is not None:
             history.compiled, history.uncompiled = self.compiled.ran, self.compiled.why
         logs = run.meters.results()
@@ -119,6 +145,7 @@ class Trainer:
     def _told(self, done: int) -> None:
         assert self.run.meters is not None
         self.run.batch = done
+        self.hooks.progress(done, self.run.meters)
         self.progress.batch(done, self.run.meters)
         self.interrupts.obey()
 
@@ -137,6 +164,8 @@ class Trainer:
             run.batch = step
             if watched:
                 hooks.batch("on_train_batch_end", step - 1, meters.results())
+            if not run.pending:  # gradients of half a group cannot be saved
+                hooks.progress(step, meters)
             self.progress.batch(step, meters)
             self.interrupts.obey()
             if watched and run.stopping:
