@@ -22,6 +22,7 @@ from ..io.tensors import Content, packed, read
 from ..io.weights import named_weights, stored
 from ..nn.module import Module
 from ..tape import Array
+from .feeds import Feed
 from .run import Run
 from .states import environment, restore, restore_module, state_of, state_of_module
 
@@ -204,10 +205,10 @@ def pack_run(run: Run, description: Described) -> bytearray:
         "environment": environment(),
         "model": state_of_module(run.model),
         "optimizer": {"class": type(run.optimizer).__name__, "state": state_of(run.optimizer)},
-        "loss": state_of(run.loss) if isinstance(run.loss, Module) else None,
+        "losses": [state_of(one) for one in _modules(run)],
         # An epoch that is running has been counted by the loader already.
-        "batches": _shifted(state_of(run.batches), -running),
-        "validation": None if run.validation is None else state_of(run.validation),
+        "batches": _shifted(_loader_state(run.feed), -running),
+        "validation": _loader_state(run.validation),
         "meters": state_of(run.meters) if running else None,
         "history": state_of(run.history),
         "callbacks": [[type(one).__name__, one.state_dict()] for one in run.callbacks],
@@ -215,8 +216,17 @@ def pack_run(run: Run, description: Described) -> bytearray:
     return _packed(*description.of(run.model), {"run": state})
 
 
+def _modules(run: Run) -> list[Module]:
+    """The losses that can have a state."""
+    return [] if run.objective is None else [one for one in run.objective.criteria if isinstance(one, Module)]
+
+
+def _loader_state(feed: Feed | None) -> Any:
+    return None if feed is None or feed.loader is None else state_of(feed.loader)
+
+
 def _shifted(state: Any, by: int) -> Any:
-    return {**state, "epoch": state["epoch"] + by}
+    return state and {**state, "epoch": state["epoch"] + by}
 
 
 def _data_of(run: Run) -> dict[str, Any]:
@@ -269,11 +279,11 @@ def restore_run(run: Run, checkpoint: Checkpoint) -> None:
     run.model.load_state_dict(checkpoint.weights)
     restore_module(run.model, saved["model"])
     restore(run.optimizer, saved["optimizer"]["state"], "optimizer")
-    if isinstance(run.loss, Module):
-        restore(run.loss, saved["loss"], "loss")
-    restore(run.batches, saved["batches"], "batches")
-    if run.validation is not None and saved["validation"] is not None:
-        restore(run.validation, saved["validation"], "validation_data")
+    for one, state in zip(_modules(run), saved["losses"], strict=True):
+        restore(one, state, "loss")
+    for feed, name in ((run.feed, "batches"), (run.validation, "validation")):
+        if feed is not None and feed.loader is not None and saved[name] is not None:
+            restore(feed.loader, saved[name], name)
     if run.meters is not None and saved["meters"] is not None:
         restore(run.meters, saved["meters"], "metrics")
     params = run.history.params

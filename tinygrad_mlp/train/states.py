@@ -14,7 +14,6 @@ from ..data import DataLoader
 from ..errors import FileFormatError, StateError
 from ..nn.module import Module
 from .history import History
-from .metrics import Meters
 
 __all__ = ["environment", "restore", "restore_module", "state_of", "state_of_module"]
 
@@ -27,8 +26,8 @@ def state_of(part: Any) -> Any:
     """The state of one part of a run.
 
     Args:
-        part: a Module, a random generator, a DataLoader, a History, Meters; or anything with ``state_dict()`` and
-            ``load_state_dict()``: optimizers, schedules, callbacks.
+        part: a Module, a random generator, a DataLoader, a History; or anything with ``state_dict()`` and
+            ``load_state_dict()``: optimizers, schedules, callbacks, meters.
 
     Raises:
         StateError: it is none of these.
@@ -37,12 +36,13 @@ def state_of(part: Any) -> Any:
         return {"weights": {name: one.data for name, one in part.named_state().items()}, **state_of_module(part)}
     if isinstance(part, np.random.Generator):
         return part.bit_generator.state
-    if isinstance(part, (History, Meters)) or _is_metric(part):
+    if isinstance(part, History):
         return {name: _value(value) for name, value in _attributes(part)}
+    if isinstance(part, DataLoader):
+        # The batch is the run's to know: compiled epochs pick batches without asking the loader.
+        return {"seed": part.seed, "epoch": part.epoch}
     if callable(getattr(part, "state_dict", None)) and callable(getattr(part, "load_state_dict", None)):
         return part.state_dict()
-    if isinstance(part, DataLoader):
-        return {"seed": part.seed, "epoch": part.epoch}
     raise StateError(
         f"{type(part).__name__} cannot be part of a checkpoint: it has no state_dict() and load_state_dict(state)"
     )
@@ -66,12 +66,12 @@ def restore(part: Any, state: Any, where: str) -> None:
             restore_module(part, state)
         elif isinstance(part, np.random.Generator):
             part.bit_generator.state = state
-        elif isinstance(part, (History, Meters)) or _is_metric(part):
+        elif isinstance(part, History):
             _restore_attributes(part, state, where)
-        elif callable(getattr(part, "load_state_dict", None)):
-            part.load_state_dict(state)
+        elif isinstance(part, DataLoader):
+            part.load_state_dict({**state, "batch": 0})
         else:
-            part.seed, part.epoch = state["seed"], state["epoch"]
+            part.load_state_dict(state)
     except (StateError, FileFormatError):
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -138,10 +138,6 @@ def _generators(model: Module) -> Iterator[tuple[str, np.random.Generator]]:
 
 def _with_extra(model: Module) -> Iterator[tuple[str, Any]]:
     return ((path, one) for path, one in model.named_modules() if hasattr(one, "get_extra_state"))
-
-
-def _is_metric(part: Any) -> bool:
-    return callable(getattr(part, "update", None)) and callable(getattr(part, "result", None))
 
 
 def _attributes(part: Any) -> Iterator[tuple[str, Any]]:

@@ -200,7 +200,7 @@ class BackupAndRestore(_Saving):
     def _save(self, epoch: int, batch: int, logs: Logs) -> None:  # noqa: ARG002
         del epoch, batch
         run = self.run
-        number = run.epoch * len(run.batches) + run.batch
+        number = run.epoch * (run.feed.steps or 1 << 32) + run.batch
         self._series.write(number, pack_run(run, self._described))
 
     def on_epoch_recorded(self, epoch: int, logs: Logs | None = None) -> None:
