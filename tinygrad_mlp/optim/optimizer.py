@@ -581,7 +581,7 @@ class Optimizer:
             if name not in wanted or name not in entry:
                 continue
             value = entry[name]
-            array = np.array(value.data if isinstance(value, Tensor) else value, order="K")
+            array = np.asarray(value.data if isinstance(value, Tensor) else value).copy(order="K")
             if name == "step":
                 if (
                     array.size != 1

@@ -81,8 +81,9 @@ def fit(
         callbacks: :class:`~tinygrad_mlp.train.callbacks.Callback` objects, told what happens in the order given.
         initial_epoch: the number of the first epoch, to go on with an earlier run; ``epochs`` is where it ends.
         resume_from: a training checkpoint (:class:`~tinygrad_mlp.train.callbacks.ModelCheckpoint`), or a folder of
-            them, of which the newest readable one is taken. The run goes on there, between two epochs or within one, with the
-            same bits as if it had never stopped: give everything else as it was given to the run that was saved.
+            them, of which the newest readable one is taken. The run goes on there, between two epochs or within one,
+            with the same bits as if it had never stopped: give everything else as it was given to the run that was
+            saved.
         compile: whether the training step is compiled (:func:`tinygrad_mlp.compile`). ``"auto"``: where the run is long
             enough to gain from a C compiler, and model, loss and optimizer are made of this package's parts alone,
             whose Python does the same in every step (a model class of your own may count or print, which a compiled
