@@ -82,7 +82,7 @@ def digest(model: nn.Module, optimizer: optim.Optimizer, *more: Any) -> str:
 
 def _update(found: Any, value: Any) -> None:
     if isinstance(value, dict):
-        for key, one in value.items():
+        for key, one in sorted(value.items(), key=str):
             found.update(repr(key).encode())
             _update(found, one)
     elif isinstance(value, (list, tuple)):
