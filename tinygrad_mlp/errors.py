@@ -10,6 +10,7 @@
     │   └── AnomalyError (FloatingPointError) a NaN or an infinity, found where it first appeared (detect_anomaly)
     ├── CaptureError (RuntimeError)        a function that cannot be run once for many samples, or again without Python
     ├── CompilerError (RuntimeError)       no C compiler, or one that refused the code generated for it
+    ├── WorkerError (RuntimeError)         a process that fetches batches died, or does not answer
     ├── StateError (ValueError)            a state dict that does not fit its module or optimizer
     ├── FileFormatError (ValueError)       a file that cannot be read as what it is given for
     │   ├── DamagedFileError               its content is not what was written: cut short, or bits have changed
@@ -46,6 +47,7 @@ __all__ = [
     "StateError",
     "TinygradMlpError",
     "UnsafeFileError",
+    "WorkerError",
     "did_you_mean",
 ]
 
@@ -88,6 +90,10 @@ class CaptureError(TinygradMlpError, RuntimeError):
 
 class CompilerError(TinygradMlpError, RuntimeError):
     """No C compiler was found, or it refused; the message says what was tried."""
+
+
+class WorkerError(TinygradMlpError, RuntimeError):
+    """A worker process of a DataLoader died, or does not answer."""
 
 
 class StateError(TinygradMlpError, ValueError):

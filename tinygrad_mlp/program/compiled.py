@@ -476,7 +476,7 @@ class _Source:
         self.columns: tuple[Array, ...] | None = None
         self._iterator: Iterator[Any] | None = None
         self._at = 0
-        if isinstance(batches, DataLoader) and isinstance(batches.dataset, TensorDataset):
+        if isinstance(batches, DataLoader) and isinstance(batches.dataset, TensorDataset) and batches.plain:
             columns = batches.dataset.columns
             if all(isinstance(one, np.ndarray) for one in columns):
                 self.columns = tuple(columns)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ..errors import ArgumentError, MissingExtraError
 from ..extras import need
-from .metrics import Meters
+from .meters import Meters
 
 __all__ = ["BarProgress", "LineProgress", "Progress", "SilentProgress", "epoch_line", "progress_of", "shown_epochs"]
 
@@ -18,7 +18,7 @@ _REDRAW = 0.1  # seconds: often enough to look alive, rare enough to cost nothin
 class Progress(Protocol):
     """Told what happens, in this order: ``start``, for each epoch ``batch``… and ``epoch``, and at last ``stop``."""
 
-    def start(self, epochs: int, steps: int, /) -> None:
+    def start(self, epochs: int, steps: int | None, /) -> None:
         """Training begins: how many epochs, of how many steps each."""
 
     def batch(self, step: int, meters: Meters, /) -> None:
@@ -62,7 +62,7 @@ def shown_epochs(epochs: int, every: bool = False) -> range | list[int]:
 class SilentProgress:
     """Says nothing."""
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, epochs: int, steps: int | None) -> None:
         """Nothing."""
 
     def batch(self, step: int, meters: Meters) -> None:
@@ -89,7 +89,7 @@ class LineProgress:
         self.shown: frozenset[int] = frozenset()
         self.unshown = ""
 
-    def start(self, epochs: int, _steps: int, /) -> None:
+    def start(self, epochs: int, _steps: int | None, /) -> None:
         """Note how many epochs there will be."""
         self.epochs = epochs
         self.shown = frozenset(shown_epochs(epochs, self.every))
@@ -146,11 +146,11 @@ class BarProgress:
         self.unshown = ""
         self.drawn = self.began = time.perf_counter()
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, epochs: int, steps: int | None) -> None:
         """Show the empty bar."""
-        self.epochs, self.steps = epochs, steps
+        self.epochs, self.steps = epochs, steps or 0
         self.shown = frozenset(shown_epochs(epochs))
-        self.bar.update(self.task, total=epochs * steps, description=f"Epoch 1/{epochs}")
+        self.bar.update(self.task, total=epochs * steps if steps else None, description=f"Epoch 1/{epochs}")
         self.bar.start()
         self.drawn = self.began = time.perf_counter()
 
