@@ -143,8 +143,10 @@ def _as_array(name: str, tensor: Mapping[str, Any], source: str) -> Array:
     if kind not in _DTYPES:
         raise FileFormatError(f"{source}: {name!r} is of dtype {kind}, which NumPy does not have; save it as F32")
     wanted = _DTYPES[kind]
+    made: Array
     if kind == "BOOL":  # a byte that is neither 0 nor 1 is true
-        return (np.frombuffer(tensor["data"], np.uint8) != 0).reshape(tensor["shape"])
+        made = np.frombuffer(tensor["data"], np.uint8) != 0
+        return made.reshape(tensor["shape"])
     made = np.frombuffer(tensor["data"], wanted.newbyteorder("<")).reshape(tensor["shape"])
     # "<f4" is float32, but is not called so; a copy only where the library gave memory that cannot be written.
     made = made.view(wanted) if made.dtype.isnative else made.astype(wanted)

@@ -157,7 +157,7 @@ class Trainer:
     def _batches(self, numbered: Iterable[tuple[int, Batch]], meters: Meters) -> None:
         run, hooks = self.run, self.hooks
         watched = bool(hooks.per_batch)
-        step = 0
+        step = run.batch
         for step, batch, moves in self.stepper.marked(numbered):
             if watched:
                 hooks.batch("on_train_batch_begin", step - 1, {})
