@@ -1,8 +1,8 @@
 """A pytest plugin: scikit-learn's own tests, from the installed package, with our classes in place of theirs.
 
-``tests/test_sklearn_own.py`` starts pytest on scikit-learn's files with this plugin, in a process of its own. Should one
-of their estimators be fitted all the same, the test that does so fails. The outcomes are written to the file that the
-environment names.
+``tests/test_sklearn_own.py`` starts pytest on scikit-learn's files with this plugin, in a process of its own. Should
+one of their estimators be fitted all the same, the test that does so fails. The outcomes are written to the file that
+the environment names.
 """
 
 from __future__ import annotations

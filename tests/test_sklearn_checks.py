@@ -17,7 +17,7 @@ ESTIMATORS = [
     sklearn.NeuralRegressor(),
     sklearn.NeuralClassifier(nn.Linear, optimizer="sgd", lr=0.5, max_epochs=30),
 ]
-# Learning from mistakes, one sample after the other, is not the same for a sample that weighs 2 and one that comes twice.
+# Learning from mistakes, one sample after the other, tells a sample that weighs 2 from one that comes twice.
 # scikit-learn excuses its own Perceptron from the same two checks, and its weights are ours.
 EXCUSED = {
     "check_sample_weight_equivalence_on_dense_data": "an online rule: a weight is not a repetition",
