@@ -20,6 +20,7 @@ class History:
         epoch: the numbers of the finished epochs, from 0.
         params: ``epochs``, ``steps`` (batches per epoch), ``batch_size``, ``samples``, ``verbose``, as fit was called.
         seconds: how long each finished epoch took, validation included.
+        restored_epoch: the epoch, from 0, whose weights a callback has put back at the end; None for the last one's.
         stopped: why training ended early, ``"interrupted"`` or ``"non-finite loss …"``; None after a full run.
         compiled: ``"native"`` or ``"replay"`` if the steps of the last epoch were compiled, else None.
         uncompiled: why they were not, where they were not.
@@ -38,16 +39,26 @@ class History:
         self.epoch: list[int] = []
         self.params: dict[str, Any] = params or {}
         self.seconds: list[float] = []
+        self.restored_epoch: int | None = None
         self.stopped: str | None = None
         self.compiled: str | None = None
         self.uncompiled: str | None = None
 
-    def append(self, logs: dict[str, float], seconds: float) -> None:
-        """Enter one finished epoch."""
+    def append(self, logs: dict[str, float], seconds: float, epoch: int | None = None) -> None:
+        """Enter one finished epoch; its number is the next one, or ``epoch``."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
-        self.epoch.append(len(self.epoch))
+        self.epoch.append((self.epoch[-1] + 1 if self.epoch else 0) if epoch is None else epoch)
         self.seconds.append(seconds)
+
+    def add(self, logs: dict[str, float]) -> None:
+        """Enter more about the last epoch: the values of ``logs`` under names it has not got yet."""
+        rows = len(self.epoch)
+        for name, value in logs.items():
+            column = self.history.setdefault(name, [])
+            if len(column) < rows:
+                column += [math.nan] * (rows - 1 - len(column))
+                column.append(value)
 
     @property
     def best_epoch(self) -> int | None:
@@ -83,6 +94,7 @@ class History:
             "params": dict(self.params),
             "seconds": list(self.seconds),
             "best_epoch": self.best_epoch,
+            "restored_epoch": self.restored_epoch,
             "stopped": self.stopped,
             "compiled": self.compiled,
             "uncompiled": self.uncompiled,
