@@ -59,7 +59,7 @@ def test_a_linear_layer_is_logistic_regression() -> None:
 def test_a_linear_layer_is_linear_regression() -> None:
     """The same of the regressor, for one and for two numbers; predictions have the shape of the targets."""
     for targets in (X[:, 0], X[:, :2]):
-        model = NeuralRegressor(nn.Linear, optimizer="sgd", lr=0.4, max_epochs=500, batch_size=150, random_state=0)
+        model = NeuralRegressor(nn.Linear, optimizer="sgd", lr=0.4, max_epochs=800, batch_size=150, random_state=0)
         model.fit(X[:, 2:], targets)
         assert_allclose(model.predict(X[:, 2:]), LinearRegression().fit(X[:, 2:], targets).predict(X[:, 2:]), atol=1e-4)
         assert model.predict(X[:, 2:]).shape == targets.shape

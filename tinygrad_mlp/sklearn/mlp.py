@@ -574,7 +574,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     >>> import numpy as np
     >>> from tinygrad_mlp.sklearn import MLPRegressor
     >>> X = np.linspace(-3, 3, 100).reshape(-1, 1)
-    >>> model = MLPRegressor(16, activation="tanh", solver="lbfgs", random_state=0, max_iter=1000)
+    >>> model = MLPRegressor(hidden_layer_sizes=16, activation="tanh", solver="lbfgs", random_state=0, max_iter=1000)
     >>> model.fit(X, np.sin(X).ravel()).score(X, np.sin(X).ravel()) > 0.999
     True
     """
