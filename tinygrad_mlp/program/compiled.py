@@ -54,7 +54,7 @@ class _Entry:
         self.layouts: list[Any] | None = None
         self.recording, self.default = recorder() is not None, get_default_dtype()
         # Whether a run leaves anything behind but its results: then it is made whole or not at all.
-        self.changes = bool(captured.program.writes or captured.gradients or captured.counted)
+        self.changes = bool(captured.program.writes or captured.gradients or captured.counts)
         self.arguments: list[Any] = []
         self.runs = 0
         self.replay: Replay | None = None

@@ -909,10 +909,10 @@ class Capture:
     Attributes:
         program: the program. guards: what it relies on. gradients: the leaves whose gradients a run sets: to the output
             at a place, or to None.
-        result: what the captured run returned.
+        result: what the captured run returned. counts: whether updates count their steps.
     """
 
-    __slots__ = ("_fixed", "_places", "_shape", "_states", "gradients", "guards", "program", "result")
+    __slots__ = ("_fixed", "_places", "_shape", "_states", "counts", "gradients", "guards", "program", "result")
 
     _fixed: list[Any]
     _places: list[int | None]
@@ -923,6 +923,7 @@ class Capture:
         self.guards = trace.guards
         # An optimizer that steps twice in the function counts twice in each run.
         self._states = [one.state for one in trace.counted if "step" in one.state]
+        self.counts = bool(self._states)
         leaves, self._shape = flatten(result)
         self._fixed = []
         self._places = []
