@@ -195,7 +195,7 @@ def test_a_loader_keeps_its_orders() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_ctrl_c_ends_after_what_is_running(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The history of the epochs before is kept."""
-    from tinygrad_mlp.train import loop
+    from tinygrad_mlp.train.interrupts import Interrupts
 
     asked = []
 
@@ -204,7 +204,7 @@ def test_ctrl_c_ends_after_what_is_running(way: str, monkeypatch: pytest.MonkeyP
         if len(asked) > 20:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop._Interrupts, "obey", obey)
+    monkeypatch.setattr(Interrupts, "obey", obey)
     history, _ = trained(way, epochs=50)
     assert history.stopped == "interrupted"
     assert 0 < len(history.epoch) < 50

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from .callbacks import Callback
 from .choices import LOSSES, OPTIMIZERS
 from .history import History
 from .loop import evaluate, fit, predict
 from .metrics import METRICS
+from .run import Run
 
-__all__ = ["LOSSES", "METRICS", "OPTIMIZERS", "History", "evaluate", "fit", "predict"]
+__all__ = ["LOSSES", "METRICS", "OPTIMIZERS", "Callback", "History", "Run", "evaluate", "fit", "predict"]

@@ -42,12 +42,21 @@ class History:
         self.compiled: str | None = None
         self.uncompiled: str | None = None
 
-    def append(self, logs: dict[str, float], seconds: float) -> None:
-        """Enter one finished epoch."""
+    def append(self, logs: dict[str, float], seconds: float, epoch: int | None = None) -> None:
+        """Enter one finished epoch; its number is the next one, or ``epoch``."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
-        self.epoch.append(len(self.epoch))
+        self.epoch.append((self.epoch[-1] + 1 if self.epoch else 0) if epoch is None else epoch)
         self.seconds.append(seconds)
+
+    def add(self, logs: dict[str, float]) -> None:
+        """Enter more about the last epoch: the values of ``logs`` under names it has not got yet."""
+        rows = len(self.epoch)
+        for name, value in logs.items():
+            column = self.history.setdefault(name, [])
+            if len(column) < rows:
+                column += [math.nan] * (rows - 1 - len(column))
+                column.append(value)
 
     @property
     def best_epoch(self) -> int | None:

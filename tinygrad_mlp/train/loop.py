@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import signal
-import threading
-import time
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any, Self
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +13,17 @@ from ..errors import ArgumentError
 from ..nn import Module
 from ..optim import Optimizer
 from ..tape import Array
-from ..tensor import Tensor, from_numpy, no_grad
+from ..tensor import Tensor, no_grad
 from .advice import checked_targets, compared
+from .callbacks import Callback, Callbacks
 from .choices import classifies, loss_of, optimizer_of
-from .compiled import Epochs, Way, chosen, pair_of
+from .compiled import Epochs, Way, chosen
 from .history import History
+from .interrupts import modes_restored
 from .metrics import Meters
-from .progress import Progress, progress_of
+from .progress import progress_of
+from .run import Run
+from .trainer import Trainer, evaluated, tensor
 
 __all__ = ["evaluate", "fit", "predict"]
 
@@ -50,6 +47,8 @@ def fit(
     shuffle: bool = True,
     seed: int | None = None,
     verbose: str | int = "auto",
+    callbacks: Callback | Iterable[Callback] | None = None,
+    initial_epoch: int = 0,
     compile: Way = "auto",
 ) -> History:
     """Train ``model`` with the loop that one writes by hand; the arguments are Keras' where Keras has them.
@@ -76,6 +75,8 @@ def fit(
         verbose: ``"auto"`` (a bar on a terminal, and lines), 0 nothing, 1 a bar and lines, 2 a line for every epoch.
             But for 2, a run of more than 20 epochs prints at most a dozen lines: its first epoch, its last, and about
             ten evenly between; the History keeps all.
+        callbacks: :class:`~tinygrad_mlp.train.callbacks.Callback` objects, told what happens in the order given.
+        initial_epoch: the number of the first epoch, to go on with an earlier run; ``epochs`` is where it ends.
         compile: whether the training step is compiled (:func:`tinygrad_mlp.compile`). ``"auto"``: where the run is long
             enough to gain from a C compiler, and model, loss and optimizer are made of this package's parts alone,
             whose Python does the same in every step (a model class of your own may count or print, which a compiled
@@ -96,73 +97,48 @@ def fit(
     """
     criterion = loss_of(loss)
     names = _metric_names(metrics, criterion)
+    hooks = Callbacks(callbacks)
     dtype = _dtype_of(model)
     x, y, validation_data = _held_out(x, y, validation_data, validation_split, seed)
     batches = _batches(x, y, 32 if batch_size is None else batch_size, dtype, shuffle=shuffle, seed=seed)
     held_out = None if validation_data is None else _pass_over(*_pair(validation_data), None, dtype)
     stepper = optimizer_of(optimizer, model, lr)
-    if epochs < 1:
-        raise ArgumentError(f"expected epochs >= 1, got {epochs!r}")
-    history = History(_params(epochs, batches, verbose))
+    if not 0 <= initial_epoch < epochs:
+        raise ArgumentError(_epochs_wanted(epochs, initial_epoch))
+    run = Run(
+        model,
+        params=_params(epochs, batches, verbose),
+        optimizer=stepper,
+        loss=criterion,
+        batches=batches,
+        validation=held_out,
+    )
+    run.epoch = initial_epoch
+    if initial_epoch and not isinstance(x, DataLoader):
+        batches.set_epoch(initial_epoch)
     progress = progress_of(verbose)
     _meters(names, criterion)
-    compiled, history.uncompiled = _compiled(compile, model, criterion, stepper, epochs, batches)
-    progress.start(epochs, len(batches))
-    try:
-        with _modes_restored(model), _Interrupts() as interrupts:
-            for epoch in range(epochs):
-                began = time.perf_counter()
-                model.train()
-                meters = _meters(names, criterion)
-                if compiled is None or compiled.ran is None:
-                    _train_epoch(model, criterion, stepper, batches, meters, progress, interrupts)
-                else:
-                    meters = _compiled_epoch(compiled, model, criterion, stepper, batches, meters, progress, interrupts)
-                if compiled is not None:
-                    history.compiled, history.uncompiled = compiled.ran, compiled.why
-                logs = meters.results()
-                if held_out is not None:
-                    found = _evaluated(model, criterion, held_out, _meters(names, criterion))
-                    logs |= {f"val_{name}": value for name, value in found.items()}
-                seconds = time.perf_counter() - began
-                history.append(logs, seconds)
-                progress.epoch(epoch, logs, seconds)
-                interrupts.obey()  # one that came while the epoch was being judged
-    except KeyboardInterrupt:
-        history.stopped = "interrupted"
-    except _NotFiniteError as error:
-        history.stopped = f"non-finite {error.what} in epoch {len(history.epoch) + 1}, {error}"
-    finally:
-        progress.stop(history.stopped)
-    if history.stopped and history.stopped != "interrupted":
-        warnings.warn(
-            f"{history.stopped}; the weights are those before that step. Lower the learning rate, and look for "
-            "infinities in the data",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    return history
+    compiled, run.history.uncompiled = _compiled(compile, run, hooks, epochs - initial_epoch)
+    return Trainer(run, hooks, progress, lambda: _meters(names, criterion), compiled).train(epochs)
 
 
-def _train_epoch(
-    model: Module,
-    criterion: Any,
-    optimizer: Any,
-    batches: DataLoader,
-    meters: Meters,
-    progress: Progress,
-    interrupts: _Interrupts,
-) -> None:
-    _train_batches(model, criterion, optimizer, batches, enumerate(batches, 1), meters, progress, interrupts)
+def _epochs_wanted(epochs: int, initial_epoch: int) -> str:
+    if epochs < 1 or initial_epoch < 0:
+        return f"expected epochs >= 1, got {epochs!r}, and initial_epoch >= 0, got {initial_epoch!r}"
+    return (
+        f"expected epochs > initial_epoch, got epochs={epochs} and initial_epoch={initial_epoch}: epochs is the number "
+        f"of the last epoch, not how many follow; say epochs={initial_epoch + epochs}"
+    )
 
 
-def _compiled(
-    way: Way, model: Module, criterion: Any, optimizer: Any, epochs: int, batches: DataLoader
-) -> tuple[Epochs | None, str | None]:
+def _compiled(way: Way, run: Run, hooks: Callbacks, epochs: int) -> tuple[Epochs | None, str | None]:
     """The compiled epochs, or None and why there are none."""
+    model, optimizer, criterion, batches = run.model, run.optimizer, run.loss, run.batches
     backend = chosen(way, model, epochs, batches)
     if backend is None:
         return None, "compile=False" if way is False else "too short to gain from it, or no C compiler"
+    if hooks.per_batch:
+        return None, f"{type(hooks.per_batch[0]).__name__} wants to be told about every batch"
     if way == "auto":
         for part in (*model.modules(), criterion, optimizer):
             if not _is_ours(part):
@@ -185,74 +161,6 @@ def _is_ours(part: Any) -> bool:
     return type(part).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
-def _compiled_epoch(
-    compiled: Epochs,
-    model: Module,
-    criterion: Any,
-    optimizer: Any,
-    batches: DataLoader,
-    meters: Meters,
-    progress: Progress,
-    interrupts: _Interrupts,
-) -> Meters:
-
-    def told(done: int) -> None:
-        progress.batch(done, meters)
-        interrupts.obey()
-
-    def by_hand(into: Meters, rest: Iterator[tuple[int, Any]]) -> None:
-        _train_batches(model, criterion, optimizer, batches, rest, into, progress, interrupts)
-
-    return compiled.run(batches, meters, told, by_hand)
-
-
-def _train_batches(
-    model: Module,
-    criterion: Any,
-    optimizer: Any,
-    batches: DataLoader,
-    numbered: Iterable[tuple[int, tuple[Any, ...]]],
-    meters: Meters,
-    progress: Progress,
-    interrupts: _Interrupts,
-) -> None:
-    parameters = list(model.parameters())
-    for step, batch in numbered:
-        x, y = _tensors(batch)
-        optimizer.zero_grad()
-        outputs = model(x)
-        loss = compared(criterion, outputs, y, batches)
-        value = float(loss.data)
-        if not math.isfinite(value):
-            raise _NotFiniteError("loss", f"batch {step} of {len(batches)}: {value}")
-        loss.backward()
-        if not _all_finite(parameters):
-            raise _NotFiniteError("gradient", f"batch {step} of {len(batches)}")
-        optimizer.step()
-        meters.update(value, outputs.data, y.data)
-        progress.batch(step, meters)
-        interrupts.obey()
-
-
-class _NotFiniteError(Exception):
-    """The loss of a batch, or a gradient of it, is NaN or infinite."""
-
-    def __init__(self, what: str, where: str) -> None:
-        super().__init__(where)
-        self.what = what
-
-
-def _all_finite(parameters: list[Tensor]) -> bool:
-    for parameter in parameters:
-        gradient = parameter.grad
-        if gradient is not None:
-            flat = gradient.data.ravel("K")
-            # One product tells in nearly all cases; squares can overflow where the gradient itself does not.
-            if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
-                return False
-    return True
-
-
 def evaluate(
     model: Module,
     x: Any,
@@ -261,11 +169,12 @@ def evaluate(
     batch_size: int | None = None,
     loss: Any = "cross_entropy",
     metrics: Sequence[str] | None = None,
+    callbacks: Callback | Iterable[Callback] | None = None,
 ) -> dict[str, float]:
     """The loss and metrics of ``model`` on data, in evaluation mode and recording nothing.
 
     Args:
-        model, x, y, loss, metrics: as in :func:`fit`.
+        model, x, y, loss, metrics, callbacks: as in :func:`fit`.
         batch_size: samples at a time, 1024 by default; it changes the memory needed, not the answer.
 
     Returns:
@@ -276,16 +185,27 @@ def evaluate(
     """
     criterion = loss_of(loss)
     meters = _meters(_metric_names(metrics, criterion), criterion)
-    return _evaluated(model, criterion, _pass_over(x, y, batch_size, _dtype_of(model)), meters)
+    hooks = Callbacks(callbacks)
+    batches = _pass_over(x, y, batch_size, _dtype_of(model))
+    run = Run(model, params=_params(1, batches, 0), loss=criterion, batches=batches)
+    hooks.attach(run)
+    return evaluated(run, hooks, batches, meters)
 
 
-def predict(model: Module, x: Any, *, batch_size: int | None = None) -> Array:
+def predict(
+    model: Module,
+    x: Any,
+    *,
+    batch_size: int | None = None,
+    callbacks: Callback | Iterable[Callback] | None = None,
+) -> Array:
     """The outputs of ``model`` (logits, not probabilities) for all samples, in evaluation mode and recording nothing.
 
     Args:
         model: any Module.
         x: (samples, …).
         batch_size: samples at a time, 1024 by default.
+        callbacks: as in :func:`fit`.
 
     Returns:
         An array (samples, …).
@@ -294,19 +214,18 @@ def predict(model: Module, x: Any, *, batch_size: int | None = None) -> Array:
         ArgumentError: no samples, or ``batch_size`` below 1.
     """
     batches = DataLoader(_column(x, _dtype_of(model)), _LARGE_BATCH if batch_size is None else batch_size)
-    with _modes_restored(model), no_grad():
+    hooks = Callbacks(callbacks)
+    hooks.attach(Run(model, params=_params(1, batches, 0), batches=batches))
+    hooks.call("on_predict_begin", {})
+    parts = []
+    with modes_restored(model), no_grad():
         model.eval()
-        return np.concatenate([model(_tensor(batch[0])).data for batch in batches])
-
-
-def _evaluated(model: Module, criterion: Any, batches: DataLoader, meters: Meters) -> dict[str, float]:
-    with _modes_restored(model), no_grad():
-        model.eval()
-        for batch in batches:
-            x, y = _tensors(batch)
-            outputs = model(x)
-            meters.update(float(compared(criterion, outputs, y, batches).data), outputs.data, y.data)
-    return meters.results()
+        for number, batch in enumerate(batches):
+            hooks.call("on_predict_batch_begin", number, {})
+            parts.append(model(tensor(batch[0])).data)
+            hooks.call("on_predict_batch_end", number, {"outputs": parts[-1]})
+    hooks.call("on_predict_end", {})
+    return np.concatenate(parts)
 
 
 def _metric_names(metrics: Sequence[str] | None, criterion: Any) -> tuple[str, ...]:
@@ -372,15 +291,6 @@ def _held_out(x: Any, y: Any, validation_data: Any, share: float, seed: int | No
     return x_train, y_train, (x_val, y_val)
 
 
-def _tensors(batch: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
-    x, y = pair_of(batch)
-    return _tensor(x), _tensor(y)
-
-
-def _tensor(value: Any) -> Tensor:
-    return value if isinstance(value, Tensor) else from_numpy(value)
-
-
 def _params(epochs: int, batches: DataLoader, verbose: str | int) -> dict[str, Any]:
     return {
         "epochs": epochs,
@@ -389,45 +299,3 @@ def _params(epochs: int, batches: DataLoader, verbose: str | int) -> dict[str, A
         "samples": len(batches.dataset),
         "verbose": verbose,
     }
-
-
-@contextmanager
-def _modes_restored(model: Module) -> Iterator[None]:
-    """Leave every module of the model in the mode it was in, however the block ends."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-class _Interrupts:
-    """Turn the first Ctrl-C into a question asked between two steps, so that no step is torn; the second breaks out.
-
-    Where signals belong to somebody else (another thread, a handler of the user's own) nothing is changed.
-    """
-
-    pending = False
-    _replaced = False
-
-    def obey(self) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C was pressed."""
-        if self.pending:
-            raise KeyboardInterrupt
-
-    def __enter__(self) -> Self:
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._note)
-            self._replaced = True
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._replaced:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.pending:
-            signal.default_int_handler(number, frame)
-        self.pending = True
