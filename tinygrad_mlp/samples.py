@@ -20,6 +20,7 @@ __all__ = [
     "Product",
     "Reduction",
     "Reshaping",
+    "Rows",
     "Sample",
 ]
 
@@ -117,3 +118,10 @@ class Classes(Sample):
     """Logits ``(batch…, classes)`` and targets: class ids (``targets="ids"``) or probabilities of the same shape."""
 
     targets: str
+
+
+@dataclass(frozen=True)
+class Rows(Sample):
+    """Numbers of rows, ``ids (…)``, and a table ``(rows, dim)`` (``what="table"``) or ``(…, dim)`` (``"sums"``)."""
+
+    what: str

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from . import functional, init
+from . import functional, init, utils
 from .activations import ACTIVATIONS, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from .containers import MLP, ModuleList, Sequential
+from .embedding import Embedding
 from .layers import Dropout, Flatten, Identity, Linear
 from .losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .module import IncompatibleKeys, Module, Parameter
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from .summary import Summary
 
 __all__ = [
     "ACTIVATIONS",
     "GELU",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GRUCell",
     "Identity",
     "IncompatibleKeys",
+    "LSTMCell",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
@@ -27,6 +35,7 @@ __all__ = [
     "Module",
     "ModuleList",
     "Parameter",
+    "RNNCell",
     "ReLU",
     "Sequential",
     "SiLU",
@@ -37,4 +46,5 @@ __all__ = [
     "Tanh",
     "functional",
     "init",
+    "utils",
 ]

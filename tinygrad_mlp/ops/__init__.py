@@ -42,10 +42,12 @@ from .compare import (
 )
 from .declare import NUMPY
 from .elementwise import astype, cast
+from .embedding import embedding
 from .functions import cos, exp, expm1, log1p, sin, tan, tanh
 from .kernels import chosen
 from .linalg import einsum, linear, matmul, outer
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from .recurrent import gru, lstm, rnn
 from .reductions import amax, amin, log_softmax, logsumexp, mean, prod, softmax, std, sum, var
 from .shape import cat, expand, flatten, getitem, permute, plain_index, reshape, squeeze, stack, transpose, unsqueeze
 
@@ -68,6 +70,7 @@ __all__ = [
     "cross_entropy",
     "div",
     "einsum",
+    "embedding",
     "eq",
     "every",
     "exp",
@@ -77,6 +80,7 @@ __all__ = [
     "ge",
     "gelu",
     "getitem",
+    "gru",
     "gt",
     "isfinite",
     "isinf",
@@ -91,6 +95,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logsumexp",
+    "lstm",
     "lt",
     "matmul",
     "maximum",
@@ -107,6 +112,7 @@ __all__ = [
     "prod",
     "relu",
     "reshape",
+    "rnn",
     "safe_where",
     "sigmoid",
     "sign",

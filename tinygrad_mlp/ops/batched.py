@@ -201,6 +201,11 @@ def indexing_each(op: Op, values: Sequence[Any], batched: Sequence[bool], params
     return np.stack(found)
 
 
+def looking_up(op: Op, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """Rows of one table: the ids of all samples at once."""
+    return one_by_one(op, values, batched, params, size) if batched[0] else op.call(*values, **params)
+
+
 # --- products -------------------------------------------------------------------------------------
 
 

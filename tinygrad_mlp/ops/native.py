@@ -335,6 +335,33 @@ def indexing_each(operands: Sequence[Spec], params: dict[str, Any], result: Spec
     )
 
 
+def _row_of(count: int) -> str:
+    return f"int64_t p = A1[i]; if (p < 0 || p >= {count}) return 1; "
+
+
+def looking_up(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """Rows of a table at places that are only known when the program runs."""
+    count, width = operands[0].shape
+    return Code(
+        f"for (int64_t i = 0; i < {math.prod(operands[1].shape)}; i++) {{{{ {_row_of(count)}"
+        f"for (int64_t j = 0; j < {width}; j++) Y[i * {width} + j] = A0[p * {width} + j]; }}}}",
+        dtypes=(None, INT64),
+        fails=_OUT_OF_RANGE.format(count),
+    )
+
+
+def summing_rows(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """The adjoint of :func:`looking_up`."""
+    count, width = result.shape
+    return Code(
+        f"for (int64_t i = 0; i < {count * width}; i++) Y[i] = 0; "
+        f"for (int64_t i = 0; i < {math.prod(operands[1].shape)}; i++) {{{{ {_row_of(count)}"
+        f"for (int64_t j = 0; j < {width}; j++) Y[p * {width} + j] += A0[i * {width} + j]; }}}}",
+        dtypes=(None, INT64),
+        fails=_OUT_OF_RANGE.format(count),
+    )
+
+
 def joining(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """One after the other along an axis."""
     axis, ends = params["axis"], params["ends"]

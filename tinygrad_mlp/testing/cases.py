@@ -31,6 +31,7 @@ from ..samples import (
     Product,
     Reduction,
     Reshaping,
+    Rows,
 )
 from ..tape import OPS, Array, Leaf, Op, walk, wrap
 from ..tensor import Tensor
@@ -541,6 +542,16 @@ def _classes(op: Op, sample: Classes, choices: Choices) -> _Call:
     raise ArgumentError(f"op {op.name} declares Classes({sample.targets!r}), for which testing/cases.py has no maker")
 
 
+def _rows(op: Op, sample: Rows, choices: Choices) -> _Call:
+    rows, width = choices.side(1, 4), choices.side(1, 3)
+    ids = choices.among(choices.shape(0, 2, 0, 4), range(rows))
+    if sample.what == "table":
+        return [choices.values((rows, width), _ANY), ids], {}
+    if sample.what == "sums":
+        return [choices.values((*ids.shape, width), _ANY), ids], {"rows": rows}
+    raise ArgumentError(f"op {op.name} declares Rows({sample.what!r}), for which testing/cases.py has no maker")
+
+
 _MAKERS: dict[type, Callable[[Op, Any, Choices], _Call]] = {
     Classes: _classes,
     Einsum: _einsum,
@@ -552,6 +563,7 @@ _MAKERS: dict[type, Callable[[Op, Any, Choices], _Call]] = {
     Product: _product,
     Reduction: _reduction,
     Reshaping: _reshaping,
+    Rows: _rows,
 }
 
 
