@@ -11,6 +11,9 @@
     ├── CaptureError (RuntimeError)        a function that cannot be run once for many samples, or again without Python
     ├── CompilerError (RuntimeError)       no C compiler, or one that refused the code generated for it
     ├── StateError (ValueError)            a state dict that does not fit its module or optimizer
+    ├── FileFormatError (ValueError)       a file that cannot be read as what it is given for
+    │   ├── DamagedFileError               its content is not what was written: cut short, or bits have changed
+    │   └── UnsafeFileError                it asks for foreign code, or for more memory than its own size
     ├── ConformanceError (AssertionError)  an op, module or optimizer breaks a law that all of them keep
     ├── MissingExtraError (ImportError)    an optional library is not installed
     └── DataNotFoundError (FileNotFoundError)
@@ -33,13 +36,16 @@ __all__ = [
     "CompilerError",
     "ConformanceError",
     "DTypeError",
+    "DamagedFileError",
     "DataNotFoundError",
+    "FileFormatError",
     "GradientError",
     "MissingExtraError",
     "ReleasedGraphError",
     "ShapeError",
     "StateError",
     "TinygradMlpError",
+    "UnsafeFileError",
     "did_you_mean",
 ]
 
@@ -86,6 +92,18 @@ class CompilerError(TinygradMlpError, RuntimeError):
 
 class StateError(TinygradMlpError, ValueError):
     """A state dict that does not fit; the message lists every difference at once."""
+
+
+class FileFormatError(TinygradMlpError, ValueError):
+    """A file that cannot be read as what it is given for; the message says where it departs from the format."""
+
+
+class DamagedFileError(FileFormatError):
+    """The content is not what was written: the file is cut short, or its checksum says that bits have changed."""
+
+
+class UnsafeFileError(FileFormatError):
+    """The file asks for code to be run or for memory out of proportion to its size; nothing of it was carried out."""
 
 
 class ConformanceError(TinygradMlpError, AssertionError):

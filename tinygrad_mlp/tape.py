@@ -51,6 +51,7 @@ __all__ = [
     "walk",
     "walking",
     "wrap",
+    "writer",
     "wrote",
 ]
 
@@ -453,7 +454,9 @@ def line_text(line: Line | None) -> str:
 
 # Which arrays the library has written into, and when. One dictionary entry per written array and one comparison per
 # backward pass replace a version counter on every tensor and every kept value.
-_writes: dict[int, tuple[int, str, Line | None]] = {}
+_writes: dict[int, Any] = {}
+# How often an entry was put there.
+_noted = 0
 _last_write = 0
 
 
@@ -461,13 +464,36 @@ def wrote(what: str, *arrays: Array) -> None:
     """Note that ``arrays`` were just written into by ``what``, a few words for the error message."""
     global _last_write
     _last_write = tick()
-    entry = _last_write, what, user_line()
+    _note((_last_write, what, user_line()), arrays)
+
+
+def _note(entry: Any, arrays: Sequence[Array]) -> None:
+    global _noted
+    _noted += 1
     for array in arrays:
         owner = array if array.base is None else _owner(array)
         key = id(owner)
         if key not in _writes:
             weakref.finalize(owner, _writes.pop, key, None).atexit = False
         _writes[key] = entry
+
+
+def writer(what: str, arrays: Sequence[Array]) -> Callable[[], None]:
+    """``wrote(what, *arrays)`` for arrays that are written again and again, in a time that does not grow with them."""
+    entry: list[Any] = [0, what, None]
+    at = -1
+
+    def note() -> None:
+        nonlocal at
+        global _last_write
+        # All arrays share one entry, which is changed in place as long as nobody has noted anything else.
+        entry[0] = _last_write = tick()
+        entry[2] = user_line()
+        if at != _noted:
+            _note(entry, arrays)
+            at = _noted
+
+    return note if arrays else lambda: None
 
 
 def _owner(array: Array) -> Array:

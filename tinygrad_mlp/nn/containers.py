@@ -13,7 +13,8 @@ from ..errors import ArgumentError
 from ..tensor import generator
 from . import init
 from .activations import GELU, LeakyReLU, ReLU, SiLU, Softplus, make_activation
-from .layers import Dropout, Linear
+from .dropout import Dropout
+from .layers import Linear
 from .module import Module
 
 __all__ = ["MLP", "ModuleList", "Sequential"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Self
 
@@ -21,9 +21,13 @@ from ..errors import ArgumentError, DTypeError, StateError
 from ..tape import Array, Leaf, Node, recorder, recording_with, wrap, wrote
 from ..tensor import Tensor
 from ..watch import Recorded, scoped
+from .arguments import bound, make, noted
 from .summary import Row, Summary
 
-__all__ = ["IncompatibleKeys", "Module", "Parameter", "clear_gradient", "refuse_data"]
+__all__ = ["IncompatibleKeys", "Module", "Parameter", "clear_gradient", "convert", "parameters_limited", "refuse_data"]
+
+# Read when a parameter is made: how many more bytes of them there may be. A list, to be counted down in place.
+_ROOM: ContextVar[list[int] | None] = ContextVar("room_for_parameters", default=None)
 
 
 def Parameter(  # noqa: N802 - torch's name; a class there, but our Tensor is final
@@ -39,14 +43,42 @@ def Parameter(  # noqa: N802 - torch's name; a class there, but our Tensor is fi
     Raises:
         DTypeError: the data is not floats.
     """
+    room = _ROOM.get()
+    if room is not None:
+        room[0] -= int(getattr(data, "nbytes", 8))
+        if room[0] < 0:
+            raise StateError("there are more parameters here than there is room for; see parameters_limited")
     made = Tensor(data, requires_grad=True, dtype=dtype)
     made.requires_grad = requires_grad
     return made
 
 
+@contextmanager
+def parameters_limited(size: int) -> Iterator[None]:
+    """Let the parameters made within this block have ``size`` bytes together, so that a file's claim costs nothing.
+
+    Raises:
+        StateError: when one is made for which there is no room, before its memory is touched.
+    """
+    token = _ROOM.set([size])
+    try:
+        yield
+    finally:
+        _ROOM.reset(token)
+
+
 def _is_parameter(value: Tensor) -> bool:
     # A tensor keeps its leaf aside while it is frozen; that is how a frozen parameter differs from plain data.
     return isinstance(value.node, Leaf) or (value.node is None and getattr(value, "_parked", None) is not None)
+
+
+def convert(parameter: Tensor, dtype: np.dtype[Any]) -> None:
+    """Give a parameter another dtype, in place; its gradient is dropped."""
+    trained = parameter.requires_grad
+    parameter.requires_grad = True
+    parameter.data = parameter.data.astype(dtype)
+    parameter.node = Leaf(parameter.data)
+    parameter.requires_grad = trained
 
 
 def clear_gradient(parameter: Tensor, set_to_none: bool = True) -> None:
@@ -121,6 +153,12 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _transient: set[str]
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:  # noqa: D102 - classes describe their arguments themselves
+        made = super().__new__(cls)
+        made.__dict__["_arguments"] = noted(args, Module), noted(options, Module)
+        return made
 
     def __init__(self) -> None:
         self.training = True
@@ -388,11 +426,7 @@ class Module:
         if wanted.kind != "f":
             raise DTypeError(f"parameters are floats, got dtype {wanted}; say module.astype('float32')")
         for parameter in self.parameters():
-            trained = parameter.requires_grad
-            parameter.requires_grad = True
-            parameter.data = parameter.data.astype(wanted)
-            parameter.node = Leaf(parameter.data)
-            parameter.requires_grad = trained
+            convert(parameter, wanted)
         for buffer in self.buffers():
             if buffer.dtype.kind == "f":
                 buffer.data = buffer.data.astype(wanted)
@@ -408,7 +442,7 @@ class Module:
 
     # --- state ---
 
-    def _named_state(self) -> dict[str, Tensor]:
+    def named_state(self) -> dict[str, Tensor]:
         """Every name of every parameter and persistent buffer: a tied one has several."""
         state: dict[str, Tensor] = {}
         stack: list[tuple[str, Module]] = [("", self)]
@@ -428,7 +462,7 @@ class Module:
         """
         copies: dict[int, Tensor] = {}
         state: dict[str, Tensor] = {}
-        for name, tensor in self._named_state().items():
+        for name, tensor in self.named_state().items():
             if id(tensor) not in copies:
                 copies[id(tensor)] = wrap(Tensor, tensor.data.copy(order="K"))
             state[name] = copies[id(tensor)]
@@ -447,7 +481,7 @@ class Module:
         Raises:
             StateError: the state does not fit; the message lists every difference, and the module is unchanged.
         """
-        targets = self._named_state()
+        targets = self.named_state()
         present = {id(tensor) for name, tensor in targets.items() if name in state}
         missing = [name for name, tensor in targets.items() if id(tensor) not in present]
         unexpected = [name for name in state if name not in targets]
@@ -479,6 +513,35 @@ class Module:
             np.copyto(tensor.data, value)
             wrote("load_state_dict", tensor.data)
         return IncompatibleKeys(missing, unexpected)
+
+    # --- configuration ---
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that this module was made with, by name: plain data, dtypes, classes, arrays and layers.
+
+        They are noted when the module is made. A class whose arguments are not data writes its own; it returns what
+        makes an equal module.
+
+        Raises:
+            StateError: an argument is not data, such as a function.
+
+        >>> from tinygrad_mlp import nn
+        >>> nn.Linear(2, 3, bias=False).config()
+        {'in_features': 2, 'out_features': 3, 'bias': False}
+        >>> nn.Linear.from_config({"in_features": 2, "out_features": 3})
+        Linear(in_features=2, out_features=3, bias=True)
+        """
+        return bound(type(self), *self._arguments)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """A new module made with these arguments.
+
+        Raises:
+            ArgumentError: the constructor has no such arguments, or does not take them.
+        """
+        made: Self = make(cls, config)
+        return made
 
     # --- looking at it ---
 

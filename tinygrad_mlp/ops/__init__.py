@@ -40,8 +40,8 @@ from .compare import (
     ne,
     some,
 )
-from .declare import NUMPY
-from .elementwise import astype, cast
+from .declare import NUMPY, cast
+from .elementwise import astype
 from .embedding import embedding
 from .functions import cos, exp, expm1, log1p, sin, tan, tanh
 from .kernels import chosen

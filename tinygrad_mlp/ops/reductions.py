@@ -12,8 +12,7 @@ from ..tape import Array, Traced
 from . import batched, native
 from .arithmetic import add, div, mul, neg, sqrt, square, sub, ties, where
 from .broadcast import broadcast_to
-from .declare import primitive, stands_for
-from .elementwise import cast
+from .declare import cast, primitive, stands_for
 from .functions import exp, expm1
 from .kernels import chosen, normalise_axes, normalise_axis, sum_axes
 from .shape import cat, reshape, select

@@ -20,6 +20,7 @@ class History:
         epoch: the numbers of the finished epochs, from 0.
         params: ``epochs``, ``steps`` (batches per epoch), ``batch_size``, ``samples``, ``verbose``, as fit was called.
         seconds: how long each finished epoch took, validation included.
+        restored_epoch: the epoch, from 0, whose weights a callback has put back at the end; None for the last one's.
         stopped: why training ended early, ``"interrupted"`` or ``"non-finite loss …"``; None after a full run.
         compiled: ``"native"`` or ``"replay"`` if the steps of the last epoch were compiled, else None.
         uncompiled: why they were not, where they were not.
@@ -38,6 +39,7 @@ class History:
         self.epoch: list[int] = []
         self.params: dict[str, Any] = params or {}
         self.seconds: list[float] = []
+        self.restored_epoch: int | None = None
         self.stopped: str | None = None
         self.compiled: str | None = None
         self.uncompiled: str | None = None
@@ -92,6 +94,7 @@ class History:
             "params": dict(self.params),
             "seconds": list(self.seconds),
             "best_epoch": self.best_epoch,
+            "restored_epoch": self.restored_epoch,
             "stopped": self.stopped,
             "compiled": self.compiled,
             "uncompiled": self.uncompiled,

@@ -39,6 +39,7 @@ class Accuracy:
 
     __slots__ = ("answers", "right")
     counts = True
+    better = "max"
 
     def __init__(self) -> None:
         self.right = 0
@@ -70,6 +71,7 @@ class RSquared:
 
     __slots__ = ("answers", "centre", "residual", "spread")
     counts = False
+    better = "max"
 
     def __init__(self) -> None:
         self.answers = 0

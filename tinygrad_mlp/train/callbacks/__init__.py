@@ -1,7 +1,23 @@
-"""Callbacks: what can be told about a run while it trains, and act on it. Names and hooks as in Keras."""
+"""Callbacks: what can be told about a run while it trains, and act on it. Names, hooks and arguments are Keras'."""
 
 from __future__ import annotations
 
 from .base import Callback, Callbacks, Logs
+from .monitor import Monitor
+from .notes import CSVLogger, LambdaCallback, TensorBoard
+from .rates import LearningRateScheduler, ReduceLROnPlateau
+from .stopping import EarlyStopping, TerminateOnNaN
 
-__all__ = ["Callback", "Callbacks", "Logs"]
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "Callbacks",
+    "EarlyStopping",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "Logs",
+    "Monitor",
+    "ReduceLROnPlateau",
+    "TensorBoard",
+    "TerminateOnNaN",
+]
