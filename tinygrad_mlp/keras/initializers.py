@@ -205,7 +205,11 @@ def _fixed(name: str, scale: float, mode: str, distribution: str, formula: str) 
 
 
 GlorotUniform = _fixed(
-    "GlorotUniform", 1.0, "fan_avg", "uniform", "``U(-a, a)`` with ``a = sqrt(6 / (fan_in + fan_out))``; Dense's default."
+    "GlorotUniform",
+    1.0,
+    "fan_avg",
+    "uniform",
+    "``U(-a, a)`` with ``a = sqrt(6 / (fan_in + fan_out))``; for Dense.",
 )
 GlorotNormal = _fixed(
     "GlorotNormal", 1.0, "fan_avg", "truncated_normal", "Normal, cut off, with variance ``2 / (fan_in + fan_out)``."

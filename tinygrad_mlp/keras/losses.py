@@ -484,9 +484,7 @@ SquaredHinge = _loss("SquaredHinge", squared_hinge)
 CategoricalHinge = _loss("CategoricalHinge", categorical_hinge)
 KLDivergence = _loss("KLDivergence", kl_divergence)
 Poisson = _loss("Poisson", poisson)
-BinaryCrossentropy = _loss(
-    "BinaryCrossentropy", binary_crossentropy, from_logits=False, label_smoothing=0.0, axis=-1
-)
+BinaryCrossentropy = _loss("BinaryCrossentropy", binary_crossentropy, from_logits=False, label_smoothing=0.0, axis=-1)
 BinaryFocalCrossentropy = _loss(
     "BinaryFocalCrossentropy",
     binary_focal_crossentropy,

@@ -1,4 +1,4 @@
-"""Where the face's random numbers come from: one generator, reset by :func:`set_random_seed`. NumPy's is not touched."""
+"""Where random numbers come from: one generator, reset by :func:`set_random_seed`; NumPy's own is not touched."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 from .. import ops
 from ..errors import ArgumentError, did_you_mean
 
-__all__ = ["L1", "L2", "L1L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
 
 
 class Regularizer:

@@ -29,23 +29,38 @@ def shape_text(shape: Sequence[int | None], names: Sequence[str] = ()) -> str:
 
 
 class Weight:
-    """One weight of a layer in Keras' layout: a view into the array of the engine's parameter.
+    """One weight of a layer in Keras' layout, read from and written into the array of the engine's parameter.
+
+    ``order`` says which column of the engine's each column of Keras' is.
 
     Attributes:
         name, path: as Keras gives them. trainable: whether it is trained.
     """
 
-    __slots__ = ("_parts", "name", "path", "tensor", "trainable")
+    __slots__ = ("_order", "_transposed", "name", "path", "tensor", "trainable")
 
-    def __init__(self, layer: str, name: str, tensor: Tensor, *, transposed: bool = False, trainable: bool = True):
+    def __init__(
+        self,
+        layer: str,
+        name: str,
+        tensor: Tensor,
+        *,
+        transposed: bool = False,
+        order: Array | None = None,
+        trainable: bool = True,
+    ) -> None:
         self.name, self.path = name, f"{layer}/{name}"
-        self.tensor, self._parts, self.trainable = tensor, transposed, trainable
+        self.tensor, self._transposed, self._order, self.trainable = tensor, transposed, order, trainable
+
+    def _laid_out(self) -> Array:
+        data = self.tensor.data
+        return data.T if self._transposed else data
 
     @property
     def value(self) -> Array:
-        """The numbers, in Keras' layout; writing into them changes the layer."""
-        data = self.tensor.data
-        return data.T if self._parts else data
+        """The numbers, in Keras' layout."""
+        data = self._laid_out()
+        return data if self._order is None else data[..., self._order]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,7 +85,7 @@ class Weight:
         given = np.asarray(value.data if isinstance(value, Tensor) else value)
         if given.shape != self.shape:
             raise ShapeError(f"{self.path} has shape {self.shape}, got {given.shape}")
-        self.value[...] = given
+        self._laid_out()[..., slice(None) if self._order is None else self._order] = given
         wrote(f"{self.path}.assign", self.tensor.data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -108,7 +123,7 @@ class Layer(Module):
         super().__init__()
         if unknown:
             raise ArgumentError(
-                f"{type(self).__name__}: unknown argument {sorted(unknown)[0]!r}; it takes those of Keras' layer, and "
+                f"{type(self).__name__}: unknown argument {min(unknown)!r}; it takes those of Keras' layer, and "
                 "name, trainable, dtype, input_shape"
             )
         self.name = name or unique_name(snake(type(self).__name__))
@@ -251,4 +266,3 @@ class Layer(Module):
     def add_penalty(self, regularizer: Any, tensor: Tensor | None) -> list[tuple[Any, Tensor]]:
         """One entry of :meth:`penalties`, or none."""
         return [] if regularizer is None or tensor is None else [(regularizer, tensor)]
-

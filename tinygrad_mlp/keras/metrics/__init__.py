@@ -102,9 +102,10 @@ __all__ = [
     "top_k_categorical_accuracy",
 ]
 
-_CLASSES: dict[str, Any] = {
-    name: getattr(room, name) for room in (confusion, means) for name in room.__all__
-} | {"Mean": Mean, "Sum": Sum}
+_CLASSES: dict[str, Any] = {name: getattr(room, name) for room in (confusion, means) for name in room.__all__} | {
+    "Mean": Mean,
+    "Sum": Sum,
+}
 
 _DEFAULT_NEEDED = {
     "SensitivityAtSpecificity",

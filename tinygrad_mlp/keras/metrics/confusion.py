@@ -1,4 +1,4 @@
-"""Metrics of what is counted at thresholds: true and false positives and negatives, precision, recall, AUC, F scores."""
+"""Metrics of what is counted at thresholds: positives and negatives, precision, recall, AUC, F scores."""
 
 from __future__ import annotations
 

@@ -102,11 +102,10 @@ def _mean_of(title: str, function: Callable[..., Any], key: str, /, **defaults: 
     order = list(defaults)
 
     def __init__(self: MeanMetricWrapper, *given: Any, **named: Any) -> None:  # noqa: N807 - becomes the class's
-        # Keras puts name and dtype behind the options, and in front where there are none, or where k and threshold lead.
+        # In Keras name and dtype come first, but for k.
         lead = [one for one in order if one in {"k", "fn"}]
         names = [*lead, "name", "dtype", *[one for one in order if one not in lead]]
-        for place, value in zip(names, given, strict=False):
-            named[place] = value
+        named |= dict(zip(names, given, strict=False))
         for one in named:
             if one not in names:
                 raise ArgumentError(did_you_mean(f"argument of {title}", one, names))
@@ -251,9 +250,7 @@ class R2Score(Metric):
         free = float(self.num_samples) - self.num_regressors - 1
         if free <= 0:
             what = "More independent predictors than datapoints" if free < 0 else "Division by zero"
-            warnings.warn(
-                f"{what} in adjusted R2 score. Falling back to standard R2 score.", UserWarning, stacklevel=3
-            )
+            warnings.warn(f"{what} in adjusted R2 score. Falling back to standard R2 score.", UserWarning, stacklevel=3)
             return score
         return 1.0 - (1.0 - score) * (float(self.num_samples) - 1.0) / free
 

@@ -98,11 +98,21 @@ class Optimizer:
         self.bounds = bounds
         self.gradient_accumulation_steps: int | None = given["gradient_accumulation_steps"]
         self.name = given["name"] or owner
-        self._options = {"learning_rate": learning_rate, "weight_decay": given["weight_decay"], **options}
+        self._options = {"weight_decay": given["weight_decay"], **options}
+        self._rate = self._checked_rate(learning_rate)
         self._bound: rules.KerasRule | None = None
         self._variables: list[Tensor] = []
-        # Refuse what is out of range here, not at the first step.
-        self.rule([Tensor(0.0, requires_grad=True)], **self._options)
+
+    def _checked_rate(self, rate: Any) -> Any:
+        """The learning rate itself; what is out of range is refused here, not at the first step."""
+        if callable(rate) and not isinstance(rate, schedules.LearningRateSchedule):
+            raise ArgumentError(
+                f"{type(self).__name__}: learning_rate is a number or a schedule of keras.optimizers.schedules, got "
+                f"{rate!r}"
+            )
+        first = rate(0) if callable(rate) else rate
+        self.rule([Tensor(0.0, requires_grad=True)], lr=first, **self._options)
+        return rate
 
     # --- binding ---
 
@@ -115,7 +125,9 @@ class Optimizer:
         tensors = [getattr(one, "tensor", one) for one in variables]
         if self._bound is None:
             self._variables = tensors
-            self._bound = _clipping(self.rule, self.bounds)(tensors, **self._options)
+            rate = self._rate
+            made = _specialised(self.rule, self.bounds, rate if callable(rate) else None)
+            self._bound = made(tensors, lr=float(self.learning_rate), **self._options)
         elif [id(one) for one in tensors] != [id(one) for one in self._variables]:
             raise StateError(
                 f"this {type(self).__name__} already trains other weights, and remembers their gradients; make a new "
@@ -174,21 +186,21 @@ class Optimizer:
     @property
     def learning_rate(self) -> LearningRate:
         """The learning rate of the next step."""
-        given = self._options["learning_rate"]
-        return LearningRate(given(self.iterations) if callable(given) else given, self)
+        if callable(self._rate):
+            return LearningRate(self._rate(self.iterations), self)
+        return LearningRate(self._rate if self._bound is None else self._bound.param_groups[0]["lr"], self)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if callable(self._options["learning_rate"]) and not callable(value):
+        if callable(self._rate):
             raise ArgumentError(
                 "This optimizer was created with a schedule as its learning rate, so the learning rate cannot be set; "
                 "make it with a number to change it yourself"
             )
-        self.rule([Tensor(0.0, requires_grad=True)], **(self._options | {"learning_rate": value}))
-        self._options["learning_rate"] = value
+        self._rate = self._checked_rate(float(value))
         if self._bound is not None:
             for group in self._bound.param_groups:
-                group["learning_rate"] = value
+                group["lr"] = self._rate
 
     @property
     def variables(self) -> list[Array]:
@@ -199,8 +211,7 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an optimizer like this one, as plain data."""
-        rate = self._options["learning_rate"]
-        plain = schedules.serialize(rate) if callable(rate) else float(rate)
+        plain = schedules.serialize(self._rate) if callable(self._rate) else float(self.learning_rate)
         accumulated = {"gradient_accumulation_steps": self.gradient_accumulation_steps}
         return {"name": self.name} | self._options | {"learning_rate": plain} | self.bounds | accumulated
 
@@ -219,12 +230,17 @@ class Optimizer:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __repr__(self) -> str:
-        shown = {name: value for name, value in self._options.items() if value is not None}
+        options = {"learning_rate": self._rate} | self._options
+        shown = {name: value for name, value in options.items() if value is not None}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
 
-def _clipping(rule: type[rules.KerasRule], bounds: dict[str, float]) -> type[rules.KerasRule]:
-    """The rule, with gradients bounded before each step."""
+def _specialised(
+    rule: type[rules.KerasRule], bounds: dict[str, float], schedule: schedules.LearningRateSchedule | None
+) -> type[rules.KerasRule]:
+    """The rule, with gradients bounded before each step, and with rates of a schedule."""
+    if schedule is not None:
+        rule = type(rule.__name__, (rule,), {"schedule": schedule, "__doc__": rule.__doc__})
     if not bounds:
         return rule
     ((way, bound),) = bounds.items()

@@ -1,7 +1,7 @@
 """Keras' update rules where they are not torch's: where ``epsilon`` stands, what momentum holds, how weights decay.
 
-Written in the three parts of :class:`tinygrad_mlp.optim.Optimizer`, so that compiled steps run them too. A learning rate
-may be a schedule: each step asks it with its own number.
+Written in the three parts of :class:`tinygrad_mlp.optim.Optimizer`, so that compiled steps run them too. Options have
+Keras' names but for the learning rate, which is ``lr`` as everywhere: whatever changes rates finds it there.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ArgumentError
 from ...optim.optimizer import Numbers, Optimizer, Rule, Steps, Structure, each, follow, number
 from ...tape import Array
 from ...tensor import Tensor
 from .schedules import LearningRateSchedule
 
-__all__ = ["Adadelta", "Adagrad", "Adam", "Adamax", "Nadam", "RMSprop", "SGD", "KerasRule"]
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "Adamax", "KerasRule", "Nadam", "RMSprop"]
 
 _FLAGS = frozenset({"amsgrad", "centered", "nesterov"})
 # What is above 1 or negative would make a running mean explode.
@@ -29,6 +28,8 @@ class KerasRule(Optimizer):
     """Base: every option is a number or a flag, and ``weight_decay`` shrinks the weight before the step."""
 
     _counted = True
+    schedule: LearningRateSchedule | None = None
+    """Asked for the rate of every step instead of ``lr``, where a subclass has one."""
 
     def __init__(self, params: Iterable[Tensor], **options: Any) -> None:
         super().__init__(params, options)
@@ -38,11 +39,6 @@ class KerasRule(Optimizer):
         for name, value in options.items():
             if name in _FLAGS:
                 options[name] = bool(value)
-            elif name == "learning_rate" and callable(value):
-                if not isinstance(value, LearningRateSchedule):
-                    raise ArgumentError(
-                        f"{owner}: learning_rate is a number or a schedule of keras.optimizers.schedules, got {value!r}"
-                    )
             elif value is not None or name != "weight_decay":
                 options[name] = number(owner, name, value, **({"below": 1.0} if name in _SHARES else {}))
         return options
@@ -57,8 +53,8 @@ class KerasRule(Optimizer):
     @classmethod
     def rates(cls, options: Mapping[str, Any], step: int | Steps) -> tuple[Any, Any]:
         """The learning rate of a step, and what weight decay leaves of a weight in it."""
-        given, decay = options["learning_rate"], options["weight_decay"] or 0.0
-        rate = each(step, lambda t: given(t - 1)) if callable(given) else given
+        schedule, decay = cls.schedule, options["weight_decay"] or 0.0
+        rate = options["lr"] if schedule is None else each(step, lambda t: schedule(t - 1))
         return rate, 1.0 - rate * decay
 
 

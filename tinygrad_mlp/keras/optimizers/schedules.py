@@ -102,9 +102,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         ArgumentError: there is not one value more than boundaries.
     """
 
-    def __init__(
-        self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant"
-    ) -> None:
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
         if len(boundaries) != len(values) - 1:
             raise ArgumentError(
                 "The length of boundaries should be 1 less than the length of values. Received: "
