@@ -949,13 +949,13 @@ def test_running_out_of_memory_before_the_update_changes_nothing(error: Any, mon
     replay = entries[0].replayed()
     run = replay._run
     before = snapshot(twins.compiled)
-    names = [name for name, thing in replay._space.items() if name.startswith("f") and callable(thing)]
-    forward = [step.op.forward for step in replay.program.steps if step.phase != "update"]
     update = [step.op.forward for step in replay.program.steps if step.phase == "update"]
+    # Called in every run and harmless, or in rare cases only.
+    others = {"run", "errstate", "asarray", "where", "copyto"}
     tried = 0
-    for name in names:
+    for name in [name for name, thing in replay._space.items() if callable(thing) and name not in others]:
         original = replay._space[name]
-        if not any(original is one for one in forward) or any(original is one for one in update):
+        if name.startswith("f") and any(original is one for one in update):
             continue
 
         def fail(*_: Any, **__: Any) -> Any:
@@ -967,7 +967,7 @@ def test_running_out_of_memory_before_the_update_changes_nothing(error: Any, mon
         monkeypatch.setitem(replay._space, name, original)
         unchanged(twins.compiled, before)
         tried += 1
-    assert tried > 3
+    assert tried > 9
     assert isinstance(replay, Replay)
     assert replay._run is run
     assert places == 0

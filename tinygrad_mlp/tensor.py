@@ -1045,7 +1045,14 @@ def _plain(value: Any) -> Any:
     return value.data if isinstance(value, Traced) else value
 
 
-_SIGNS: dict[Any, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/"}
+_WRITES: dict[Any, str] = {
+    np.add: "x += value",
+    np.subtract: "x -= value",
+    np.multiply: "x *= value",
+    np.true_divide: "x /= value",
+    np.maximum: "clamping in place",
+    np.minimum: "clamping in place",
+}
 
 
 def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callable[..., Any]) -> Tensor:
@@ -1053,7 +1060,7 @@ def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callabl
     step = whole_step()
     recording = recorder() is not None if step is None else not step.silent
     other_recorded = isinstance(other, Traced) and other.node is not None and other.node.wants
-    name = f"x {_SIGNS[ufunc]}= value"
+    name = _WRITES[ufunc]
     if (
         step is not None
         and isinstance(target.node, Captured)
@@ -1069,6 +1076,11 @@ def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callabl
     ufunc(target.data, other.data if isinstance(other, Traced) else operand(other), out=target.data)
     wrote(name, target.data)
     return target
+
+
+def clamp_in_place(target: Tensor, min: float, max: float) -> None:
+    """Limit the values of ``target`` itself to ``[min, max]``; inside ``no_grad``, for values such as gradients."""
+    _in_place(_in_place(target, min, np.maximum, ops.maximum), max, np.minimum, ops.minimum)
 
 
 def _ours(function: Any, name: str) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import FileFormatError, StateError
 from ..tape import Array
-from ..tensor import Tensor
+from ..tensor import Tensor, from_numpy
 
 __all__ = ["decoded", "encoded", "from_json", "to_json"]
 
@@ -68,7 +68,7 @@ def _encoded(value: Any, keep: Keep, where: str, other: Other, depth: int) -> An
     elif isinstance(value, (float, np.floating)) and not isinstance(value, np.longdouble):
         made = float(value) if math.isfinite(value) else {"$float": str(float(value))}
     elif isinstance(value, (Tensor, np.ndarray)):
-        made = {"$tensor": keep(value.data)} if isinstance(value, Tensor) else {"$array": keep(value)}
+        made = _array(value.data, "$tensor", keep) if isinstance(value, Tensor) else _array(value, "$array", keep)
     elif isinstance(value, np.dtype):
         made = {"$dtype": value.name}
     elif isinstance(value, (list, tuple)):
@@ -84,6 +84,12 @@ def _encoded(value: Any, keep: Keep, where: str, other: Other, depth: int) -> An
             "arrays, and lists, tuples and dictionaries of them"
         )
     return made
+
+
+def _array(array: Array, mark: str, keep: Keep) -> dict[str, Any]:
+    # The layout stays what it was: sums over an array can depend on it in the last bit.
+    in_columns = array.flags.f_contiguous and not array.flags.c_contiguous
+    return {mark: [keep(array), "F"] if in_columns else keep(array)}
 
 
 def decoded(value: Any, arrays: Mapping[str, Array], other: Reader = _unknown) -> Any:
@@ -127,9 +133,9 @@ class _Decoder:
         made: Any
         match mark:
             case "$array":
-                made = self.arrays[content]
+                made = self._array(content)
             case "$tensor":
-                made = Tensor(self.arrays[content])
+                made = from_numpy(self._array(content))
             case "$dtype":
                 made = _dtype(content)
             case "$float":
@@ -141,6 +147,14 @@ class _Decoder:
             case _:
                 made = self.other(mark, content)
         return made
+
+    def _array(self, content: Any) -> Array:
+        if isinstance(content, str):
+            return self.arrays[content]
+        name, order = content
+        if order != "F":
+            raise ValueError(order)
+        return np.asfortranarray(self.arrays[name])
 
 
 _NUMBERS = frozenset(

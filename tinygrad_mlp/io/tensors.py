@@ -109,8 +109,10 @@ def unpacked(data: bytes, source: str) -> Content:
     metadata: dict[str, str] = dict(header.get("__metadata__") or {})
     text = metadata.pop(_KEY, None)
     document = None
-    if text is not None:
+    if text is not None or _seal_of(data) is not None:
         _check_seal(data, source)
+        if text is None:
+            raise DamagedFileError(f"{source} has lost its document; take another copy")
         document = from_json(text, f"the document in {source}")
         if not isinstance(document, dict):
             raise FileFormatError(f"the document in {source} is not a JSON object")

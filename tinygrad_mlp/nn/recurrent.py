@@ -37,8 +37,7 @@ def _run(
     # Both biases are added to the same sum, so they can be added to each other first.
     gates = linear(x, w_in, None if b_in is None else add(b_in, b_state))
     if kind == "LSTM":
-        states, last = lstm(gates, state, cell, w_state, valid)
-        return states, getitem(states, -1), last
+        return lstm(gates, state, cell, w_state, valid)
     states = rnn(gates, state, w_state, valid=valid, nonlinearity=nonlinearity)
     return states, getitem(states, -1), None
 

@@ -22,6 +22,7 @@ from .arithmetic import (
     where,
 )
 from .broadcast import broadcast_to, sum_to
+from .checks import require_finite
 from .compare import (
     argmax,
     argmin,
@@ -47,7 +48,8 @@ from .functions import cos, exp, expm1, log1p, sin, tan, tanh
 from .kernels import chosen
 from .linalg import einsum, linear, matmul, outer
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
-from .recurrent import gru, lstm, rnn
+from .lstm import lstm
+from .recurrent import gru, rnn
 from .reductions import amax, amin, log_softmax, logsumexp, mean, prod, softmax, std, sum, var
 from .shape import cat, expand, flatten, getitem, permute, plain_index, reshape, squeeze, stack, transpose, unsqueeze
 
@@ -111,6 +113,7 @@ __all__ = [
     "pow",
     "prod",
     "relu",
+    "require_finite",
     "reshape",
     "rnn",
     "safe_where",

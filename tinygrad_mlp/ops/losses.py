@@ -14,14 +14,14 @@ from ..dtypes import float_dtype_of
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
-from . import batched, native
+from . import batched, calls, native
 from .activations import bce_with_logits, softplus
 from .arithmetic import add, div, mul, neg, sub, where
 from .compare import ne
 from .declare import cast, operand, primitive, same_dtype
 from .elementwise import astype, elementwise
 from .reductions import exponentials, log_softmax_along, mean, softmax_along, softmax_pull, sum
-from .shape import getitem, reshaped, transpose, unsqueeze
+from .shape import getitem, permute, reshaped, unsqueeze
 
 
 @primitive(
@@ -36,6 +36,7 @@ from .shape import getitem, reshaped, transpose, unsqueeze
     latex=r"-\ln \operatorname{{softmax}}({0})_{{{1}}}",
     batch=batched.classes,
     native=native.class_losses,
+    calls=calls.class_losses,
 )
 def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     """``-log softmax(logits)[target]`` per row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
@@ -64,6 +65,7 @@ def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array
     latex=r"(\operatorname{{softmax}}({0}) - 1_{{{1}}})",
     batch=batched.classes,
     native=native.class_gradients,
+    calls=calls.class_gradients,
 )
 def class_gradient(logits: Array, targets: Array, *, saved: tuple[Array, Array, Array] | None = None) -> Array:
     """The derivative of :func:`class_loss` by the logits: probabilities, and at the target minus the sum of the others.
@@ -217,18 +219,18 @@ def _by_rows(
     """
     shape = tuple(labels.shape)
     if x.ndim != 2:
-        classes = x.shape[min(1, x.ndim - 1)]
-        if x.ndim > 2:
-            x, labels = transpose(x, 1, -1), transpose(labels, 1, -1)
-        swapped, rows = tuple(labels.shape), math.prod(shape)
-        x, labels = reshaped(x, shape=(rows, classes)), reshaped(labels, shape=(rows,))
+        x = _classes_last(x)
+        rows = math.prod(shape)
+        x, labels = reshaped(x, shape=(rows, x.shape[-1])), reshaped(labels, shape=(rows,))
     losses, shares = row_losses(x, labels)
     if reduction == "mean" and shares is not None:
-        return div(sum(losses), sum(shares))
-    if reduction != "none" or len(shape) == 1:
-        return reduced(losses, reduction)
-    losses = reshaped(losses, shape=swapped)
-    return transpose(losses, 1, -1) if len(shape) > 2 else losses
+        with np.errstate(invalid="ignore"):  # where nothing takes part the mean is NaN, as in torch
+            return div(sum(losses), sum(shares))
+    return reduced(losses if len(shape) == 1 or reduction != "none" else reshaped(losses, shape=shape), reduction)
+
+
+def _classes_last(x: Any) -> Any:
+    return x if x.ndim <= 2 else permute(x, (0, *range(2, x.ndim), 1))
 
 
 def _shares(x: Any, labels: Any, weight: Any, ignore_index: int) -> tuple[Any, Any, Any]:
@@ -314,15 +316,12 @@ def _soft_cross_entropy(logits: Any, target: Any, weight: Any, reduction: str, s
     target = target if isinstance(target, Traced) else given
     if given.dtype != dtype:
         target = cast(target, dtype=dtype, source=given.dtype)
-    several = logits.ndim > 2
-    if several:
-        logits, target = transpose(logits, 1, -1), transpose(target, 1, -1)
+    logits, target = _classes_last(logits), _classes_last(target)
     if smoothing:
         target = add(mul(target, 1.0 - smoothing), smoothing / logits.shape[-1])
     if weight is not None:
         target = mul(target, weight)
-    losses = soft_class_loss(logits, target)
-    return reduced(transpose(losses, 1, -1) if several and losses.ndim > 2 else losses, reduction)
+    return reduced(soft_class_loss(logits, target), reduction)
 
 
 def nll_loss(input: Any, target: Any, *, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -384,6 +383,7 @@ def binary_cross_entropy_with_logits(
     reference=lambda mp, a, b: (a - b) ** 2,
     samples=Elementwise((Domain(reach=(-1e50, 1e50)), Domain(reach=(-1e50, 1e50)))),
     scalar="(({0} - {1}) * ({0} - {1}))",
+    calls=calls.squaring_difference,
     latex=r"\left({0} - {1}\right)^2",
 )
 def squared_error(a: Array, b: Array) -> Array:

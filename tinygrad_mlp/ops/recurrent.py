@@ -1,4 +1,8 @@
-"""Recurrent networks: what one direction of one layer computes over all time steps."""
+"""Recurrent networks: what one direction of one layer computes over all time steps, and what its forms share.
+
+All take the input's part of the gates for all time steps, made with one product, and go through the time steps with the
+state's part. ``valid (time, batch)`` says where a sequence still goes on; elsewhere the state stays.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,22 @@ from .functions import tanh
 from .linalg import linear
 from .shape import getitem, stack, unsqueeze
 
-__all__ = ["gru", "lstm", "rnn"]
-
-# All three take the input's part of the gates for all time steps, made with one product, and go through the time steps
-# with the state's part. `valid` (time, batch) says where a sequence still goes on; elsewhere the state stays.
+__all__ = ["carried", "gru", "passed", "rnn", "rows_of"]
 
 
-def _kept(valid: Any, time: int, new: Any, old: Any) -> Any:
-    return new if valid is None else where(unsqueeze(getitem(valid, time), 1), new, old)
+def carried(valid: Any, time: int, new: Any, old: Any) -> Any:
+    """``new`` where the step counts, ``old`` elsewhere; ``valid`` without elements: it counts everywhere."""
+    return new if valid is None or not valid.size else where(unsqueeze(getitem(valid, time), 1), new, old)
+
+
+def passed(valid: Any, time: int, gradient: Any) -> Any:
+    """``gradient`` where the step counts, 0 elsewhere."""
+    return carried(valid, time, gradient, 0.0)
+
+
+def rows_of(x: Any, *index: Any) -> Any:
+    """``x[index]`` of time, and of features."""
+    return getitem(x, index if len(index) == 1 else (index[0], slice(None), index[1]))
 
 
 def rnn(gates: Any, state: Any, weight: Any, bias: Any = None, valid: Any = None, *, nonlinearity: str = "tanh") -> Any:
@@ -32,7 +44,7 @@ def rnn(gates: Any, state: Any, weight: Any, bias: Any = None, valid: Any = None
     states = []
     for time in range(gates.shape[0]):
         new = bend(add(getitem(gates, time), linear(state, weight, bias)))
-        state = _kept(valid, time, new, state)
+        state = carried(valid, time, new, state)
         states.append(state)
     return stack(states, 0)
 
@@ -54,29 +66,6 @@ def gru(gates: Any, state: Any, weight: Any, bias: Any = None, valid: Any = None
         both = sigmoid(add(mine[:, : 2 * size], past[:, : 2 * size]))
         reset, update = both[:, :size], both[:, size:]
         new = tanh(add(mine[:, 2 * size :], mul(reset, past[:, 2 * size :])))
-        state = _kept(valid, time, add(new, mul(update, sub(state, new))), state)
+        state = carried(valid, time, add(new, mul(update, sub(state, new))), state)
         states.append(state)
     return stack(states, 0)
-
-
-def lstm(gates: Any, state: Any, cell: Any, weight: Any, valid: Any = None) -> tuple[Any, Any]:
-    """The states ``(time, batch, h)`` and the last cell ``(batch, h)`` of ``gates (time, batch, 4 h)``.
-
-    ``i, f, g, o = gates[t] + weight h``; ``c = sigmoid(f) c + sigmoid(i) tanh(g)``; ``h = sigmoid(o) tanh(c)``.
-    Source: Hochreiter & Schmidhuber, Neural Computation 9, 1997; the forget gate: Gers et al., 2000.
-
-    Args:
-        state, cell: before the first step, ``(batch, h)``. weight: ``(4 h, h)``.
-        valid: ``(time, batch)`` booleans; where False state and cell stay what they were.
-    """
-    size = state.shape[-1]
-    states = []
-    for time in range(gates.shape[0]):
-        now = add(getitem(gates, time), linear(state, weight))
-        enter, forget = sigmoid(now[:, :size]), sigmoid(now[:, size : 2 * size])
-        candidate, leave = tanh(now[:, 2 * size : 3 * size]), sigmoid(now[:, 3 * size :])
-        new = add(mul(forget, cell), mul(enter, candidate))
-        state = _kept(valid, time, mul(leave, tanh(new)), state)
-        cell = _kept(valid, time, new, cell)
-        states.append(state)
-    return stack(states, 0), cell

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..samples import Reduction
 from ..tape import Array, Traced
-from . import batched, native
+from . import batched, calls, native
 from .arithmetic import add, div, mul, neg, sqrt, square, sub, ties, where
 from .broadcast import broadcast_to
 from .declare import cast, primitive, stands_for
@@ -76,6 +76,7 @@ def _mean_rule(g: Any, x_shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     latex=r"\operatorname{{mean}}({0})",
     batch=batched.over_axes,
     native=native.averaging,
+    calls=calls.averaging,
 )
 def reduce_mean(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The mean over ``axes``. One op and not sum then divide, because every loss ends in it."""

@@ -581,7 +581,7 @@ class Optimizer:
             if name not in wanted or name not in entry:
                 continue
             value = entry[name]
-            array = np.asarray(value.data if isinstance(value, Tensor) else value).copy()
+            array = np.array(value.data if isinstance(value, Tensor) else value, order="K")
             if name == "step":
                 if (
                     array.size != 1
@@ -633,7 +633,7 @@ def _given_out(one: Any) -> Any:
     """A value of the state as :meth:`Optimizer.state_dict` shows it."""
     if isinstance(one, list):
         return [_given_out(each) for each in one]
-    return wrap(Tensor, one.copy()) if isinstance(one, np.ndarray) else one
+    return wrap(Tensor, one.copy("K")) if isinstance(one, np.ndarray) else one
 
 
 def _listed(params: Any, owner: str) -> list[Any]:

@@ -212,6 +212,12 @@ class Compiled:
 
     # --- which program ---
 
+    def knows(self, *args: Any) -> bool:
+        """Whether a call with arguments like these runs a program that has been captured already."""
+        leaves, shape = flatten((args, {}))
+        with self._lock:
+            return self._entry_for(leaves, shape) is not None
+
     def _entry_for(self, leaves: Sequence[Any], shape: Sequence[Any]) -> _Entry | None:
         for entry in self._entries.get(_kind_of(leaves, shape), ()):
             if entry.valid():

@@ -88,24 +88,41 @@ class _Batches:
     A data set that is not arrays may give something else when it is asked a second time: what it has given is kept.
     """
 
-    def __init__(self, batches: DataLoader) -> None:
+    def __init__(self, batches: DataLoader, start: int) -> None:
         self._plain = type(batches) is DataLoader and isinstance(batches.dataset, TensorDataset)
         self._loader = batches
         self._epoch = batches.epoch
         self._kept: list[Any] = []
-        self._first = 0
+        self._start = self._first = start
+        self.first: Any = None
         self._source: Iterator[Any] = iter(())
+
+    @property
+    def example(self) -> Any:
+        """A full batch, to see what kind it is; of a data set that is not arrays it is the next one to be given."""
+        if self._plain:
+            dataset: Any = self._loader.dataset
+            return dataset.take(np.arange(min(self._loader.batch_size, len(dataset))))
+        first = next(self._source)
+        self._source = chain([first], self._source)
+        return pair_of(first)
 
     def given(self) -> Iterable[Any]:
         """What a compiled step runs over."""
-        if self._plain:
+        if self._start:
+            self._loader.set_epoch(self._epoch + 1)
+            self._source = self._loader.batches(self._epoch, start=self._start)
+        elif self._plain:
             return self._loader
-        self._source = iter(self._loader)
+        else:
+            self._source = iter(self._loader)
         return self._noted()
 
     def _noted(self) -> Iterator[Any]:
         for batch in self._source:
             self._kept.append(batch)
+            if self.first is None:
+                self.first = pair_of(batch)
             yield pair_of(batch)
 
     def let_go(self, done: int) -> None:
@@ -127,7 +144,7 @@ class _Snapshot:
     def __init__(self, model: Module, optimizer: Optimizer, meters: Meters, at: int) -> None:
         self.at = at
         self.meters = copy.deepcopy(meters)
-        self._arrays = [(one.data, one.data.copy(order="K")) for one in model.parameters()]
+        self._arrays = [(one.data, one.data.copy(order="K")) for one in (*model.parameters(), *model.buffers())]
         self._states = []
         for state in optimizer.state.values():
             self._states.append((state, dict(state)))
@@ -180,6 +197,8 @@ class Epochs:
         self._optimizer = optimizer
         self._insists = insists
         self.ran: str | None = backend
+        self._captures_first = False
+        self._now: _Batches | None = None
         self._stops = backend == "native"
         self.why: str | None = None
 
@@ -194,28 +213,59 @@ class Epochs:
 
         self._step: Compiled = compiled_step(step, backend=backend)  # type: ignore[call-overload]
 
+    def captured(self, batches: DataLoader) -> bool:
+        """Whether the next full batch runs a program that has been captured already."""
+        if type(batches) is DataLoader and isinstance(batches.dataset, TensorDataset):
+            return self._step.knows(*_Batches(batches, 0).example)
+        # What a data set of another kind gives is seen when it is given: asking once more could give something else.
+        return self._now is not None and self._now.first is not None and self._step.knows(*self._now.first)
+
+    def capture_first(self) -> None:
+        """Before anything else capture the step, and undo it: where a run goes on that had been captured already.
+
+        The step that is captured runs in NumPy, those after it in C. In the run that is continued the next step ran in
+        C, and it must here as well.
+        """
+        self._captures_first = True
+
+    def _capture(self, example: Any, meters: Meters) -> None:
+        self._captures_first = False
+        before = _Snapshot(self._model, self._optimizer, meters, 0)
+        try:
+            self._step(*example)
+        except CaptureError:
+            pass  # the run itself will find out, and say so
+        finally:
+            before.put_back()
+
     def run(
         self,
         batches: DataLoader,
         meters: Meters,
         told: Callable[[int], None],
         by_hand: Callable[[Meters, Iterator[tuple[int, Any]]], None],
+        start: int = 0,
     ) -> Meters:
         """One epoch; the meters that have seen all of it.
 
         Args:
             batches: of ``(x, y)``. meters: fresh ones. told: called with the number of batches done.
             by_hand: goes through numbered batches with the loop that is written out, into meters.
+            start: how many batches of the epoch are done already; the meters have seen them.
 
         Raises:
             CaptureError: the step cannot be captured, and the caller insisted. Whatever ``told`` and ``by_hand`` raise.
         """
         model, optimizer = self._model, self._optimizer
-        source = _Batches(batches)
-        safe = _Snapshot(model, optimizer, meters, 0)
+        source = _Batches(batches, start)
+        given = source.given()
+        if self._captures_first:
+            self._capture(source.example, meters)
+        safe = _Snapshot(model, optimizer, meters, start)
 
         def look(done: int, runs: Runs) -> None:
             nonlocal safe
+            done += start
             losses, outputs, targets = (runs.arrays(place) for place in range(3))
             runs.forget()
             for three in zip(losses, outputs, targets, strict=True):
@@ -231,7 +281,8 @@ class Epochs:
 
         try:
             # Runs that come one by one are looked at one by one; only those of a whole piece have to stop themselves.
-            runs = self._step.run(source.given(), check_finite=self._stops, progress=look)
+            self._now = source
+            runs = self._step.run(given, check_finite=self._stops, progress=look)
             if runs.finite and self._finite():
                 # Without a compiler, "native" is NumPy after all.
                 self.ran = self._step.running

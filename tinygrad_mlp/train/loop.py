@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..tape import Array
 from ..tensor import Tensor, no_grad
 from .advice import checked_targets, compared
 from .callbacks import Callback, Callbacks
+from .checkpoint import Checkpoint, read_checkpoint, seed_in
 from .choices import classifies, loss_of, optimizer_of
 from .compiled import Epochs, Way, chosen
 from .history import History
@@ -49,6 +51,7 @@ def fit(
     verbose: str | int = "auto",
     callbacks: Callback | Iterable[Callback] | None = None,
     initial_epoch: int = 0,
+    resume_from: str | os.PathLike[str] | None = None,
     compile: Way = "auto",
 ) -> History:
     """Train ``model`` with the loop that one writes by hand; the arguments are Keras' where Keras has them.
@@ -77,6 +80,9 @@ def fit(
             ten evenly between; the History keeps all.
         callbacks: :class:`~tinygrad_mlp.train.callbacks.Callback` objects, told what happens in the order given.
         initial_epoch: the number of the first epoch, to go on with an earlier run; ``epochs`` is where it ends.
+        resume_from: a training checkpoint (:class:`~tinygrad_mlp.train.callbacks.ModelCheckpoint`), or a folder of
+            them, of which the newest readable one is taken. The run goes on there, between two epochs or within one, with the
+            same bits as if it had never stopped: give everything else as it was given to the run that was saved.
         compile: whether the training step is compiled (:func:`tinygrad_mlp.compile`). ``"auto"``: where the run is long
             enough to gain from a C compiler, and model, loss and optimizer are made of this package's parts alone,
             whose Python does the same in every step (a model class of your own may count or print, which a compiled
@@ -94,11 +100,17 @@ def fit(
         ArgumentError: an unknown name, no samples, options out of range or that contradict each other.
         ShapeError, DTypeError: data that does not fit the model or the loss.
         CaptureError: ``compile`` is not ``"auto"``, and the step does something that cannot be captured.
+        StateError, FileFormatError, FileNotFoundError: ``resume_from`` is not a checkpoint of this run.
     """
     criterion = loss_of(loss)
     names = _metric_names(metrics, criterion)
     hooks = Callbacks(callbacks)
     dtype = _dtype_of(model)
+    checkpoint = _checkpoint(resume_from, hooks, initial_epoch)
+    seed = seed_in(checkpoint, seed)
+    if seed is None and not isinstance(x, DataLoader):
+        # Drawn here, not where it is used, so that a checkpoint can keep it.
+        seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
     x, y, validation_data = _held_out(x, y, validation_data, validation_split, seed)
     batches = _batches(x, y, 32 if batch_size is None else batch_size, dtype, shuffle=shuffle, seed=seed)
     held_out = None if validation_data is None else _pass_over(*_pair(validation_data), None, dtype)
@@ -112,6 +124,7 @@ def fit(
         loss=criterion,
         batches=batches,
         validation=held_out,
+        seed=seed,
     )
     run.epoch = initial_epoch
     if initial_epoch and not isinstance(x, DataLoader):
@@ -119,7 +132,16 @@ def fit(
     progress = progress_of(verbose)
     _meters(names, criterion)
     compiled, run.history.uncompiled = _compiled(compile, run, hooks, epochs - initial_epoch)
-    return Trainer(run, hooks, progress, lambda: _meters(names, criterion), compiled).train(epochs)
+    return Trainer(run, hooks, progress, lambda: _meters(names, criterion), compiled, checkpoint).train(epochs)
+
+
+def _checkpoint(resume_from: str | os.PathLike[str] | None, hooks: Callbacks, initial_epoch: int) -> Checkpoint | None:
+    """What to go on from: what the caller names, or else what a callback has found."""
+    if resume_from is None:
+        return next((found for found in (one.checkpoint() for one in hooks.all) if found is not None), None)
+    if initial_epoch:
+        raise ArgumentError("a checkpoint says in which epoch the run goes on; leave initial_epoch out")
+    return read_checkpoint(resume_from)
 
 
 def _epochs_wanted(epochs: int, initial_epoch: int) -> str:

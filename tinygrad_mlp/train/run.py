@@ -28,6 +28,8 @@ class Run:
         batch: how many batches of this epoch are done. In ``on_train_begin`` it may be set, too.
         meters: the loss and the metrics of the epoch that is running.
         reason: why training is to end early, or None. diverged: whether that is a loss or gradient that is not finite.
+        seed: of the order of the samples and of the split, or None where the DataLoader has its own.
+        compiled: the compiled epochs, or None.
         weights: what the weights are after a run that diverged, for the warning; a callback that changes them says so.
     """
 
@@ -41,6 +43,7 @@ class Run:
         loss: Any = None,
         history: History | None = None,
         validation: DataLoader | None = None,
+        seed: int | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -49,6 +52,8 @@ class Run:
         self.params = params
         self.batches = batches
         self.validation = validation
+        self.seed = seed
+        self.compiled: Any = None
         self.callbacks: list[Any] = []
         self.epoch = 0
         self.batch = 0
@@ -72,6 +77,10 @@ class Run:
         if self.reason is None and getattr(self.model, "stop_training", False):
             self.stop("a callback set model.stop_training")
         return self.reason is not None
+
+    def captured(self) -> bool:
+        """Whether the next full batch runs a program that has been captured already."""
+        return self.compiled is not None and bool(self.compiled.captured(self.batches))
 
     @property
     def lr(self) -> float:

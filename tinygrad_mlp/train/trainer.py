@@ -15,6 +15,7 @@ from ..nn import Module
 from ..tensor import Tensor, from_numpy, no_grad
 from .advice import compared
 from .callbacks import Callbacks
+from .checkpoint import Checkpoint, restore_callbacks, restore_run, run_in
 from .compiled import Epochs, pair_of
 from .history import History
 from .interrupts import Interrupts, modes_restored
@@ -34,16 +35,24 @@ class Trainer:
         run: the model, the optimizer, the loss and the batches. hooks: its callbacks. progress: what people see.
         meters: makes fresh meters, for one pass over the data.
         compiled: the compiled epochs, or None for the loop that is written out.
+        checkpoint: where to go on from, or None to begin.
     """
 
     def __init__(
-        self, run: Run, hooks: Callbacks, progress: Progress, meters: Callable[[], Meters], compiled: Epochs | None
+        self,
+        run: Run,
+        hooks: Callbacks,
+        progress: Progress,
+        meters: Callable[[], Meters],
+        compiled: Epochs | None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.run = run
         self.hooks = hooks
         self.progress = progress
         self.meters = meters
-        self.compiled = compiled
+        self.compiled = run.compiled = compiled
+        self.checkpoint = checkpoint
         self.interrupts = Interrupts()
         self.parameters = list(run.model.parameters())
 
@@ -59,6 +68,7 @@ class Trainer:
             with modes_restored(run.model), self.interrupts:
                 try:
                     hooks.call("on_train_begin", {})
+                    self._find_place()
                     while run.epoch < epochs and not run.stopping:
                         logs = self._epoch(run.epoch)
                         self.interrupts.obey()  # one that came while the epoch was being judged
@@ -83,16 +93,38 @@ class Trainer:
             )
         return history
 
+    def _find_place(self) -> None:
+        """Go to the epoch and batch of the checkpoint."""
+        if self.checkpoint is None:
+            return
+        run, saved = self.run, run_in(self.checkpoint)
+        run.epoch, run.batch, run.reason = saved["epoch"], saved["batch"], saved["reason"]
+        if run.batch:
+            run.meters = self.meters()
+        else:
+            self._restore()
+
+    def _restore(self) -> None:
+        if self.checkpoint is None:
+            return
+        restore_run(self.run, self.checkpoint)
+        restore_callbacks(self.run, self.checkpoint)
+        if self.compiled is not None and run_in(self.checkpoint)["captured"]:
+            self.compiled.capture_first()
+        self.checkpoint = None
+
     def _epoch(self, number: int) -> dict[str, float]:
         run, hooks, history = self.run, self.hooks, self.run.history
         began = time.perf_counter()
         run.model.train()
         hooks.call("on_epoch_begin", number, {})
+        # Within an epoch: the hook has had its effect on the run that was saved, and must not have it twice.
+        self._restore()
         run.meters = run.meters if run.batch and run.meters is not None else self.meters()
-        if self.compiled is None or self.compiled.ran is None or run.batch:
+        if self.compiled is None or self.compiled.ran is None:
             self._batches(self._rest_of_epoch(), run.meters)
         else:
-            run.meters = self.compiled.run(run.batches, run.meters, self._told, self._by_hand)
+            run.meters = self.compiled.run(run.batches, run.meters, self._told, self._by_hand, run.batch)
         if self.compiled is not None:
             history.compiled, history.uncompiled = self.compiled.ran, self.compiled.why
         logs = run.meters.results()
@@ -120,6 +152,7 @@ class Trainer:
     def _told(self, done: int) -> None:
         assert self.run.meters is not None
         self.run.batch = done
+        self.hooks.progress(done, self.run.meters)
         self.progress.batch(done, self.run.meters)
         self.interrupts.obey()
 
@@ -137,6 +170,7 @@ class Trainer:
             run.batch = step
             if watched:
                 hooks.batch("on_train_batch_end", step - 1, meters.results())
+            hooks.progress(step, meters)
             self.progress.batch(step, meters)
             self.interrupts.obey()
             if watched and run.stopping:

@@ -123,8 +123,8 @@ def binary_cross_entropy(input: Any, target: Any, *, weight: Any = None, reducti
 
 
 def _x_log_x(t: Any) -> Any:
-    """``t log t``, 0 at 0."""
-    return ops.mul(t, ops.log(ops.where(ops.gt(t, 0.0), t, 1.0)))
+    """``t log t``, 0 at 0, NaN for negative numbers."""
+    return ops.mul(t, ops.log(ops.where(ops.eq(t, 0.0), 1.0, t)))
 
 
 def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
@@ -190,7 +190,8 @@ def gaussian_nll_loss(
     """``(log v + (input - target)**2 / v) / 2`` with ``v = max(var, eps)``, through which gradients pass unchanged.
 
     Args:
-        var: of the shape of ``input``, or without its last axis, or with 1 in its place. full: adds ``log(2 pi) / 2``.
+        var: of the shape of ``input``, or without its last axis, or with axes of length 1.
+        full: adds ``log(2 pi) / 2``.
 
     Raises:
         ShapeError: the shapes do not fit. ArgumentError: a negative variance.
@@ -202,10 +203,10 @@ def gaussian_nll_loss(
     if var.shape != input.shape:
         if var.shape == input.shape[:-1]:
             var = ops.unsqueeze(var, -1)
-        elif var.shape[:-1] != input.shape[:-1] or var.shape[-1:] not in ((1,), input.shape[-1:]):
+        elif np.broadcast_shapes(var.shape, input.shape) != tuple(input.shape):
             raise ShapeError(
-                f"gaussian_nll_loss: expected var of shape {tuple(input.shape)} or {(*input.shape[:-1], 1)}, got "
-                f"{tuple(var.shape)}"
+                f"gaussian_nll_loss: expected var of shape {tuple(input.shape)}, {tuple(input.shape[:-1])} or one that "
+                f"broadcasts to it, got {tuple(var.shape)}"
             )
     asked(var, var.data if isinstance(var, Traced) else var, _check_variances)
     small = ops.lt(var, float(eps))

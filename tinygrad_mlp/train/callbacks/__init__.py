@@ -6,9 +6,11 @@ from .base import Callback, Callbacks, Logs
 from .monitor import Monitor
 from .notes import CSVLogger, LambdaCallback, TensorBoard
 from .rates import LearningRateScheduler, ReduceLROnPlateau
+from .saving import BackupAndRestore, ModelCheckpoint
 from .stopping import EarlyStopping, TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "Callbacks",
@@ -16,6 +18,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "Logs",
+    "ModelCheckpoint",
     "Monitor",
     "ReduceLROnPlateau",
     "TensorBoard",

@@ -67,6 +67,15 @@ class Callback:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` gave; called after ``on_train_begin`` of the run that resumes."""
 
+    @property
+    def wants_progress(self) -> bool:
+        """Whether ``on_train_progress`` is to be called: it is overridden."""
+        return type(self).on_train_progress is not Callback.on_train_progress
+
+    def checkpoint(self) -> Any:
+        """The checkpoint that ``fit`` is to go on from, asked for before anything else; None by default."""
+        return None
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Training begins."""
 
@@ -90,6 +99,12 @@ class Callback:
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """A batch has been trained on."""
+
+    def on_train_progress(self, done: int, logs: Logs | None = None) -> None:
+        """So many batches of the epoch are done, and all have had their ``on_train_batch_end``: a moment to save.
+
+        It is called after every batch by the loop that is written out, and now and then by compiled epochs.
+        """
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """An evaluation begins: ``evaluate``, or the validation inside ``fit``."""
@@ -133,6 +148,7 @@ class Callbacks:
                 fix = f"write {one.__name__}(…) with brackets" if isinstance(one, type) else "derive it from Callback"
                 raise ArgumentError(f"expected callbacks, got {one!r}; {fix}")
         self.per_batch = [one for one in self.all if one.per_batch]
+        self.progressing = [one for one in self.all if one.wants_progress]
         self.tests = bool([one for one in self.all if _overrides(one, "on_test_batch_begin", "on_test_batch_end")])
 
     def attach(self, run: Run) -> None:
@@ -152,6 +168,11 @@ class Callbacks:
         """Call a hook of training batches, of those that want it."""
         for one in self.per_batch:
             getattr(one, hook)(number, logs)
+
+    def progress(self, done: int, meters: Any) -> None:
+        """Tell those who want to know how far the epoch is."""
+        for one in self.progressing:
+            one.on_train_progress(done, meters.results())
 
     def end(self, hook: str, logs: Logs) -> None:
         """Call a last hook of all, also where one of them raises; the first error is raised at the end."""
