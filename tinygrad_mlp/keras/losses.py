@@ -23,6 +23,7 @@ __all__ = [
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
     "CosineSimilarity",
     "Dice",
@@ -43,6 +44,7 @@ __all__ = [
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "categorical_hinge",
     "cosine_similarity",
     "deserialize",
@@ -208,8 +210,8 @@ def _binary_terms(y_true: Any, y_pred: Any, from_logits: bool) -> Any:
         return functional.binary_cross_entropy_with_logits(y_pred, y_true, reduction="none")
     if tuple(y_true.shape) != tuple(y_pred.shape):
         raise ShapeError(
-            f"binary_crossentropy: y_true {tuple(y_true.shape)} and y_pred {tuple(y_pred.shape)} differ in shape; "
-            "say y.reshape(-1, 1) for one output"
+            "binary_crossentropy: y_true and y_pred must have the same shape, got "
+            f"{tuple(y_true.shape)} and {tuple(y_pred.shape)}; say y.reshape(-1, 1) for one output"
         )
     p = _guarded(y_pred)
     rest = ops.mul(ops.sub(1.0, y_true), ops.log(ops.sub(1.0, p)))
@@ -258,7 +260,8 @@ def categorical_crossentropy(
     if tuple(y_true.shape) != tuple(y_pred.shape):
         ids = y_true.ndim < y_pred.ndim or y_true.shape[-1] == 1
         raise ShapeError(
-            f"categorical_crossentropy: y_true {tuple(y_true.shape)} and y_pred {tuple(y_pred.shape)} differ in shape"
+            "categorical_crossentropy: y_true and y_pred must have the same shape, got "
+            f"{tuple(y_true.shape)} and {tuple(y_pred.shape)}"
             + ("; class ids go with loss='sparse_categorical_crossentropy', or say to_categorical(y)" if ids else "")
         )
     y_true = _smoothed(y_true, label_smoothing, y_pred.shape[-1])
@@ -286,7 +289,7 @@ def categorical_focal_crossentropy(
 def sparse_categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Any:
-    """``-log(y_pred[y_true])``: the classes lie along the last axis, ``y_true`` holds their ids.
+    """``-log(y_pred[y_true])``: the classes lie along ``axis``, ``y_true`` holds their ids.
 
     Args:
         ignore_class: samples of this id count 0.
@@ -297,10 +300,11 @@ def sparse_categorical_crossentropy(
     if not isinstance(y_pred, Traced):
         y_pred = operands(0, y_pred)[1]
     ids = y_true if isinstance(y_true, Traced) else np.asarray(y_true)
+    if axis not in {-1, y_pred.ndim - 1}:
+        y_pred = _moved_last(y_pred, axis)
+        ids = _moved_last(ids, axis) if ids.ndim == y_pred.ndim else ids
     if ids.ndim == y_pred.ndim and ids.shape[-1] == 1:
         ids = ops.squeeze(ids, -1)
-    if axis not in {-1, y_pred.ndim - 1}:
-        raise ArgumentError(f"sparse_categorical_crossentropy: classes lie along the last axis, got axis={axis}")
     if tuple(ids.shape) != tuple(y_pred.shape[:-1]):
         one_hot = tuple(ids.shape) == tuple(y_pred.shape)
         raise ShapeError(
@@ -323,6 +327,19 @@ def sparse_categorical_crossentropy(
         losses = ops.sub(losses, ops.logsumexp(flat, -1))
     losses = ops.reshape(losses, tuple(ids.shape))
     return losses if ignored is None else ops.mul(losses, (~ignored).astype(losses.dtype))
+
+
+def _moved_last(x: Any, axis: int) -> Any:
+    places = [place for place in range(x.ndim) if place != axis % x.ndim]
+    return ops.permute(x, (*places, axis % x.ndim))
+
+
+def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Any:
+    """``(1 - p ** q) / q`` of the probability ``p`` of the class of that id. Source: Zhang & Sabuncu, NeurIPS 2018."""
+    ids = np.asarray(y_true.data if isinstance(y_true, Traced) else y_true).astype(np.int64)
+    y_pred = operands(0, y_pred)[1]
+    chosen = ops.sum(ops.mul(y_pred, np.eye(y_pred.shape[-1], dtype=y_pred.dtype)[ids]), -1)
+    return ops.div(ops.sub(1.0, ops.pow(chosen, q)), q)
 
 
 def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Any:
@@ -353,7 +370,9 @@ def check_reduction(reduction: str | None) -> str | None:
         ArgumentError: one that does not exist.
     """
     if reduction is not None and reduction not in REDUCTIONS:
-        raise ArgumentError(did_you_mean("reduction", reduction, REDUCTIONS))
+        raise ArgumentError(
+            f"Invalid value for argument `reduction`: {did_you_mean('reduction', reduction, REDUCTIONS)}"
+        )
     return reduction
 
 
@@ -370,7 +389,7 @@ def reduced(values: Any, weight: Any, reduction: str | None) -> Any:
         return total
     if reduction == "mean_with_sample_weight" and weight is not None:
         whole = ops.sum(weight)
-        return ops.div(total, whole) if float(getattr(whole, "data", whole)) else ops.mul(total, 0.0)
+        return ops.div(total, whole) if float(whole.data if isinstance(whole, Traced) else whole) else total
     return ops.div(total, float(math.prod(values.shape)))
 
 
@@ -407,7 +426,11 @@ class Loss:
             y_pred = np.asarray(y_pred, self.dtype)
         if not isinstance(y_true, Traced):
             y_true = np.asarray(y_true)
-        return reduced(self.call(y_true, y_pred), sample_weight, self.reduction)
+        return reduced(self.call(y_true, y_pred), self.weight(y_true, sample_weight), self.reduction)
+
+    def weight(self, y_true: Any, sample_weight: Any) -> Any:  # noqa: ARG002 - for those that leave samples out
+        """The weights of the samples."""
+        return sample_weight
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make a loss like this one."""
@@ -441,6 +464,19 @@ class LossFunctionWrapper(Loss):
         if y_true.ndim != y_pred.ndim:
             y_true, y_pred = same_rank(y_true, y_pred)
         return self.fn(y_true, y_pred, **self.options)
+
+    def weight(self, y_true: Any, sample_weight: Any) -> Any:
+        """The weights of the samples; those of ``ignore_class`` count nothing, nor in the mean."""
+        ignored = self.options.get("ignore_class")
+        if ignored is None:
+            return sample_weight
+        kept = (np.asarray(y_true.data if isinstance(y_true, Traced) else y_true) != ignored).astype(np.float32)
+        if self.reduction in {"sum_over_batch_size", "mean"}:
+            kept = kept * (kept.size / max(kept.sum(), 1.0))
+        if sample_weight is None:
+            return kept
+        kept, weight = same_rank(kept, np.asarray(sample_weight, np.float32))
+        return kept * weight
 
     def get_config(self) -> dict[str, Any]:
         """The options, name and reduction."""
@@ -510,6 +546,9 @@ CategoricalFocalCrossentropy = _loss(
 SparseCategoricalCrossentropy = _loss(
     "SparseCategoricalCrossentropy", sparse_categorical_crossentropy, from_logits=False, ignore_class=None, axis=-1
 )
+CategoricalGeneralizedCrossEntropy = _loss(
+    "CategoricalGeneralizedCrossEntropy", categorical_generalized_cross_entropy, q=0.5
+)
 Dice = _loss("Dice", dice, axis=None)
 Tversky = _loss("Tversky", tversky, alpha=0.5, beta=0.5, axis=None)
 
@@ -533,6 +572,7 @@ _CLASSES: dict[str, type[LossFunctionWrapper]] = {
         CategoricalCrossentropy,
         CategoricalFocalCrossentropy,
         SparseCategoricalCrossentropy,
+        CategoricalGeneralizedCrossEntropy,
         Dice,
         Tversky,
     )

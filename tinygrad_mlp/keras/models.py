@@ -316,7 +316,7 @@ class Sequential(Layer):
         }
         if validation_freq != 1:
             options["validation_freq"] = validation_freq
-        self._running = module
+        self._attend(module)
         try:
             self.history = train.fit(
                 module,
@@ -337,9 +337,13 @@ class Sequential(Layer):
                 **{name: value for name, value in options.items() if value is not None},
             )
         finally:
-            self._running = None
+            self._attend(None)
         self.history.model = self
         return self.history
+
+    def _attend(self, module: Trained | None) -> None:
+        # Not an attribute like others: the module holds this model, and would be taken for one of its layers.
+        self.__dict__["_running"] = module
 
     @property
     def stop_training(self) -> bool:

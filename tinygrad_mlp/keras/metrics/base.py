@@ -149,10 +149,17 @@ class MeanMetricWrapper(Mean):
         if not callable(fn):
             raise ArgumentError(f"expected a function of (y_true, y_pred), got {fn!r}")
         self._fn, self._options = fn, options
+        for option, value in options.items():
+            setattr(self, option, value)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in one batch."""
-        super().update_state(self._fn(plain(y_true), plain(y_pred), **self._options), sample_weight)
+        y_true = plain(y_true)
+        ignored = self._options.get("ignore_class")
+        if ignored is not None and sample_weight is not None:  # Keras leaves them in where nothing is weighted
+            kept, weight = same_rank((y_true != ignored).astype(np.float64), plain(sample_weight).astype(np.float64))
+            sample_weight = np.asarray(kept * weight)
+        super().update_state(self._fn(y_true, plain(y_pred), **self._options), sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """Name, dtype and the function's options."""

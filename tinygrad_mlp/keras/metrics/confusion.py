@@ -30,11 +30,13 @@ __all__ = [
 
 _LOWEST = -1e10
 _EPSILON = 1e-7
+_CURVES = ("ROC", "PR", "PRGAIN")
 
 
 def _as_thresholds(given: Any, default: float) -> list[float]:
     found = [float(one) for one in np.atleast_1d(default if given is None else np.asarray(given, dtype=float))]
-    wrong = [one for one in found if one != _LOWEST and not 0.0 <= one <= 1.0]
+    wrong = [one for one in (found if given is None else np.atleast_1d(given).tolist()) if not 0.0 <= one <= 1.0]
+    wrong = [one for one in wrong if one != _LOWEST]
     if wrong:
         raise ArgumentError(f"Threshold values must be in [0, 1]. Received: {wrong}")
     return found
@@ -59,9 +61,11 @@ def _counts(labels: Array, outputs: Array, weights: Array, thresholds: Array) ->
 
 
 def _only_top(outputs: Array, k: int) -> Array:
-    """All but the ``k`` largest of each row far below every threshold."""
-    kth = np.partition(outputs, -k, axis=-1)[..., -k, None]
-    return np.where(outputs >= kth, outputs, _LOWEST)
+    """All but the ``k`` largest of each row (of equal ones the first) far below every threshold."""
+    kept = np.argsort(-outputs, axis=-1, kind="stable")[..., :k]
+    made = np.full_like(outputs, _LOWEST)
+    np.put_along_axis(made, kept, np.take_along_axis(outputs, kept, -1), -1)
+    return made
 
 
 class _Counted(Metric):
@@ -110,7 +114,8 @@ class _Counted(Metric):
         if self.class_id is not None:
             if y_pred.ndim == 1:
                 raise ShapeError(
-                    f"When class_id is provided, y_pred must be a 2D array (samples, classes), got {y_pred.shape}"
+                    "When class_id is provided, y_pred must be a 2D array with shape (num_samples, num_classes), found "
+                    f"shape: {y_pred.shape}"
                 )
             y_true, y_pred = y_true[..., self.class_id, None], y_pred[..., self.class_id, None]
         weight = np.broadcast_to(weight, y_pred.shape)
@@ -313,7 +318,8 @@ class AUC(_Counted):
     :func:`tinygrad_mlp.train` has the exact area (no thresholds) under the name ``"auc"``.
 
     Args:
-        num_thresholds: how many, evenly between 0 and 1. thresholds: these instead. curve: ``"ROC"`` or ``"PR"``.
+        num_thresholds: how many, evenly between 0 and 1. thresholds: these instead.
+        curve: ``"ROC"``, ``"PR"`` or ``"PRGAIN"``.
         summation_method: ``"interpolation"`` (trapezoids; for PR the hyperbola of Davis & Goadrich, 2006),
             ``"minoring"`` or ``"majoring"``.
         multi_label: one area for each column, then their (weighted) mean; ``num_labels`` columns.
@@ -337,11 +343,14 @@ class AUC(_Counted):
             raise ArgumentError(
                 f"Argument `num_thresholds` must be an integer > 1. Received: num_thresholds={num_thresholds}"
             )
-        if curve not in {"ROC", "PR"}:
-            raise ArgumentError(did_you_mean("curve", curve, ["ROC", "PR"]))
         ways = ["interpolation", "minoring", "majoring"]
+        if curve not in _CURVES:
+            raise ArgumentError(f'Invalid AUC curve value: "{curve}". {did_you_mean("curve", curve, _CURVES)}')
         if summation_method not in ways:
-            raise ArgumentError(did_you_mean("summation_method", summation_method, ways))
+            raise ArgumentError(
+                f'Invalid AUC summation method value: "{summation_method}". '
+                + did_you_mean("summation_method", summation_method, ways)
+            )
         if num_labels and not multi_label:
             raise ArgumentError("`num_labels` is needed only when `multi_label` is True.")
         inner = sorted(thresholds) if thresholds is not None else _evenly(num_thresholds)[1:-1]
@@ -394,6 +403,8 @@ class AUC(_Counted):
             recall = ratio(self.true_positives, self.true_positives + self.false_negatives)
             if self.curve == "ROC":
                 x, y = ratio(self.false_positives, self.false_positives + self.true_negatives), recall
+            elif self.curve == "PRGAIN":
+                x, y = self._gains()
             else:
                 x, y = recall, ratio(self.true_positives, self.true_positives + self.false_positives)
             heights = {
@@ -405,6 +416,14 @@ class AUC(_Counted):
         if not self.multi_label:
             return areas
         return areas.mean() if self.label_weights is None else ratio((areas * self.label_weights).sum(), self._whole())
+
+    def _gains(self) -> tuple[Array, Array]:
+        """Recall and precision on a scale where the share of positives is 0. Source: Flach & Kull, NeurIPS 2015."""
+        scale = ratio(self.true_positives + self.false_negatives, self.true_negatives + self.false_positives)
+        recall = 1.0 - scale * ratio(self.false_negatives, self.true_positives)
+        precision = 1.0 - scale * ratio(self.false_positives, self.true_positives)
+        none = self.true_positives == 0
+        return np.maximum(np.where(none, 0.0, recall), 0.0), np.where(none, 1.0, precision)
 
     def _whole(self) -> Any:
         assert self.label_weights is not None

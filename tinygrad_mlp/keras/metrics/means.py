@@ -163,6 +163,7 @@ SparseCategoricalCrossentropy = _mean_of(
     losses.sparse_categorical_crossentropy,
     "sparse_categorical_crossentropy",
     from_logits=False,
+    ignore_class=None,
     axis=-1,
 )
 

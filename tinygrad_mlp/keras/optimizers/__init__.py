@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -11,6 +13,8 @@ from ...errors import ArgumentError, StateError, did_you_mean
 from ...nn.utils import clip_grad_norm_, clip_grad_value_
 from ...tape import Array, wrap
 from ...tensor import Tensor
+from ..naming import snake
+from ..randomness import unique_name
 from . import rules, schedules
 
 __all__ = [
@@ -96,8 +100,17 @@ class Optimizer:
             if bound <= 0:
                 raise ArgumentError(f"{owner}: {name} is positive, got {bound}")
         self.bounds = bounds
-        self.gradient_accumulation_steps: int | None = given["gradient_accumulation_steps"]
-        self.name = given["name"] or owner
+        self.clipnorm, self.clipvalue = given["clipnorm"], given["clipvalue"]
+        self.global_clipnorm = given["global_clipnorm"]
+        steps = given["gradient_accumulation_steps"]
+        if steps is not None and steps < 2:
+            raise ArgumentError(
+                f"`gradient_accumulation_steps` must be an integer >= 2. Received: gradient_accumulation_steps={steps}"
+            )
+        self.gradient_accumulation_steps: int | None = steps
+        self.name = given["name"] or unique_name(snake(owner))
+        self._spared: tuple[set[int], str | None] = (set(), None)
+        self._waiting: list[list[Array]] = []
         self._options = {"weight_decay": given["weight_decay"], **options}
         self._rate = self._checked_rate(learning_rate)
         self._bound: rules.KerasRule | None = None
@@ -106,10 +119,7 @@ class Optimizer:
     def _checked_rate(self, rate: Any) -> Any:
         """The learning rate itself; what is out of range is refused here, not at the first step."""
         if callable(rate) and not isinstance(rate, schedules.LearningRateSchedule):
-            raise ArgumentError(
-                f"{type(self).__name__}: learning_rate is a number or a schedule of keras.optimizers.schedules, got "
-                f"{rate!r}"
-            )
+            rate = schedules.Called(rate)
         first = rate(0) if callable(rate) else rate
         self.rule([Tensor(0.0, requires_grad=True)], lr=first, **self._options)
         return rate
@@ -122,18 +132,43 @@ class Optimizer:
         Raises:
             StateError: it is bound to other weights already.
         """
-        tensors = [getattr(one, "tensor", one) for one in variables]
+        given = list(variables)
+        tensors = [getattr(one, "tensor", one) for one in given]
         if self._bound is None:
             self._variables = tensors
             rate = self._rate
             made = _specialised(self.rule, self.bounds, rate if callable(rate) else None)
-            self._bound = made(tensors, lr=float(self.learning_rate), **self._options)
+            self._bound = made(self._groups(given), lr=float(self.learning_rate), **self._options)
         elif [id(one) for one in tensors] != [id(one) for one in self._variables]:
             raise StateError(
                 f"this {type(self).__name__} already trains other weights, and remembers their gradients; make a new "
                 "one for this model"
             )
         return self._bound
+
+    def _groups(self, given: list[Any]) -> list[Any]:
+        """The weights in two groups, where some of them are spared from weight decay."""
+        spared, pattern = self._spared
+        kept, without = [], []
+        for one in given:
+            named = pattern is not None and re.search(pattern, getattr(one, "path", "")) is not None
+            tensor = getattr(one, "tensor", one)
+            (without if named or id(tensor) in spared else kept).append(tensor)
+        if not without:
+            return kept
+        groups = [{"params": kept}] if kept else []
+        return [*groups, {"params": without, "weight_decay": None}]
+
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+        """Spare weights from weight decay: these, and those whose path holds one of the names (``["bias"]``).
+
+        Raises:
+            StateError: the optimizer is bound already.
+        """
+        if self._bound is not None:
+            raise StateError("`exclude_from_weight_decay()` can only be configured before the optimizer is built.")
+        spared = {id(getattr(one, "tensor", one)) for one in var_list or ()}
+        self._spared = spared, "|".join(sorted(set(var_names))) if var_names else None
 
     @property
     def bound(self) -> rules.KerasRule | None:
@@ -149,9 +184,19 @@ class Optimizer:
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> int:
         """One step from pairs of gradient and weight; returns the number of steps done."""
-        pairs = [(grad, getattr(one, "tensor", one)) for grad, one in grads_and_vars]
+        pairs = list(grads_and_vars)
         self.apply([grad for grad, _ in pairs], [one for _, one in pairs])
         return self.iterations
+
+    def _accumulated(self, grads: list[Any]) -> list[Any] | None:
+        """The mean of the gradients of the last calls, or None while the step is not due yet."""
+        if self.gradient_accumulation_steps is None:
+            return grads
+        self._waiting.append([np.asarray(getattr(one, "data", one)) for one in grads])
+        if len(self._waiting) < self.gradient_accumulation_steps:
+            return None
+        waited, self._waiting = self._waiting, []
+        return [sum(parts) / len(waited) for parts in zip(*waited, strict=True)]
 
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Any] | None = None) -> None:
         """One step from gradients, in the order of the weights.
@@ -159,12 +204,21 @@ class Optimizer:
         Raises:
             ArgumentError: not one gradient per weight.
         """
-        tensors = self._variables if trainable_variables is None else [*trainable_variables]
+        trainable_variables = None if trainable_variables is None else list(trainable_variables)
+        tensors = self._variables if trainable_variables is None else trainable_variables
         tensors = [getattr(one, "tensor", one) for one in tensors]
         given = list(grads)
         if len(given) != len(tensors):
             raise ArgumentError(f"expected one gradient per weight ({len(tensors)}), got {len(given)}")
-        bound = self.build(tensors)
+        if all(grad is None for grad in given):
+            raise ArgumentError("No gradients provided for any variable.")
+        if any(grad is None for grad in given):
+            warnings.warn("Gradients do not exist for some weights; they stay as they are.", UserWarning, stacklevel=2)
+        due = self._accumulated(given)
+        if due is None:
+            return
+        given = due
+        bound = self.build(list(self._variables if trainable_variables is None else trainable_variables))
         before = [one.grad for one in tensors]
         for one, grad in zip(tensors, given, strict=True):
             value = None if grad is None else np.array(getattr(grad, "data", grad), one.dtype)
@@ -192,11 +246,16 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if callable(self._rate):
+        if callable(self._rate) and not callable(value):
             raise ArgumentError(
                 "This optimizer was created with a schedule as its learning rate, so the learning rate cannot be set; "
                 "make it with a number to change it yourself"
             )
+        if callable(value):
+            if self._bound is not None:
+                raise StateError("a schedule has to be given before training; make a new optimizer with it")
+            self._rate = self._checked_rate(value)
+            return
         self._rate = self._checked_rate(float(value))
         if self._bound is not None:
             for group in self._bound.param_groups:
@@ -207,7 +266,8 @@ class Optimizer:
         """The arrays that it remembers: the number of steps first."""
         states = [] if self._bound is None else [self._bound.state.get(one, {}) for one in self._variables]
         arrays = [one for state in states for one in state.values() if isinstance(one, np.ndarray)]
-        return [np.asarray(self.iterations), *arrays]
+        rate = [] if callable(self._rate) else [np.asarray(self.learning_rate, np.float32)]
+        return [np.asarray(self.iterations), *rate, *arrays]
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an optimizer like this one, as plain data."""
@@ -243,25 +303,27 @@ def _specialised(
         rule = type(rule.__name__, (rule,), {"schedule": schedule, "__doc__": rule.__doc__})
     if not bounds:
         return rule
-    ((way, bound),) = bounds.items()
 
     class Clipping(rule):  # type: ignore[misc,valid-type]
         """A rule whose gradients are bounded first."""
 
         def step(self, closure: Any = None) -> Any:
             """Bound the gradients, then step."""
-            members = [one for group in self.param_groups for one in group["params"]]
-            if way == "clipvalue":
-                clip_grad_value_(members, bound)
-            elif way == "global_clipnorm":
-                clip_grad_norm_(members, bound)
-            else:
-                for one in members:
-                    clip_grad_norm_([one], bound)
+            bound_gradients([one for group in self.param_groups for one in group["params"]], bounds)
             return super().step(closure)
 
     Clipping.__name__ = Clipping.__qualname__ = rule.__name__
     return Clipping
+
+
+def bound_gradients(members: list[Tensor], bounds: dict[str, float]) -> None:
+    """Bound the gradients of some weights, in place: by value, by the norm of each, or by the norm of all together."""
+    for way, bound in bounds.items():
+        if way == "clipvalue":
+            clip_grad_value_(members, bound)
+        else:
+            for together in [members] if way == "global_clipnorm" else [[one] for one in members]:
+                clip_grad_norm_(together, bound)
 
 
 class SGD(Optimizer):
@@ -383,12 +445,14 @@ _CLASSES: dict[str, type[Optimizer]] = {
 }
 
 
-def get(identifier: Any) -> Optimizer:
-    """The optimizer that a name (with Keras' defaults), a config or an object stands for.
+def get(identifier: Any) -> Any:
+    """The optimizer that a name (with Keras' defaults), a config, an object or None stands for.
 
     Raises:
         ArgumentError: an unknown name, or something else.
     """
+    if identifier is None:
+        return None
     if isinstance(identifier, str):
         if identifier.lower() not in _CLASSES:
             raise ArgumentError(did_you_mean("optimizer", identifier, _CLASSES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from ...errors import ArgumentError, did_you_mean
@@ -50,6 +50,17 @@ def _steps(name: str, value: float) -> float:
     if value <= 0:
         raise ArgumentError(f"Argument `{name}` must be > 0. Received: {name}={value}")
     return value
+
+
+class Called(LearningRateSchedule):
+    """A function without arguments, asked in every step."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+
+    def __call__(self, step: Any) -> float:  # noqa: ARG002 - the function is not told
+        """What the function says now."""
+        return float(self.function())
 
 
 class ExponentialDecay(LearningRateSchedule):
