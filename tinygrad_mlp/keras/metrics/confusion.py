@@ -34,9 +34,9 @@ _CURVES = ("ROC", "PR", "PRGAIN")
 
 
 def _as_thresholds(given: Any, default: float) -> list[float]:
-    found = [float(one) for one in np.atleast_1d(default if given is None else np.asarray(given, dtype=float))]
-    wrong = [one for one in (found if given is None else np.atleast_1d(given).tolist()) if not 0.0 <= one <= 1.0]
-    wrong = [one for one in wrong if one != _LOWEST]
+    raw = list(given) if isinstance(given, (list, tuple, np.ndarray)) else [default if given is None else given]
+    found = [float(one) for one in raw]
+    wrong = [one for one in raw if one != _LOWEST and not 0.0 <= one <= 1.0]
     if wrong:
         raise ArgumentError(f"Threshold values must be in [0, 1]. Received: {wrong}")
     return found
