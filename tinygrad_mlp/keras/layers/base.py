@@ -168,16 +168,19 @@ class Layer(Module):
         self.input_shape, self.output_shape = input_shape, self.compute_output_shape(input_shape)
         return self.output_shape
 
-    def forward(self, x: Any, training: bool | None = None) -> Any:
-        """The output; the first call builds the layer. ``training`` overrides the mode that the layer is in."""
+    def forward(self, x: Any, training: bool | None = None, **options: Any) -> Any:
+        """The output; the first call builds the layer. ``training`` overrides the mode that the layer is in.
+
+        ``options`` go to :meth:`call`, for layers that take more than their input.
+        """
         if not self.built:
             self.build_for((None, *x.shape[1:]))
         if training is None or training == self.training:
-            return self.call(x)
+            return self.call(x, **options)
         before = self.training
         self.train(training)
         try:
-            return self.call(x)
+            return self.call(x, **options)
         finally:
             self.train(before)
 

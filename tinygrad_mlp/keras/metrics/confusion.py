@@ -35,11 +35,10 @@ _CURVES = ("ROC", "PR", "PRGAIN")
 
 def _as_thresholds(given: Any, default: float) -> list[float]:
     raw = list(given) if isinstance(given, (list, tuple, np.ndarray)) else [default if given is None else given]
-    found = [float(one) for one in raw]
-    wrong = [one for one in raw if one != _LOWEST and not 0.0 <= one <= 1.0]
+    wrong = [one for one in raw if one is None or (one != _LOWEST and not 0.0 <= one <= 1.0)]
     if wrong:
         raise ArgumentError(f"Threshold values must be in [0, 1]. Received: {wrong}")
-    return found
+    return [float(one) for one in raw]
 
 
 def _counts(labels: Array, outputs: Array, weights: Array, thresholds: Array) -> tuple[Array, Array, Array, Array]:

@@ -126,14 +126,16 @@ class Optimizer:
 
     # --- binding ---
 
-    def build(self, variables: Iterable[Any]) -> rules.KerasRule:
-        """Bind to the weights that will be trained; a second time does nothing.
+    def build(self, variables: Iterable[Any]) -> Any:
+        """Bind to the weights that will be trained, and give the engine's rule; a second time does nothing.
 
         Raises:
             StateError: it is bound to other weights already.
         """
         given = list(variables)
         tensors = [getattr(one, "tensor", one) for one in given]
+        if self._bound is None and not tensors:
+            return None
         if self._bound is None:
             self._variables = tensors
             rate = self._rate

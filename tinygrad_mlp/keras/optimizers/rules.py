@@ -139,7 +139,7 @@ class Adam(KerasRule):
             follow(square, second, new2, scratch)
             if amsgrad:
                 largest = state["velocity_hat"]
-                np.maximum(largest, square, largest)
+                np.maximum(largest, square, out=largest)
                 square = largest
             sqrt(square, scratch)
             add(scratch, floor, scratch)
@@ -314,7 +314,7 @@ class Adamax(KerasRule):
             follow(mean, gradient, new1, scratch)
             np.absolute(gradient, scratch)
             multiply(norm, old2, norm)
-            np.maximum(norm, scratch, norm)
+            np.maximum(norm, scratch, out=norm)
             add(norm, floor, scratch)
             multiply(mean, rate, second)
             divide(second, scratch, scratch)
