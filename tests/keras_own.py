@@ -20,6 +20,15 @@ os.environ.setdefault("KERAS_BACKEND", "numpy")
 from tinygrad_mlp import keras as ours
 
 ROOMS = {
+    "callbacks": (
+        "callbacks/callback_test.py",
+        "callbacks/csv_logger_test.py",
+        "callbacks/early_stopping_test.py",
+        "callbacks/lambda_callback_test.py",
+        "callbacks/learning_rate_scheduler_test.py",
+        "callbacks/reduce_lr_on_plateau_test.py",
+        "callbacks/terminate_on_nan_test.py",
+    ),
     "losses": ("losses/losses_test.py", "losses/loss_test.py"),
     "metrics": (
         "metrics/accuracy_metrics_test.py",
@@ -60,11 +69,23 @@ def _ours_for(name: str) -> Any:
     rooms: dict[str, Any] = {
         "keras.src.losses.losses": ours.losses,
         "keras.src.losses.loss": ours.losses,
+        "keras.src.losses": ours.losses,
+        "keras.src.callbacks": ours.callbacks,
+        "keras.src.layers": ours.layers,
+        "keras.src.models": ours.models,
+        "keras.src.models.sequential": ours.models,
+        "keras.src.callbacks.callback": ours.callbacks,
+        "keras.src.initializers": ours.initializers,
+        "keras.src.regularizers": ours.regularizers,
+        "keras.src.utils.numerical_utils": ours.utils,
+        "keras.src.utils": ours.utils,
         "keras.src.optimizers.schedules.learning_rate_schedule": ours.optimizers.schedules,
         "keras.src.optimizers.schedules": ours.optimizers.schedules,
     }
     if name in rooms:
         return rooms[name]
+    if name.startswith("keras.src.callbacks."):
+        return ours.callbacks
     if name.startswith("keras.src.metrics"):
         return ours.metrics
     if name.startswith("keras.src.optimizers"):

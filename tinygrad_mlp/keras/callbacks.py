@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from ..train import callbacks as engine
@@ -19,12 +20,37 @@ __all__ = [
 ]
 
 
-class Callback(engine.Callback):
-    """Base of one's own: ``self.model`` is the Sequential, ``self.model.stop_training = True`` ends training."""
+class _Alone:
+    """The run of a callback whose hooks are called by hand: all it can do is to stop the model."""
+
+    validation = None
+    meters = None
+    weights = ""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.history = SimpleNamespace()
+
+    def stop(self, reason: str) -> None:  # noqa: ARG002 - nobody reads it
+        """Set ``model.stop_training``."""
+        self.model.stop_training = True
+
+
+class _Face:
+    """What callbacks of this face have in common: ``self.model`` is the Sequential."""
+
+    model: Any
+    run: Any
 
     def set_model(self, model: Any) -> None:
         """The model of this face, not the module that is trained in its place."""
-        super().set_model(getattr(model, "face", model))
+        self.model = getattr(model, "face", model)
+        if "run" not in vars(self):
+            self.run = _Alone(self.model)
+
+
+class Callback(_Face, engine.Callback):
+    """Base of one's own: ``self.model`` is the Sequential, ``self.model.stop_training = True`` ends training."""
 
 
 class History(Callback):
@@ -45,7 +71,7 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
 
 
-class EarlyStopping(engine.EarlyStopping):
+class EarlyStopping(_Face, engine.EarlyStopping):
     """:class:`tinygrad_mlp.train.EarlyStopping` with Keras' default: the weights stay those of the last epoch."""
 
     def __init__(
@@ -62,9 +88,25 @@ class EarlyStopping(engine.EarlyStopping):
         super().__init__(monitor, min_delta, patience, verbose, mode, baseline, restore_best_weights, start_from_epoch)
 
 
-CSVLogger = engine.CSVLogger
-LambdaCallback = engine.LambdaCallback
-LearningRateScheduler = engine.LearningRateScheduler
-ReduceLROnPlateau = engine.ReduceLROnPlateau
-TensorBoard = engine.TensorBoard
-TerminateOnNaN = engine.TerminateOnNaN
+class CSVLogger(_Face, engine.CSVLogger):
+    """:class:`tinygrad_mlp.train.CSVLogger`."""
+
+
+class LambdaCallback(_Face, engine.LambdaCallback):
+    """:class:`tinygrad_mlp.train.LambdaCallback`."""
+
+
+class LearningRateScheduler(_Face, engine.LearningRateScheduler):
+    """:class:`tinygrad_mlp.train.LearningRateScheduler`."""
+
+
+class ReduceLROnPlateau(_Face, engine.ReduceLROnPlateau):
+    """:class:`tinygrad_mlp.train.ReduceLROnPlateau`."""
+
+
+class TensorBoard(_Face, engine.TensorBoard):
+    """:class:`tinygrad_mlp.train.TensorBoard`."""
+
+
+class TerminateOnNaN(_Face, engine.TerminateOnNaN):
+    """:class:`tinygrad_mlp.train.TerminateOnNaN`; ``fit`` ends at a loss that is not finite with it or without."""

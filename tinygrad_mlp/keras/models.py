@@ -59,7 +59,6 @@ class Sequential(Layer):
         self._asked: Any = None
         self._weighted: Any = None
         self._train_metrics: list[metrics.Metric] = []
-        self._running: Trained | None = None
         for layer in layers or ():
             self.add(layer)
 
@@ -317,6 +316,7 @@ class Sequential(Layer):
         if validation_freq != 1:
             options["validation_freq"] = validation_freq
         self._attend(module)
+        self.stop_training = False
         try:
             self.history = train.fit(
                 module,
@@ -348,12 +348,13 @@ class Sequential(Layer):
     @property
     def stop_training(self) -> bool:
         """Set it to True in a callback to end training after the epoch."""
-        return bool(self._running is not None and vars(self._running).get("stop_training", False))
+        return bool(self.__dict__.get("_stops", False))
 
     @stop_training.setter
     def stop_training(self, value: bool) -> None:
-        if self._running is not None:
-            vars(self._running)["stop_training"] = bool(value)
+        self.__dict__["_stops"] = bool(value)
+        if self.__dict__.get("_running") is not None:
+            vars(self.__dict__["_running"])["stop_training"] = bool(value)
 
     def _fed(self, x: Any) -> Any:
         return self._array(x) if isinstance(x, (np.ndarray, list, tuple, Tensor)) else x

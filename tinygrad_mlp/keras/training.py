@@ -101,6 +101,7 @@ class Seen(engine_metrics.Metric):
     def __init__(self, metric: metrics.Metric, activation: Callable[[Any], Any] | None) -> None:
         self.metric = metric
         self._activation = activation
+        self.better = _direction(metric)
         self.exact = isinstance(metric, metrics.MeanMetricWrapper) and metric.name.endswith(("accuracy", "acc"))
         super().__init__(metric.name)
 
@@ -126,6 +127,18 @@ class Seen(engine_metrics.Metric):
         """Go on from what :meth:`state_dict` gave."""
         for name in self.metric.sums:
             setattr(self.metric, name, np.array(state[name]))
+
+
+def _direction(metric: metrics.Metric) -> str | None:
+    """Which values are the good ones: low ones of errors and losses, high ones of accuracies and scores."""
+    if isinstance(metric, (metrics.FalseNegatives, metrics.FalsePositives, metrics.RootMeanSquaredError)):
+        return "min"
+    if not isinstance(metric, metrics.MeanMetricWrapper):
+        return None if type(metric) in {metrics.Mean, metrics.Sum} else "max"
+    if type(metric) is metrics.MeanMetricWrapper:
+        return None
+    upwards = isinstance(metric, metrics.CosineSimilarity) or "accuracy" in type(metric).__name__.lower()
+    return "max" if upwards else "min"
 
 
 _ACCURACIES: dict[str, tuple[Any, Any, Any]] = dict.fromkeys(

@@ -44,6 +44,11 @@ class LearningRate(float):
         made._owner = owner
         return made
 
+    @property
+    def value(self) -> Any:
+        """The number, as float32."""
+        return np.float32(self)
+
     def assign(self, value: float) -> None:
         """Set the optimizer's learning rate."""
         self._owner.learning_rate = value
@@ -249,10 +254,7 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         if callable(self._rate) and not callable(value):
-            raise ArgumentError(
-                "This optimizer was created with a schedule as its learning rate, so the learning rate cannot be set; "
-                "make it with a number to change it yourself"
-            )
+            raise ArgumentError(rules.NOT_SETTABLE)
         if callable(value):
             if self._bound is not None:
                 raise StateError("a schedule has to be given before training; make a new optimizer with it")
@@ -302,7 +304,7 @@ def _specialised(
 ) -> type[rules.KerasRule]:
     """The rule, with gradients bounded before each step, and with rates of a schedule."""
     if schedule is not None:
-        rule = type(rule.__name__, (rule,), {"schedule": schedule, "__doc__": rule.__doc__})
+        rule = type(rule.__name__, (rule,), {"schedule": schedule, "begins": schedule(0), "__doc__": rule.__doc__})
     if not bounds:
         return rule
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import ArgumentError
 from ...optim.optimizer import Numbers, Optimizer, Rule, Steps, Structure, each, follow, number
 from ...tape import Array
 from ...tensor import Tensor
@@ -19,6 +20,10 @@ from .schedules import LearningRateSchedule
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "Adamax", "KerasRule", "Nadam", "RMSprop"]
 
+NOT_SETTABLE = (
+    "this optimizer was made with a schedule as its learning_rate, so the learning rate cannot be set; make it with a "
+    "number to change it yourself"
+)
 _FLAGS = frozenset({"amsgrad", "centered", "nesterov"})
 # What is above 1 or negative would make a running mean explode.
 _SHARES = frozenset({"beta_1", "beta_2", "rho"})
@@ -30,6 +35,8 @@ class KerasRule(Optimizer):
     _counted = True
     schedule: LearningRateSchedule | None = None
     """Asked for the rate of every step instead of ``lr``, where a subclass has one."""
+    begins = 0.0
+    """The first rate of the schedule, which ``lr`` then has; another was set in vain."""
 
     def __init__(self, params: Iterable[Tensor], **options: Any) -> None:
         super().__init__(params, options)
@@ -54,7 +61,12 @@ class KerasRule(Optimizer):
     def rates(cls, options: Mapping[str, Any], step: int | Steps) -> tuple[Any, Any]:
         """The learning rate of a step, and what weight decay leaves of a weight in it."""
         schedule, decay = cls.schedule, options["weight_decay"] or 0.0
-        rate = options["lr"] if schedule is None else each(step, lambda t: schedule(t - 1))
+        if schedule is None:
+            rate = options["lr"]
+        elif options["lr"] != cls.begins:
+            raise ArgumentError(NOT_SETTABLE)
+        else:
+            rate = each(step, lambda t: schedule(t - 1))
         return rate, 1.0 - rate * decay
 
 
