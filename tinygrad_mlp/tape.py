@@ -230,9 +230,9 @@ class Plan:
     (None), so that a recorded walk can put the first two back on the tape. ``reads`` has their names.
     """
 
-    __slots__ = ("fresh", "keep", "op", "part", "pull", "reads", "reads_params", "roles", "tracked")
-
     pull: Callable[..., tuple[Any, ...]]
+
+    __slots__ = ("fresh", "keep", "op", "part", "pull", "reads", "reads_params", "roles", "tracked")
 
     def __init__(self, op: Op, tracked: tuple[int, ...], arity: int) -> None:
         operands = op.operands if not callable(op.rules) else tuple(f"operand{i}" for i in range(arity))

@@ -49,12 +49,12 @@ class _Entry:
         self.program = captured.program
         self.valid = Guards(captured.guards).hold
         self.written = [buffer.array for buffer, _ in captured.program.writes if buffer.array is not None]
-        # Whether a run leaves anything behind but its results: then it is made whole or not at all.
-        self.changes = bool(captured.program.writes or captured.gradients or captured.counts)
         self.wrote = writer(f"{captured.program.name}, which is compiled", self.written)
         # What is asked first of a call whose arguments are all arrays, or tensors that are nothing else.
         self.layouts: list[Any] | None = None
         self.recording, self.default = recorder() is not None, get_default_dtype()
+        # Whether a run leaves anything behind but its results: then it is made whole or not at all.
+        self.changes = bool(captured.program.writes or captured.gradients or captured.counts)
         self.arguments: list[Any] = []
         self.runs = 0
         self.replay: Replay | None = None
@@ -518,7 +518,7 @@ class _Source:
         self.columns: tuple[Array, ...] | None = None
         self._iterator: Iterator[Any] | None = None
         self._at = 0
-        if isinstance(batches, DataLoader) and isinstance(batches.dataset, TensorDataset):
+        if isinstance(batches, DataLoader) and isinstance(batches.dataset, TensorDataset) and batches.plain:
             columns = batches.dataset.columns
             if all(isinstance(one, np.ndarray) for one in columns):
                 self.columns = tuple(columns)

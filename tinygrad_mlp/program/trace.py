@@ -51,7 +51,7 @@ from .passes import simplify
 
 __all__ = ["Capture", "Noted", "Trace", "capture"]
 
-_data, _node, _hooks, _gradient = map(attrgetter, ("data", "node", "hooks", "gradient"))
+_data, _node, _hooks, _gradient, _hooks_of = map(attrgetter, ("data", "node", "hooks", "gradient", "_hooks"))
 # Guards are asked together where they read the same, which is known by identity.
 _entry = functools.cache(itemgetter)
 
@@ -717,6 +717,11 @@ class Trace:
                 self._watch_module(one)
 
     def _watch_module(self, module: Module) -> None:
+        if module._hooks:
+            raise CaptureError(
+                f"compile: {type(module).__name__} has hooks, which are Python code of yours that a compiled step "
+                "would not call; remove them, or leave this function uncompiled"
+            )
         plain = {
             name: value
             for name, value in module.__dict__.items()
@@ -726,9 +731,13 @@ class Trace:
         read = _entry(*plain) if plain else None
         self.guards.append(
             Guard(
-                f"{type(module).__name__}: an option or its training mode has changed",
+                f"{type(module).__name__}: an option, its training mode or its hooks have changed",
+                same=[(_hooks_of, module, module._hooks)],
                 equal=[(read, space, read(space))] if read is not None else (),
-                members=[space[name] for name in ("_parameters", "_modules", "_buffers")],
+                members=[
+                    *[space[name] for name in ("_parameters", "_modules", "_buffers")],
+                    *(module._hooks.kinds() if module._hooks is not None else ()),
+                ],
             )
         )
 
@@ -900,10 +909,10 @@ class Capture:
     Attributes:
         program: the program. guards: what it relies on. gradients: the leaves whose gradients a run sets: to the output
             at a place, or to None.
-        result: what the captured run returned.
+        result: what the captured run returned. counts: whether updates count their steps.
     """
 
-    __slots__ = ("_fixed", "_places", "_shape", "_states", "gradients", "guards", "program", "result")
+    __slots__ = ("_fixed", "_places", "_shape", "_states", "counts", "gradients", "guards", "program", "result")
 
     _fixed: list[Any]
     _places: list[int | None]
@@ -914,6 +923,7 @@ class Capture:
         self.guards = trace.guards
         # An optimizer that steps twice in the function counts twice in each run.
         self._states = [one.state for one in trace.counted if "step" in one.state]
+        self.counts = bool(self._states)
         leaves, self._shape = flatten(result)
         self._fixed = []
         self._places = []
@@ -955,11 +965,6 @@ class Capture:
         """Move on the step counts of the optimizers' states, or back."""
         for state in self._states:
             state["step"] += steps
-
-    @property
-    def counts(self) -> bool:
-        """Whether a run moves step counts."""
-        return bool(self._states)
 
     @property
     def gradients_kept(self) -> bool:
