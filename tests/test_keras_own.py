@@ -9,6 +9,7 @@ import pytest
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 NUMPY_HAS_NO_BFLOAT16 = "dtype_arg"
@@ -18,12 +19,10 @@ ABSENT = ("CTC", "Circle", "decay10", "decay7", "decay9", "optimizers10", "optim
 """Of losses and optimizers that are not here: CTC, Circle; Adafactor, Lion, Ftrl."""
 
 EXPLAINED = {
-    "CosineSimilarityTest.test_config": "our configuration keeps the axis, Keras' forgets it",
+    "losses CosineSimilarityTest.test_config": "our configuration keeps the axis, Keras' forgets it",
     "HuberLossTest.test_config": "our configuration keeps delta, Keras' forgets it",
     "PrecisionTest.test_config": "asks for Keras' variables and their names",
     "RecallTest.test_config": "asks for Keras' variables and their names",
-    "SensitivityAtSpecificityTest.test_handles_sas_metrics": "trains a model of Keras' on PyTorch",
-    "RecallAtPrecisionTest.test_end_to_end": "trains a model of Keras' on PyTorch",
     "AUCTest.test_config": "asks for Keras' private enumerations",
     "AUCTest.test_config_manual_thresholds": "asks for Keras' private enumerations",
     "FBetaScoreTest.test_non_2d_input_shapes_raises_value_error": "calls the private _build",
@@ -41,9 +40,12 @@ EXPLAINED = {
     "OptimizerTest.test_tf_checkpointing": "needs TensorFlow",
     "OptimizerTest.test_overwrite_with_gradient": "a private flag of Keras' variables",
     "OptimizerTest.test_overwrite_with_gradient_with_gradient_accumulation": "a private flag of Keras' variables",
+    "SensitivityAtSpecificityTest.test_handles_sas_metrics": "its loss has a name that is nobody's, and is never used",
+    "MetricWrapperTest.test_binary_accuracy_with_boolean_inputs": "needs keras.Model, and there is Sequential only",
+    "MultiAUCTest.test_keras_model_compiles": "needs keras.Model, and there is Sequential only",
+    "NadamTest.test_build_with_empty_var_list": "reads a private product",
     "OptimizerTest.test_set_weights": "an optimizer's memory is loaded with its model here",
     "OptimizerTest.test_static_loss_scaling": "loss_scale_factor is refused by name",
-    "TestFitLRSchedulesFlow.test_fit_lr_correctness": "trains a model of Keras' with our optimizer",
     "CallbackTest.test_model_state_is_current_on_epoch_end": "needs keras.Model, and there is Sequential only",
     "CSVLoggerTest.test_CSVLogger": "a loss that is not finite ends training here, before it is logged",
     "CSVLoggerTest.test_stop_training_csv": "a loss that is not finite ends training here, before it is logged",
@@ -53,7 +55,7 @@ EXPLAINED = {
     "LambdaCallbackTest.test_lambda_callback_with_additional_kwargs": "an unknown hook is refused here",
     "LearningRateSchedulerTest.test_throws_when_optimizer_has_schedule": "refused as ArgumentError, not TypeError",
     "LearningRateSchedulerTest.test_verbose_logging": "other words",
-    "ReduceLROnPlateauTest.test_throws_when_optimizer_has_schedule": "refused when the rate is lowered, as ArgumentError",
+    "ReduceLROnPlateauTest.test_throws_when_optimizer_has_schedule": "refused once the rate is lowered",
     "ReduceLROnPlateauTest.test_verbose_logging": "other words",
     "TerminateOnNaNTest.test_TerminateOnNaN": "a loss that is not finite ends training here, before it is logged",
 } | {
@@ -69,7 +71,7 @@ EXPLAINED = {
     )
 }
 
-PASSED = {"callbacks": 17, "losses": 149, "metrics": 350, "optimizers": 76, "schedules": 34}
+PASSED = {"callbacks": 17, "losses": 149, "metrics": 349, "optimizers": 76, "schedules": 35}
 """How many pass with Keras 3.15.1."""
 
 
@@ -85,6 +87,8 @@ def test_keras_own_tests_pass_but_for_those_explained(room: str, capsys: pytest.
     for path in keras_own.ROOMS[room]:
         for name, case in keras_own.cases(path):
             found = keras_own.outcome(case)
+            if name not in EXPLAINED:
+                name = f"{room} {name}"
             if found is None:
                 passed += 1
                 if name in EXPLAINED:
