@@ -29,7 +29,7 @@ from ..nn.activations import ACTIVATIONS, make_activation
 from ..ops import linear
 from ..tape import Array
 from ..tensor import no_grad
-from .descent import Epochs, Objective, dense_layers, unpack
+from .descent import Epochs, Objective, PackedObjective, dense_layers, unpack
 from .heads import HEADS, Head
 from .solvers import AdamSolver, SGDSolver, Solver
 
@@ -219,10 +219,10 @@ class _MLP(BaseEstimator, ABC):
         self.coefs_ = [one.astype(np.float64) for one in self.coefs_]
         net = self._network(0)
         dense = X if isinstance(X, np.ndarray) else X.toarray()
+        columns = self._columns(dense, y, weights, np.dtype(np.float64))
         found = scipy.optimize.minimize(
-            Objective(net, self._head, self.alpha).value_and_gradient,
+            PackedObjective(Objective(net, self._head, self.alpha), columns, min(self.max_iter, self.max_fun)),
             packed,
-            args=self._columns(dense, y, weights, np.dtype(np.float64)),
             method="L-BFGS-B",
             jac=True,
             options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
