@@ -398,17 +398,18 @@ def folding(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> F
         return None
     # The innermost loop runs along the input, so that the compiler can add many at once.
     places, sizes = shape[before : before + axes], shape[before + axes :]
-    heads = [f"for (int64_t k{i} = 0; k{i} < {size}; k{i}++)" for i, size in enumerate(sizes)]
-    heads += [f"for (int64_t p{i} = 0; p{i} < {place}; p{i}++)" for i, place in enumerate(places)]
-    source = "r"
-    for name, size in [(f"p{i}", n) for i, n in enumerate(places)] + [(f"k{i}", n) for i, n in enumerate(sizes)]:
+    inside = [f"in{i}" for i in range(axes)]
+    spots = [f"at{i}" for i in range(axes)]
+    sized = [*zip(inside, sizes, strict=True), *zip(spots, places, strict=True)]
+    heads = [f"for (int64_t {name} = 0; {name} < {size}; {name}++)" for name, size in sized]
+    source = target = "row"
+    for name, size in [*zip(spots, places, strict=True), *zip(inside, sizes, strict=True)]:
         source = f"({source} * {size} + {name})"
-    target = "r"
     for i, length in enumerate(lengths):
-        target = f"({target} * {length} + p{i} * {steps[i]} + k{i} * {gaps[i]})"
+        target = f"({target} * {length} + {spots[i]} * {steps[i]} + {inside[i]} * {gaps[i]})"
     return Code(
         f"for (int64_t i = 0; i < {rows * count}; i++) Y[i] = 0; "
-        f"for (int64_t r = 0; r < {rows}; r++) {' '.join(heads)} Y[{target}] += A0[{source}];"
+        f"for (int64_t row = 0; row < {rows}; row++) {' '.join(heads)} Y[{target}] += A0[{source}];"
     )
 
 
