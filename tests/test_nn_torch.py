@@ -591,6 +591,22 @@ def test_compiled_training_moves_weights_statistics_and_draws_like_the_loop(
             np.testing.assert_allclose(states[1][key], one, rtol=2e-3, atol=2e-4, err_msg=key)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_statistics_of_a_piece_that_broke_are_put_back() -> None:
+    """An infinity in the last batch: the compiled run goes back and ends where the loop does, statistics as well."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 3)).astype(np.float32), rng.integers(0, 2, 64)
+    x[-1] = np.inf
+    states = []
+    for way in (False, "replay"):
+        model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2, seed=0))
+        history = fit(model, x, y, epochs=2, batch_size=8, shuffle=False, compile=way, verbose=0)
+        assert "non-finite" in str(history.stopped)
+        states.append({key: one.data.tobytes() for key, one in model.state_dict().items()})
+    assert states[0] == states[1]
+    assert model[0].num_batches_tracked.item() == 8
+
+
 def _compiler() -> bool:
     from tinygrad_mlp.train.compiled import _has_compiler
 
