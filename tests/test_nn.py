@@ -96,12 +96,32 @@ class Branches(nn.Module):
 
 
 Make = Callable[[str], nn.Module]
+
+
+class LastOutput(nn.Module):
+    """What a recurrent layer gives for the last time step."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.last = nn.Identity()
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.layer(x)[0][:, -1])
+
+
 MODULES: dict[str, tuple[Make, tuple[int, ...]]] = {
     "Linear": (lambda dtype: nn.Linear(3, 2, seed=0, dtype=dtype), (4, 3)),
     "Linear without bias": (lambda dtype: nn.Linear(3, 2, bias=False, seed=0, dtype=dtype), (2, 4, 3)),
     "Sequential": (lambda dtype: nn.Sequential([nn.Linear(3, 2, seed=0, dtype=dtype), nn.Tanh()]), (4, 3)),
     "MLP": (lambda dtype: nn.MLP(3, 5, 4, 2, activation="gelu", dropout=0.5, seed=0, dtype=dtype), (4, 3)),
     "user's own": (lambda dtype: Residual(dtype), (4, 3)),
+    "GRUCell": (lambda dtype: nn.GRUCell(3, 2, seed=0, dtype=dtype), (4, 3)),
+    "LSTM": (
+        lambda dtype: LastOutput(nn.LSTM(3, 2, batch_first=True, bidirectional=True, seed=0, dtype=dtype)),
+        (2, 4, 3),
+    ),
+    "RNN": (lambda dtype: LastOutput(nn.RNN(3, 2, 2, batch_first=True, seed=0, dtype=dtype)), (2, 4, 3)),
     "Dropout": (lambda dtype: nn.Dropout(0.3, seed=0), (4, 3)),
     "BatchNorm1d": (lambda dtype: nn.BatchNorm1d(3, dtype=dtype), (4, 3)),
     "BatchNorm2d without statistics": (

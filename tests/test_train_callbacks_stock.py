@@ -65,7 +65,7 @@ class Weighing(nn.Module):
 def driven(callback: Any, values: list[float], name: str, ours: bool) -> tuple[Any, ...]:
     """Where a callback stops over epochs with these values, the weights it leaves and the rates of all epochs."""
     model = Weighing()
-    run = Run(model, params={}, batches=None, optimizer=model.optimizer, history=History())
+    run = Run(model, params={}, feed=None, optimizer=model.optimizer, history=History())
     run.validation = ()
     callback.set_model(model)
     if ours:
@@ -339,7 +339,7 @@ def test_csv_files_are_keras_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for append in (False, True):
             logger = make(str(path), separator=";", append=append)
             if ours:
-                run = Run(net(), params={}, batches=None)
+                run = Run(net(), params={}, feed=None)
                 run.validation = ()
                 logger.set_run(run)
             logger.on_train_begin()

@@ -261,12 +261,12 @@ def test_what_a_data_set_gave_is_gone_through_again_not_asked_for_again(
 
 
 @pytest.mark.parametrize("way", [*WAYS, "auto"])
-def test_batches_of_three_columns_are_the_same_error(way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_four_columns_are_the_same_error(way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over arrays and over a data set of one's own."""
     monkeypatch.setattr("tinygrad_mlp.train.compiled._LONG", 0.0)
     x, y = data("cross_entropy", 3200)
-    for source in ((x, y, y), list(zip(x, y, y, strict=True))):
-        with pytest.raises(ArgumentError, match=r"expected batches \(x, y\), got 3 columns"):
+    for source in ((x, y, y, y), list(zip(x, y, y, y, strict=True))):
+        with pytest.raises(ArgumentError, match=r"sample_weight\), got 4 columns"):
             fit(model_for("cross_entropy"), DataLoader(source), epochs=2, verbose=0, compile=way)
 
 

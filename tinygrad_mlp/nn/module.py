@@ -223,6 +223,7 @@ class Module:
             _RUNNING.reset(token)
         shapes = _SHAPES.get()
         if shapes is not None:
+            # Recurrent layers give their output and, beside it, a state.
             first = output[0] if isinstance(output, tuple) and output else output
             if isinstance(first, Tensor):
                 shapes[self] = first.shape

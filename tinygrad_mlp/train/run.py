@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..data import DataLoader
 from ..errors import ArgumentError
 from ..nn import Module
+from .feeds import Feed
 from .history import History
-from .metrics import Meters
+from .meters import Meters
+from .objective import Objective
 
 __all__ = ["Run"]
 
@@ -18,17 +19,18 @@ class Run:
 
     Attributes:
         model: the module. optimizer: what steps, None in ``evaluate`` and ``predict``.
-        loss: the callable ``loss(outputs, targets)``, None in ``predict``.
+        objective: what a step makes smaller, :class:`Objective`; None in ``predict``.
         history: what ``fit`` will return. Its lists hold the finished epochs.
         params: ``epochs``, ``steps``, ``batch_size``, ``samples``, ``verbose``; also ``history.params``.
-        batches: the DataLoader of the training data. validation: that of the held-out data, or None.
+        feed: the batches; ``feed.loader`` is the DataLoader behind them, or None. validation: those held out, or None.
         callbacks: all of this run, in the order in which their hooks are called.
         epoch: the epoch that is running, or the next one, from 0. In ``on_train_begin`` a callback may set it, and
             training then begins there.
-        batch: how many batches of this epoch are done. In ``on_train_begin`` it may be set, too.
+        batch: how many batches of this epoch are done. In ``on_train_begin`` it may be set, too, with ``meters``.
+        pending: how many of them are in the gradients and not yet in the weights (``accumulate``).
         meters: the loss and the metrics of the epoch that is running.
         reason: why training is to end early, or None. diverged: whether that is a loss or gradient that is not finite.
-        seed: of the order of the samples and of the split, or None where the DataLoader has its own.
+        seed: of the order of the samples and of the split, or None where a DataLoader has its own.
         compiled: the compiled epochs, or None.
         weights: what the weights are after a run that diverged, for the warning; a callback that changes them says so.
     """
@@ -38,25 +40,26 @@ class Run:
         model: Module,
         *,
         params: dict[str, Any],
-        batches: DataLoader,
+        feed: Feed,
         optimizer: Any = None,
-        loss: Any = None,
+        objective: Objective | None = None,
         history: History | None = None,
-        validation: DataLoader | None = None,
+        validation: Feed | None = None,
         seed: int | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
-        self.loss = loss
+        self.objective = objective
         self.history = History(params) if history is None else history
         self.params = params
-        self.batches = batches
+        self.feed = feed
         self.validation = validation
         self.seed = seed
         self.compiled: Any = None
         self.callbacks: list[Any] = []
         self.epoch = 0
         self.batch = 0
+        self.pending = 0
         self.meters: Meters | None = None
         self.reason: str | None = None
         self.diverged = False
@@ -80,7 +83,13 @@ class Run:
 
     def captured(self) -> bool:
         """Whether the next full batch runs a program that has been captured already."""
-        return self.compiled is not None and bool(self.compiled.captured(self.batches))
+        return self.compiled is not None and bool(self.compiled.captured())
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, or NaN where there is none."""
+        groups = getattr(self.optimizer, "param_groups", None) or [{}]
+        return float(groups[0].get("lr", float("nan")))
 
     @property
     def lr(self) -> float:

@@ -10,25 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from ..data import DataLoader
 from ..errors import FileFormatError, StateError
 from ..nn.module import Module
 from .history import History
-from .metrics import Meters
 
 __all__ = ["environment", "restore", "restore_module", "state_of", "state_of_module"]
 
 State = dict[str, Any]
-
-_PLAIN = (type(None), bool, int, float, str, np.ndarray, np.generic, list, tuple, dict)
 
 
 def state_of(part: Any) -> Any:
     """The state of one part of a run.
 
     Args:
-        part: a Module, a random generator, a DataLoader, a History, Meters; or anything with ``state_dict()`` and
-            ``load_state_dict()``: optimizers, schedules, callbacks.
+        part: a Module, a random generator, a History; or anything with ``state_dict()`` and ``load_state_dict()``:
+            optimizers, schedules, DataLoaders, metrics, callbacks.
 
     Raises:
         StateError: it is none of these.
@@ -37,21 +33,13 @@ def state_of(part: Any) -> Any:
         return {"weights": {name: one.data for name, one in part.named_state().items()}, **state_of_module(part)}
     if isinstance(part, np.random.Generator):
         return part.bit_generator.state
-    if isinstance(part, (History, Meters)) or _is_metric(part):
-        return {name: _value(value) for name, value in _attributes(part)}
+    if isinstance(part, History):
+        return dict(vars(part))
     if callable(getattr(part, "state_dict", None)) and callable(getattr(part, "load_state_dict", None)):
         return part.state_dict()
-    if isinstance(part, DataLoader):
-        return {"seed": part.seed, "epoch": part.epoch}
     raise StateError(
         f"{type(part).__name__} cannot be part of a checkpoint: it has no state_dict() and load_state_dict(state)"
     )
-
-
-def _value(value: Any) -> Any:
-    if type(value) is dict:
-        return {name: _value(one) for name, one in value.items()}
-    return value if isinstance(value, _PLAIN) else state_of(value)
 
 
 def restore(part: Any, state: Any, where: str) -> None:
@@ -66,12 +54,12 @@ def restore(part: Any, state: Any, where: str) -> None:
             restore_module(part, state)
         elif isinstance(part, np.random.Generator):
             part.bit_generator.state = state
-        elif isinstance(part, (History, Meters)) or _is_metric(part):
-            _restore_attributes(part, state, where)
-        elif callable(getattr(part, "load_state_dict", None)):
-            part.load_state_dict(state)
+        elif isinstance(part, History):
+            # The object's own names are gone through, never those of the file.
+            for name in vars(part):
+                setattr(part, name, state[name])
         else:
-            part.seed, part.epoch = state["seed"], state["epoch"]
+            part.load_state_dict(state)
     except (StateError, FileFormatError):
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -138,32 +126,6 @@ def _generators(model: Module) -> Iterator[tuple[str, np.random.Generator]]:
 
 def _with_extra(model: Module) -> Iterator[tuple[str, Any]]:
     return ((path, one) for path, one in model.named_modules() if hasattr(one, "get_extra_state"))
-
-
-def _is_metric(part: Any) -> bool:
-    return callable(getattr(part, "update", None)) and callable(getattr(part, "result", None))
-
-
-def _attributes(part: Any) -> Iterator[tuple[str, Any]]:
-    slots = [name for cls in type(part).__mro__ for name in getattr(cls, "__slots__", ())]
-    for name in [*slots, *getattr(part, "__dict__", ())]:
-        if hasattr(part, name):
-            yield name, getattr(part, name)
-
-
-def _restore_attributes(part: Any, state: Mapping[str, Any], where: str) -> None:
-    # The object's own names are gone through, never those of the file.
-    for name, now in list(_attributes(part)):
-        if name not in state:
-            raise StateError(f"{where}: nothing was saved of {type(part).__name__}.{name}")
-        saved = state[name]
-        if isinstance(now, dict) and now and not isinstance(next(iter(now.values())), _PLAIN):
-            for key, one in now.items():
-                restore(one, saved[key], f"{where}.{name}[{key!r}]")
-        elif isinstance(now, _PLAIN):
-            setattr(part, name, saved)
-        else:
-            restore(now, saved, f"{where}.{name}")
 
 
 def environment() -> State:

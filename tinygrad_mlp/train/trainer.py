@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
-import numpy as np
-
-from ..data import DataLoader
-from ..nn import Module
-from ..tensor import Tensor, from_numpy, no_grad
-from .advice import compared
+from ..errors import ArgumentError
+from ..tensor import no_grad
 from .callbacks import Callbacks
 from .checkpoint import Checkpoint, restore_callbacks, restore_run, run_in
-from .compiled import Epochs, pair_of
+from .compiled import Epochs
+from .feeds import Batch, Feed, tensors
 from .history import History
 from .interrupts import Interrupts, modes_restored
-from .metrics import Meters
+from .meters import Meters
+from .objective import called
 from .progress import Progress
 from .run import Run
+from .steps import NotFiniteError, Stepper, arrays_of
 
 __all__ = ["Trainer", "evaluated"]
-
-Numbered = Iterable[tuple[int, tuple[Any, ...]]]
 
 
 class Trainer:
@@ -33,8 +30,9 @@ class Trainer:
 
     Args:
         run: the model, the optimizer, the loss and the batches. hooks: its callbacks. progress: what people see.
-        meters: makes fresh meters, for one pass over the data.
-        compiled: the compiled epochs, or None for the loop that is written out.
+        meters: those of a pass over the data. stepper: makes the steps of the loop that is written out.
+        compiled: the compiled epochs, or None.
+        validation_freq: epochs between two validations.
         checkpoint: where to go on from, or None to begin.
     """
 
@@ -43,18 +41,21 @@ class Trainer:
         run: Run,
         hooks: Callbacks,
         progress: Progress,
-        meters: Callable[[], Meters],
+        meters: Meters,
+        stepper: Stepper,
         compiled: Epochs | None,
+        validation_freq: int,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         self.run = run
         self.hooks = hooks
         self.progress = progress
         self.meters = meters
+        self.stepper = stepper
         self.compiled = run.compiled = compiled
         self.checkpoint = checkpoint
+        self.validation_freq = validation_freq
         self.interrupts = Interrupts()
-        self.parameters = list(run.model.parameters())
 
     def train(self, epochs: int) -> History:
         """Train up to epoch number ``epochs``; the History, whatever ended the run."""
@@ -62,8 +63,8 @@ class Trainer:
         history = run.history
         vars(run.model).pop("stop_training", None)
         hooks.attach(run)
-        progress.start(epochs, len(run.batches))
-        logs: dict[str, float] = {}
+        progress.start(epochs, run.feed.steps)
+        logs: dict[str, Any] = {}
         try:
             with modes_restored(run.model), self.interrupts:
                 try:
@@ -74,7 +75,7 @@ class Trainer:
                         self.interrupts.obey()  # one that came while the epoch was being judged
                 except KeyboardInterrupt:
                     run.stop("interrupted")
-                except _NotFiniteError as error:
+                except NotFiniteError as error:
                     run.weights = "those before that step"
                     run.stop(f"non-finite {error.what} in epoch {run.epoch + 1}, {error}")
                     run.diverged = True
@@ -100,7 +101,7 @@ class Trainer:
         run, saved = self.run, run_in(self.checkpoint)
         run.epoch, run.batch, run.reason = saved["epoch"], saved["batch"], saved["reason"]
         if run.batch:
-            run.meters = self.meters()
+            run.meters = self.meters.fresh()
         else:
             self._restore()
 
@@ -113,41 +114,34 @@ class Trainer:
             self.compiled.capture_first()
         self.checkpoint = None
 
-    def _epoch(self, number: int) -> dict[str, float]:
+    def _epoch(self, number: int) -> dict[str, Any]:
         run, hooks, history = self.run, self.hooks, self.run.history
         began = time.perf_counter()
         run.model.train()
         hooks.call("on_epoch_begin", number, {})
         # Within an epoch: the hook has had its effect on the run that was saved, and must not have it twice.
         self._restore()
-        run.meters = run.meters if run.batch and run.meters is not None else self.meters()
+        rate = run.rate
+        run.meters = run.meters if run.batch and run.meters is not None else self.meters.fresh()
         if self.compiled is None or self.compiled.ran is None:
-            self._batches(self._rest_of_epoch(), run.meters)
+            with closing(run.feed.epoch(run.batch)) as batches:
+                self._batches(enumerate(batches, run.batch + 1), run.meters)
         else:
-            run.meters = self.compiled.run(run.batches, run.meters, self._told, self._by_hand, run.batch)
+            run.meters = self.compiled.run(run.meters, self._told, self._by_hand, run.batch)
         if self.compiled is not None:
             history.compiled, history.uncompiled = self.compiled.ran, self.compiled.why
         logs = run.meters.results()
-        if run.validation is not None:
-            found = evaluated(run, hooks, run.validation, self.meters())
+        if run.validation is not None and (number + 1) % self.validation_freq == 0:
+            found = evaluated(run, hooks, run.validation, self.meters.fresh())
             logs |= {f"val_{name}": value for name, value in found.items()}
         seconds = time.perf_counter() - began
-        history.append(logs, seconds, number)
+        history.append(logs, seconds, number, rate)
         run.epoch, run.batch = number + 1, 0
         hooks.call("on_epoch_end", number, logs)
         history.add(logs)
         hooks.call("on_epoch_recorded", number, logs)
         self.progress.epoch(number, logs, seconds)
         return logs
-
-    def _rest_of_epoch(self) -> Numbered:
-        """The batches from ``run.batch`` on, numbered from 1."""
-        batches, done = self.run.batches, self.run.batch
-        if not done:
-            return enumerate(batches, 1)
-        epoch = batches.epoch
-        batches.set_epoch(epoch + 1)
-        return enumerate(batches.batches(epoch, start=done), done + 1)
 
     def _told(self, done: int) -> None:
         assert self.run.meters is not None
@@ -156,84 +150,62 @@ class Trainer:
         self.progress.batch(done, self.run.meters)
         self.interrupts.obey()
 
-    def _by_hand(self, into: Meters, rest: Iterator[tuple[int, Any]]) -> None:
+    def _by_hand(self, into: Meters, rest: Iterator[tuple[int, Batch]]) -> None:
         self.run.meters = into
         self._batches(rest, into)
 
-    def _batches(self, numbered: Numbered, meters: Meters) -> None:
+    def _batches(self, numbered: Iterable[tuple[int, Batch]], meters: Meters) -> None:
         run, hooks = self.run, self.hooks
         watched = bool(hooks.per_batch)
-        for step, batch in numbered:
+        step = run.batch
+        for step, batch, moves in self.stepper.marked(numbered):
             if watched:
                 hooks.batch("on_train_batch_begin", step - 1, {})
-            self._step(step, batch, meters)
+            self.stepper(step, batch, meters, moves)
             run.batch = step
             if watched:
                 hooks.batch("on_train_batch_end", step - 1, meters.results())
-            hooks.progress(step, meters)
+            if not run.pending:  # gradients of half a group cannot be saved
+                hooks.progress(step, meters)
             self.progress.batch(step, meters)
             self.interrupts.obey()
             if watched and run.stopping:
                 break
-
-    def _step(self, step: int, batch: tuple[Any, ...], meters: Meters) -> None:
-        run = self.run
-        x, y = tensors(batch)
-        run.optimizer.zero_grad()
-        outputs = run.model(x)
-        loss = compared(run.loss, outputs, y, run.batches)
-        value = float(loss.data)
-        if not math.isfinite(value):
-            raise _NotFiniteError("loss", f"batch {step} of {len(run.batches)}: {value}")
-        loss.backward()
-        if not _all_finite(self.parameters):
-            raise _NotFiniteError("gradient", f"batch {step} of {len(run.batches)}")
-        run.optimizer.step()
-        meters.update(value, outputs.data, y.data)
+        if not step:
+            raise ArgumentError("the training data gave no batch; a generator that has ended cannot begin a new epoch")
 
 
-class _NotFiniteError(Exception):
-    """The loss of a batch, or a gradient of it, is NaN or infinite."""
+def evaluated(run: Run, hooks: Callbacks, feed: Feed, meters: Meters) -> dict[str, Any]:
+    """The loss and the metrics of the run's model over some batches, in evaluation mode and recording nothing.
 
-    def __init__(self, what: str, where: str) -> None:
-        super().__init__(where)
-        self.what = what
-
-
-def _all_finite(parameters: list[Tensor]) -> bool:
-    for parameter in parameters:
-        gradient = parameter.grad
-        if gradient is not None:
-            flat = gradient.data.ravel("K")
-            # One product tells in nearly all cases; squares can overflow where the gradient itself does not.
-            if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
-                return False
-    return True
-
-
-def evaluated(run: Run, hooks: Callbacks, batches: DataLoader, meters: Meters) -> dict[str, float]:
-    """The loss and the metrics of the run's model over some batches, in evaluation mode and recording nothing."""
-    model: Module = run.model
+    Raises:
+        ArgumentError: there is no batch.
+    """
+    model, objective = run.model, run.objective
+    assert objective is not None
     hooks.call("on_test_begin", {})
-    with modes_restored(model), no_grad():
+    with modes_restored(model), no_grad(), closing(feed.epoch()) as batches:
         model.eval()
         for number, batch in enumerate(batches):
             if hooks.tests:
                 hooks.call("on_test_batch_begin", number, {})
-            x, y = tensors(batch)
-            outputs = model(x)
-            meters.update(float(compared(run.loss, outputs, y, batches).data), outputs.data, y.data)
+            x, y, weights = tensors(batch.x), tensors(batch.y), tensors(batch.weights)
+            outputs = called(model, x)
+            loss, parts = objective(outputs, Batch(x, y, weights), feed)
+            meters.update(
+                float(loss.data),
+                arrays_of(outputs),
+                arrays_of(y),
+                arrays_of(weights),
+                [float(one.data) for one in parts],
+            )
             if hooks.tests:
                 hooks.call("on_test_batch_end", number, meters.results())
+    if not meters.samples:
+        raise ArgumentError(
+            "the validation data gave no batch; a generator that has ended cannot begin anew: give validation_steps, "
+            "or arrays"
+        )
     found = meters.results()
     hooks.call("on_test_end", found)
     return found
-
-
-def tensors(batch: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
-    x, y = pair_of(batch)
-    return tensor(x), tensor(y)
-
-
-def tensor(value: Any) -> Tensor:
-    return value if isinstance(value, Tensor) else from_numpy(value)
