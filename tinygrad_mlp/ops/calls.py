@@ -96,9 +96,13 @@ def weight_gradient(operands: Sequence[Any], params: dict[str, Any], _result: An
 
 def _sums_row_by_row(shape: tuple[int, ...], axes: Sequence[int], dtype: np.dtype[Any]) -> bool:
     """Whether the accurate sum is one call of NumPy's."""
-    if slice_by_slice(shape, tuple(axes)):
-        return False
     return all(axis == len(shape) - 1 or shape[axis] <= _FEW or dtype.kind not in "fc" for axis in axes)
+
+
+def _slices(shape: tuple[int, ...], axes: tuple[int, ...], target: str) -> list[str]:
+    """The additions of ``kernels.over_slices``."""
+    first, second, *rest = [list(place) for place in np.ndindex(*shape[: len(axes)])]
+    return [f"add({{0}}{first}, {{0}}{second}, {target})", *[f"add({target}, {{0}}{one}, {target})" for one in rest]]
 
 
 def averaging(operands: Sequence[Any], params: dict[str, Any], result: Any) -> Calls | None:
@@ -108,9 +112,12 @@ def averaging(operands: Sequence[Any], params: dict[str, Any], result: Any) -> C
     if x.dtype not in _REAL or not x.size or not _sums_row_by_row(x.shape, axes, x.dtype):
         return None
     count = math.prod([x.shape[axis] for axis in axes])
-    lines = f"total({{0}}, {axes}, None, {{y}}, {keepdims})", f"divide({{y}}, n{count}_{result.dtype}, {{y}})"
-    names = {"total": np.add.reduce, "divide": np.divide, **_numbers(result.dtype, **{f"n{count}": count})}
-    return Calls(lines, names=names)
+    sums = [f"total({{0}}, {axes}, None, {{y}}, {keepdims})"]
+    if slice_by_slice(x.shape, axes):
+        sums = _slices(x.shape, axes, f"{{y}}{[0] * len(axes)}" if keepdims else "{y}")
+    names = {"total": np.add.reduce, "add": np.add, "divide": np.divide}
+    names |= _numbers(result.dtype, **{f"n{count}": count})
+    return Calls((*sums, f"divide({{y}}, n{count}_{result.dtype}, {{y}})"), names=names)
 
 
 def summing_to(operands: Sequence[Any], params: dict[str, Any], _result: Any) -> Calls | None:
@@ -123,6 +130,8 @@ def summing_to(operands: Sequence[Any], params: dict[str, Any], _result: Any) ->
     axes = tuple(range(extra))
     if not _sums_row_by_row(x.shape, axes, x.dtype):
         return _folded(x, shape, extra)
+    if slice_by_slice(x.shape, axes):
+        return Calls(tuple(_slices(x.shape, axes, "{y}")), names={"add": np.add})
     return Calls((f"total({{0}}, {axes}, None, {{y}})",), names={"total": np.add.reduce})
 
 

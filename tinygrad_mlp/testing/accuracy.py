@@ -83,6 +83,10 @@ _CONTRACTS = {
     "power": Contract("B (power)", (_B, _B, _SECOND)),
     "slope": Contract("B (slope)", (_B, _CLOSED, _SECOND)),
     "steep": Contract("A (steep)", (_A, _B, _SECOND)),
+    # Differences from a mean of a few numbers: what cancels there is divided by what is left of it.
+    "standardised": Contract(
+        "C (standardised)", (Limit(64, 128, scaled=True), Limit(64, 128, scaled=True), Limit(128, 512, scaled=True))
+    ),
     "scaled": Contract("B (scaled)", (_B_SCALED, _B_SCALED, _SECOND)),
     "loss": Contract("A (loss)", (_A, _B_SCALED, _CLOSED)),
     "linear": Contract("D", (Limit(8, 8, scaled=True),) * 3),
@@ -107,6 +111,7 @@ _MEMBERS: dict[str, str] = {
     "loss": "bce_with_logits",
     "linear": "sum_to put sum mean amax amin",
     "product": "matmul linear linear_weight linear_without_bias einsum",
+    "standardised": "standardise standardise_gradient",
     "recurrent": "lstm lstm_gradient",
     "softmax": "logsumexp softmax log_softmax cross_entropy cross_entropy_gradient soft_class_loss soft_class_gradient",
 }
