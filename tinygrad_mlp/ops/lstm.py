@@ -54,7 +54,7 @@ def _logistic(x: Array, slope: Array) -> None:
     """``y = 1 / (1 + exp(-x))`` in place; ``slope`` becomes ``y`` times ``exp(-x) y``, which is ``1 - y`` exactly."""
     np.negative(x, x)
     # Beyond it y is as good as 0, and the exponential would overflow.
-    np.minimum(x, _SHUT[x.dtype.itemsize // (1 + (x.dtype.kind == "c"))], x)
+    np.minimum(x, _SHUT[x.dtype.itemsize // (1 + (x.dtype.kind == "c"))], out=x)
     np.exp(x, slope)
     np.add(slope, 1, x)
     np.reciprocal(x, x)
