@@ -23,6 +23,8 @@ __all__ = [
     "Reshaping",
     "Rows",
     "Sample",
+    "Standardising",
+    "Windows",
 ]
 
 
@@ -138,3 +140,17 @@ class Recurrence(Sample):
 
     gates: int
     more: int
+
+
+@dataclass(frozen=True)
+class Windows(Sample):
+    """One array and windows over its last axes: ``how`` is ``unfold`` or ``fold`` (its adjoint)."""
+
+    how: str
+
+
+@dataclass(frozen=True)
+class Standardising(Sample):
+    """One array and ``axes``, along which it has several elements; ``incoming``: a second array of its shape first."""
+
+    incoming: bool = False

@@ -47,10 +47,12 @@ __all__ = [
     "recorder",
     "recording_with",
     "tick",
+    "user_frame",
     "user_line",
     "walk",
     "walking",
     "wrap",
+    "writer",
     "wrote",
 ]
 
@@ -442,16 +444,19 @@ Line = tuple[CodeType, int]
 PACKAGE = __file__.removesuffix("tape.py")
 
 
-def user_line() -> Line | None:
-    """The innermost line on the stack that is not this package's own; None if all are."""
+def user_frame() -> FrameType | None:
+    """The innermost call on the stack that is not this package's own; None if all are."""
     # inspect's way to the frames would read source files on every call.
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        code = frame.f_code
-        if not code.co_filename.startswith(PACKAGE):
-            return code, frame.f_lasti
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
-    return None
+    return frame
+
+
+def user_line() -> Line | None:
+    """The line that :func:`user_frame` is at."""
+    frame = user_frame()
+    return None if frame is None else (frame.f_code, frame.f_lasti)
 
 
 def line_text(line: Line | None) -> str:
@@ -469,7 +474,9 @@ def line_text(line: Line | None) -> str:
 
 # Which arrays the library has written into, and when. One dictionary entry per written array and one comparison per
 # backward pass replace a version counter on every tensor and every kept value.
-_writes: dict[int, tuple[int, str, Line | None]] = {}
+_writes: dict[int, Any] = {}
+# How often an entry was put there.
+_noted = 0
 _last_write = 0
 
 
@@ -477,13 +484,36 @@ def wrote(what: str, *arrays: Array) -> None:
     """Note that ``arrays`` were just written into by ``what``, a few words for the error message."""
     global _last_write
     _last_write = tick()
-    entry = _last_write, what, user_line()
+    _note((_last_write, what, user_line()), arrays)
+
+
+def _note(entry: Any, arrays: Sequence[Array]) -> None:
+    global _noted
+    _noted += 1
     for array in arrays:
         owner = array if array.base is None else _owner(array)
         key = id(owner)
         if key not in _writes:
             weakref.finalize(owner, _writes.pop, key, None).atexit = False
         _writes[key] = entry
+
+
+def writer(what: str, arrays: Sequence[Array]) -> Callable[[], None]:
+    """``wrote(what, *arrays)`` for arrays that are written again and again, in a time that does not grow with them."""
+    entry: list[Any] = [0, what, None]
+    at = -1
+
+    def note() -> None:
+        nonlocal at
+        global _last_write
+        # All arrays share one entry, which is changed in place as long as nobody has noted anything else.
+        entry[0] = _last_write = tick()
+        entry[2] = user_line()
+        if at != _noted:
+            _note(entry, arrays)
+            at = _noted
+
+    return note if arrays else lambda: None
 
 
 def _owner(array: Array) -> Array:

@@ -22,6 +22,7 @@ from .arithmetic import (
     where,
 )
 from .broadcast import broadcast_to, sum_to
+from .checks import require_finite
 from .compare import (
     argmax,
     argmin,
@@ -40,8 +41,8 @@ from .compare import (
     ne,
     some,
 )
-from .declare import NUMPY
-from .elementwise import astype, cast
+from .declare import NUMPY, cast
+from .elementwise import astype
 from .embedding import embedding
 from .functions import cos, exp, expm1, log1p, sin, tan, tanh
 from .kernels import chosen
@@ -112,6 +113,7 @@ __all__ = [
     "pow",
     "prod",
     "relu",
+    "require_finite",
     "reshape",
     "rnn",
     "safe_where",

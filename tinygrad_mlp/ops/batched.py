@@ -85,6 +85,12 @@ def over_axes(op: Op, values: Sequence[Any], _batched: Sequence[bool], params: d
     return op.call(*values, **{**params, "axes": tuple([axis + 1 for axis in params["axes"]])})
 
 
+def spread_over_axes(op: Op, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """What works over ``axes`` on several operands of one shape; what was saved is that of one sample."""
+    rows = [spread(v, b, size) for v, b in zip(values, batched, strict=True)]
+    return op.call(*rows, **{**params, "axes": tuple([axis + 1 for axis in params["axes"]]), "saved": None})
+
+
 def along_axis(op: Op, values: Sequence[Any], _batched: Sequence[bool], params: dict[str, Any], _size: int) -> Any:
     """What works along one ``axis``."""
     return op.call(*values, **{**params, "axis": params["axis"] + 1})

@@ -373,6 +373,45 @@ def joining(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> F
     return Parts(tuple([place(start, stop) for start, stop in zip(starts, ends, strict=True)]))
 
 
+def unfolding(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """Windows over the last axes: the same memory under other strides."""
+    before = len(operands[0].shape) - len(params["sizes"])
+
+    def place(layout: Layout) -> Layout:
+        own = layout.strides[before:]
+        moves = [stride * step for stride, step in zip(own, params["steps"], strict=True)]
+        inner = [stride * gap for stride, gap in zip(own, params["gaps"], strict=True)]
+        return Layout(result.shape, (*layout.strides[:before], *moves, *inner), layout.offset)
+
+    return View(place)
+
+
+def folding(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """The adjoint of :func:`unfolding`: element by element of the windows, in order."""
+    lengths, steps, gaps = params["lengths"], params["steps"], params["gaps"]
+    axes = len(lengths)
+    shape = operands[0].shape
+    before = len(shape) - 2 * axes
+    rows = math.prod(shape[:before])
+    count = math.prod(lengths)
+    if not rows * count or 0 in shape:
+        return None
+    # The innermost loop runs along the input, so that the compiler can add many at once.
+    places, sizes = shape[before : before + axes], shape[before + axes :]
+    heads = [f"for (int64_t k{i} = 0; k{i} < {size}; k{i}++)" for i, size in enumerate(sizes)]
+    heads += [f"for (int64_t p{i} = 0; p{i} < {place}; p{i}++)" for i, place in enumerate(places)]
+    source = "r"
+    for name, size in [(f"p{i}", n) for i, n in enumerate(places)] + [(f"k{i}", n) for i, n in enumerate(sizes)]:
+        source = f"({source} * {size} + {name})"
+    target = "r"
+    for i, length in enumerate(lengths):
+        target = f"({target} * {length} + p{i} * {steps[i]} + k{i} * {gaps[i]})"
+    return Code(
+        f"for (int64_t i = 0; i < {rows * count}; i++) Y[i] = 0; "
+        f"for (int64_t r = 0; r < {rows}; r++) {' '.join(heads)} Y[{target}] += A0[{source}];"
+    )
+
+
 # --- reductions -----------------------------------------------------------------------------------
 
 
@@ -423,6 +462,22 @@ def _last(spec: Spec, axis: int) -> tuple[int, ...]:
 def _rows(spec: Spec, axis: int) -> tuple[int, int]:
     count = spec.shape[axis]
     return (math.prod(spec.shape) // count if count else 0), count
+
+
+def _several(spec: Spec, axes: Sequence[int]) -> tuple[tuple[int, ...], int, int]:
+    order = (*[i for i in range(len(spec.shape)) if i not in axes], *axes)
+    count = math.prod([spec.shape[axis] for axis in axes])
+    return order, (math.prod(spec.shape) // count if count else 0), count
+
+
+def standardising(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """Mean 0 and variance 1 over axes, in the order of the result; not where anything saved is read."""
+    return None
+
+
+def standardising_gradients(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """The gradient of :func:`standardising`."""
+    return None
 
 
 def searching(largest: bool) -> Rule:

@@ -7,12 +7,13 @@ NumPy call. If the function raises, or does something that could not be run agai
 
 from __future__ import annotations
 
+import functools
 import inspect
-import sys
 import zlib
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
+from operator import attrgetter, itemgetter
 from types import FrameType
 from typing import Any
 
@@ -25,7 +26,6 @@ from ..ops import NUMPY
 from ..optim import Optimizer
 from ..optim.optimizer import State, Update
 from ..tape import (
-    PACKAGE,
     WHOLE,
     Array,
     Leaf,
@@ -34,6 +34,7 @@ from ..tape import (
     Traced,
     line_text,
     recording_with,
+    user_frame,
     user_line,
     walking,
     wrap,
@@ -42,10 +43,17 @@ from ..tape import (
 from ..tensor import Tensor
 from ..tree import Structure, flatten, unflatten
 from ..watch import scope
+from .collector import collector_paused
+from .guards import Guard
+from .interrupts import Held
 from .ir import Check, Feed, Kind, Operand, Program, SavedRef, Step, Value
 from .passes import simplify
 
-__all__ = ["Capture", "Guard", "Noted", "Trace", "capture"]
+__all__ = ["Capture", "Noted", "Trace", "capture"]
+
+_data, _node, _hooks, _gradient, _hooks_of = map(attrgetter, ("data", "node", "hooks", "gradient", "_hooks"))
+# Guards are asked together where they read the same, which is known by identity.
+_entry = functools.cache(itemgetter)
 
 _TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
@@ -126,12 +134,15 @@ class Noted(Captured):
 
     @classmethod
     def read(cls, value: Traced, what: str) -> None:
-        """Python or NumPy is about to read ``value``.
+        """Python or NumPy is about to read ``value``: the program is good for as long as it would be read again.
 
         Raises:
             CaptureError: it is another one in every run.
         """
-        if isinstance(value.node, Noted) and not value.node.fixed:
+        node = value.node
+        if node is None or (isinstance(node, Noted) and node.fixed):
+            _now().rely_on(value, what)
+        else:
             raise CaptureError(
                 f"compile: {what} reads a value of the step, at {line_text(user_line())}. The compiled step runs "
                 "without Python, so nothing can be decided or printed inside: return the tensor and read it outside, "
@@ -180,6 +191,23 @@ class Noted(Captured):
         out = Cell(trace, target, trace.value_of(target))
         trace.note_in_place(ufunc, cells, out)
         trace.write(target, out)
+
+    @classmethod
+    def fills(cls, out: Sequence[Array], ufunc: Any, *operands: Any) -> None:
+        """``ufunc(*operands, out=out)`` was called on plain arrays; ``ufunc`` is None if in a way that is not noted.
+
+        Raises:
+            CaptureError: that cannot be done again in each run.
+        """
+        trace = _now()
+        if ufunc is not None and len(out) == 1 and trace.owns(out[0]):
+            cls.assigns(out[0], ufunc, *operands)
+            return
+        raise CaptureError(
+            f"compile: NumPy computes with a tensor into an array, at {line_text(user_line())}. If the array is made "
+            "inside the function, no run would make it anew: say a = a + x. If it is to be kept from run to run, make "
+            "it a Tensor t and say `with no_grad(): t += x`"
+        )
 
     @classmethod
     def rewrites(cls, target: Traced, made: Traced, what: str) -> Traced:
@@ -264,6 +292,22 @@ class Noted(Captured):
         _now().walked = None
 
 
+def _data_under(node: Node | None, array: Array) -> list[Array]:
+    """The arrays that a value was computed from: plain data alone; of data itself the one array."""
+    found: list[Array] = []
+    waiting: list[tuple[Any, Any]] = [(node, array)]
+    seen: set[Node] = set()
+    while waiting:
+        source, given = waiting.pop()
+        if source is None:
+            if isinstance(given, np.ndarray):
+                found.append(given)
+        elif source not in seen:
+            seen.add(source)
+            waiting += source.operands
+    return found
+
+
 class _Quietly(Noted):
     """Steps noted where no gradient passes: inside ``no_grad``, in the backward pass."""
 
@@ -293,16 +337,6 @@ class Cell:
         return target
 
 
-class Guard:
-    """Something that the captured program relies on; ``holds`` asks if it is still so, ``what`` says what is not."""
-
-    __slots__ = ("holds", "what")
-
-    def __init__(self, what: str, holds: Callable[[], bool]) -> None:
-        self.what = what
-        self.holds = holds
-
-
 class Trace:
     """What is known of the run that is being captured."""
 
@@ -316,6 +350,8 @@ class Trace:
         self.sums: dict[int, tuple[Array, int]] = {}
         self.backups: dict[int, tuple[Array, Array]] = {}
         self.undo: list[Callable[[], Any]] = []
+        self.tensors: set[int] = set()
+        self.reads: dict[int, tuple[Array, int, str]] = {}
         self.written: dict[int, tuple[Array, str]] = {}
         self.guards: list[Guard] = []
         self.entered: set[Any] = set()
@@ -327,6 +363,7 @@ class Trace:
         self.stale: set[Value] = set()
         self.consumed: set[Leaf] = set()
         self.counted: list[Update] = []
+        self.calls: list[FrameType] = []
         self.walked: str | None = None
         self.updating = False
         self.handed: list[tuple[Leaf, Any]] = []
@@ -415,12 +452,13 @@ class Trace:
         (self.program.constants if leaf is None else self.program.buffers).append(value)
         if tensor is not None and tensor.data is array and type(tensor) is Tensor:
             node = tensor.node
+            self.tensors.add(id(array))
             if leaf is not None:
                 self.leaves[leaf] = tensor
             self.guards.append(
                 Guard(
                     f"{name or 'a tensor'} has another array or another requires_grad",
-                    lambda: tensor.data is array and tensor.node is node,
+                    same=[(_data, tensor, array), (_node, tensor, node)],
                 )
             )
         return self.register(value, array)
@@ -443,14 +481,52 @@ class Trace:
                     self.views.append(value)
                     break
         phase = "update" if self.updating else "backward" if walking() else "forward"
-        self.program.steps.append(Step(op, operands, params, value, phase, self.module(), user_line()))  # type: ignore[arg-type]
+        frame = user_frame()
+        if frame is not None and (not self.calls or self.calls[-1] is not frame):
+            self.follow(frame)
+        line = None if frame is None else (frame.f_code, frame.f_lasti)
+        self.program.steps.append(Step(op, operands, params, value, phase, self.module(), line))  # type: ignore[arg-type]
         self._arrays[value] = y
         return self.register(value, y)
+
+    def follow(self, frame: FrameType | None) -> None:
+        """The user's code is in ``frame`` now: what the calls that have ended since called the values are their names.
+
+        A call's variables are there for as long as its frame is held, so they need not be read while it returns.
+        """
+        open_calls = set()
+        caller = frame
+        while caller is not None:
+            open_calls.add(caller)
+            caller = caller.f_back
+        while self.calls and self.calls[-1] not in open_calls:
+            ended = self.calls.pop()
+            # Comprehensions and the like call their variables what is of no interest outside.
+            for name, one in ended.f_locals.items() if "<" not in ended.f_code.co_name else ():
+                value = _made_in(one)
+                if value is not None and not value.name:
+                    value.name = name
+        if frame is not None and (not self.calls or self.calls[-1] is not frame):
+            self.calls.append(frame)
 
     def _array_of(self, value: Value) -> Array | None:
         return value.array if value.array is not None else self._arrays.get(value)
 
     # --- writes ---
+
+    def rely_on(self, value: Traced, what: str) -> None:
+        """Python decides by what ``value`` holds, plain data or computed from it, which has to be so in every run."""
+        if not isinstance(value.node, Noted):
+            self.value_of(value.data, value)
+        for array in _data_under(value.node, value.data):
+            if id(array) not in self.reads:
+                self.reads[id(array)] = array, _checksum(array), f"{what} reads, at {line_text(user_line())}"
+
+    def owns(self, array: Array) -> bool:
+        """Whether this very array is a tensor's that the function has used, or one that it finds outside by a name."""
+        return (
+            id(array) in self.names or id(array) in self.tensors or any(leaf.array is array for leaf, _ in self.handed)
+        )
 
     def cell(self, one: Any) -> Cell:
         """What a NumPy call was given, as array and value."""
@@ -473,6 +549,9 @@ class Trace:
         handles = [self.handle(one.value, one.array) if isinstance(one.value, Value) else one.value for one in inputs]
         with recording_with(_Quietly):
             made = NUMPY[ufunc](*handles)
+        if made.data.shape != out.array.shape:  # a number that would be spread over a rule's scratch stays a number
+            out.array, out.value = made.data, made.node.result
+            return
         np.copyto(out.array, made.data)
         value: Value = made.node.result
         value.strides = out.array.strides
@@ -540,13 +619,15 @@ class Trace:
             return
         before = leaf.gradient
         self.handed.append((leaf, before))
-        array = None if before is None else before.data
+        name = leaf.name or "a leaf"
+        if before is None:
+            self.guards.append(Guard(f"the gradient of {name} was there", same=[(_gradient, leaf, None)]))
+            return
+        array = before.data
         self.guards.append(
             Guard(
-                f"the gradient of {leaf.name or 'a leaf'} was {'there' if array is None else 'absent or another'}",
-                (lambda: leaf.gradient is None)
-                if array is None
-                else (lambda: leaf.gradient is not None and leaf.gradient.data is array),
+                f"the gradient of {name} was absent or another",
+                lambda: leaf.gradient is not None and leaf.gradient.data is array,
             )
         )
 
@@ -590,7 +671,7 @@ class Trace:
             value = self.value_of(array)
             value.name = value.name or f"{key} of {name}"
             arrays[key] = Cell(self, array, value)
-            self.guards.append(Guard(f"{value.name} is another array", partial(_same_entry, state, key, array)))
+            self.guards.append(Guard(f"{value.name} is another array", same=[(_entry(key), state, array)]))
         before = {key: cell.value for key, cell in arrays.items()}
         numbers = self._numbers(update)
         scratch, second = (Cell(self, np.empty_like(parameter.data), 0.0) for _ in range(2))
@@ -636,35 +717,46 @@ class Trace:
                 self._watch_module(one)
 
     def _watch_module(self, module: Module) -> None:
+        if module._hooks:
+            raise CaptureError(
+                f"compile: {type(module).__name__} has hooks, which are Python code of yours that a compiled step "
+                "would not call; remove them, or leave this function uncompiled"
+            )
         plain = {
             name: value
             for name, value in module.__dict__.items()
             if isinstance(value, (bool, int, float, str, tuple, type(None))) and not name.startswith("_")
         }
-        names = tuple(plain)
-        expected = tuple(plain.values())
         space = module.__dict__
-        held = [space[name] for name in ("_parameters", "_modules", "_buffers")]
-        members = [one for some in held for one in some.values()]
-        identities = list(map(id, members))
-
-        def holds() -> bool:
-            assert len(members) == len(identities)  # they stay alive, so that no other has their identity
-            return (
-                tuple([space.get(name) for name in names]) == expected
-                and [id(one) for some in held for one in some.values()] == identities
+        read = _entry(*plain) if plain else None
+        self.guards.append(
+            Guard(
+                f"{type(module).__name__}: an option, its training mode or its hooks have changed",
+                same=[(_hooks_of, module, module._hooks)],
+                equal=[(read, space, read(space))] if read is not None else (),
+                members=[
+                    *[space[name] for name in ("_parameters", "_modules", "_buffers")],
+                    *(module._hooks.kinds() if module._hooks is not None else ()),
+                ],
             )
-
-        self.guards.append(Guard(f"{type(module).__name__}: an option or its training mode has changed", holds))
+        )
 
     # --- the end ---
 
     def check_untouched(self) -> None:
-        """Refuse what was written past the library while the function ran.
+        """Refuse what was written past the library while the function ran, and what was read that the program writes.
 
         Raises:
-            CaptureError: an array that the program reads was overwritten by NumPy alone.
+            CaptureError: an array that the program reads was overwritten by NumPy alone, or Python has read one that
+                every run overwrites.
         """
+        for array, total, what in self.reads.values():
+            if any(np.may_share_memory(array, one) for one, _ in self.written.values()):
+                raise CaptureError(
+                    f"compile: {what}, a tensor that the step itself writes. The compiled step runs without Python: "
+                    "return the tensor and read it outside"
+                )
+            self.guards.append(Guard(f"a tensor that {what}, holds other values", _unchanged(array, total)))
         for array, total in self.sums.values():
             if _checksum(array) != total:
                 value = self.values[id(array)]
@@ -696,6 +788,7 @@ class _Numbers:
         self._turn = turn
         self._counts = counts
         self._known: tuple[Any, int] = (None, -1)
+        self._values: tuple[Any, ...] = ()
         self._arrays: list[Array] = []
 
     def draw(self) -> list[Array]:
@@ -705,8 +798,14 @@ class _Numbers:
         if step:
             step -= self._counts[id(self.update.state)] - self._turn
         if self._known != (plan, step):
-            self._arrays = [np.array(one, self.dtype) for one in self.update.numbers(step)]
-            self._known = plan, step
+            values = self.update.numbers(step)
+            if len(values) != len(self._arrays):
+                self._arrays = [np.array(one, self.dtype) for one in values]
+            else:  # most of them do not depend on the step
+                for array, value, before in zip(self._arrays, values, self._values, strict=True):
+                    if value != before:
+                        array[()] = value
+            self._known, self._values = (plan, step), values
         return self._arrays
 
     def many(self, count: int) -> Array:
@@ -720,8 +819,8 @@ class _Numbers:
 
 
 def _equal_steps(states: Sequence[State]) -> bool:
-    first = states[0].get("step")
-    return all([state.get("step") == first for state in states])  # noqa: C419 - a generator costs more
+    steps = [state.get("step") for state in states]
+    return steps.count(steps[0]) == len(steps)
 
 
 def _members_guard(optimizer: Optimizer, updates: Sequence[Update], cleared: set[Node]) -> Callable[[], bool]:
@@ -772,18 +871,22 @@ def _restore(state: dict[str, Any], saved: dict[str, Any]) -> None:
     state.update(saved)
 
 
-def _same_entry(state: dict[str, Any], key: str, array: Array) -> bool:
-    return state.get(key) is array
-
-
 def _checksum(array: Array) -> int:
     flat = array if array.flags.c_contiguous else array.T if array.T.flags.c_contiguous else np.ascontiguousarray(array)
     return zlib.crc32(flat.data) if flat.size else 0
 
 
+def _unchanged(array: Array, total: int) -> Callable[[], bool]:
+    return lambda: _checksum(array) == total
+
+
 def _has_hooks(node: Node) -> bool:
     hooks = node.hooks
     return hooks is not None and bool(hooks.before or hooks.after or hooks.retains is not None)
+
+
+def _none_has_hooks(nodes: Sequence[Node]) -> bool:
+    return [*map(_hooks, nodes)].count(None) == len(nodes) or not any(map(_has_hooks, nodes))
 
 
 def _hooked(what: str) -> CaptureError:
@@ -805,11 +908,11 @@ class Capture:
 
     Attributes:
         program: the program. guards: what it relies on. gradients: the leaves whose gradients a run sets: to the output
-            at a place, or to None. counted: the optimizer's updates whose step counts each run moves on.
-        result: what the captured run returned.
+            at a place, or to None.
+        result: what the captured run returned. counts: whether updates count their steps.
     """
 
-    __slots__ = ("_fixed", "_places", "_shape", "counted", "gradients", "guards", "program", "result")
+    __slots__ = ("_fixed", "_places", "_shape", "_states", "counts", "gradients", "guards", "program", "result")
 
     _fixed: list[Any]
     _places: list[int | None]
@@ -819,7 +922,8 @@ class Capture:
         program = self.program = trace.program
         self.guards = trace.guards
         # An optimizer that steps twice in the function counts twice in each run.
-        self.counted = [one for one in trace.counted if "step" in one.state]
+        self._states = [one.state for one in trace.counted if "step" in one.state]
+        self.counts = bool(self._states)
         leaves, self._shape = flatten(result)
         self._fixed = []
         self._places = []
@@ -835,8 +939,7 @@ class Capture:
                 program.outputs.append(value)
         self.result = unflatten(self._shape, shown)
         self.gradients = []
-        reached = trace.reached
-        trace.guards.append(Guard("hooks were registered", lambda: not any([_has_hooks(leaf) for leaf in reached])))  # noqa: C419
+        trace.guards.append(Guard("hooks were registered", partial(_none_has_hooks, list(trace.reached))))
         for leaf in {**trace.leaves, **dict.fromkeys([one for one, _ in trace.handed])}:
             self._settle(leaf, trace, keep_gradients)
         for key in trace.written:
@@ -857,6 +960,11 @@ class Capture:
         leaf.gradient = wrap(Tensor, np.array(gradient.node.value))
         self.gradients.append((leaf, len(self.program.outputs)))
         self.program.outputs.append(value)
+
+    def count(self, steps: int = 1) -> None:
+        """Move on the step counts of the optimizers' states, or back."""
+        for state in self._states:
+            state["step"] += steps
 
     @property
     def gradients_kept(self) -> bool:
@@ -917,23 +1025,18 @@ def capture(
             seen[id(one)] = _argument(trace, one, name)
         given.append(seen[id(one)])
     args, kwargs = unflatten(shape, given)
-    watching = sys.getprofile()
     try:
-        with recording_with(Noted if recording else _Quietly):
-            if watching is None:  # a profiler that is at work already could not be put back
-                sys.setprofile(_namer())
-            try:
-                result = function(*args, **kwargs)
-            finally:
-                if watching is None:
-                    sys.setprofile(None)
+        with collector_paused(), recording_with(Noted if recording else _Quietly):
+            result = function(*args, **kwargs)
+            trace.follow(None)
             trace.check_untouched()
             captured = Capture(trace, result, keep_gradients=keep_gradients)
             if refuses is not None and refuses(captured.result):
                 raise NotKeptError(captured.result)  # noqa: TRY301 - put back like any other failure
             return captured
     except BaseException:
-        trace.put_back()
+        with Held():
+            trace.put_back()
         raise
     finally:
         WHOLE.remove(trace)
@@ -989,17 +1092,3 @@ def _argument_names(function: Any, leaves: Sequence[Any], shape: Sequence[Struct
         for i, place in enumerate(places):
             names[place] = name if len(places) == 1 else f"{name}_{i}"
     return names
-
-
-def _namer() -> Callable[[FrameType, str, Any], None]:
-    """A profile function that reads the names of local variables off the user's functions as they return."""
-
-    def watch(frame: FrameType, event: str, _: Any) -> None:
-        if event != "return" or frame.f_code.co_filename.startswith(PACKAGE) or "<" in frame.f_code.co_name:
-            return
-        for name, one in frame.f_locals.items():
-            value = _made_in(one)
-            if value is not None and not value.name:
-                value.name = name
-
-    return watch

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import ArgumentError, did_you_mean
 from ..ops.declare import OpFunction
+from ..ops.windows import places_of_windows
 from ..samples import (
     Classes,
     Domain,
@@ -33,6 +34,8 @@ from ..samples import (
     Reduction,
     Reshaping,
     Rows,
+    Standardising,
+    Windows,
 )
 from ..tape import OPS, Array, Leaf, Op, walk, wrap
 from ..tensor import Tensor
@@ -575,6 +578,30 @@ def _recurrence(op: Op, sample: Recurrence, choices: Choices) -> _Call:
     return [valid.astype(bool) if name == "valid" else choices.values(shapes[name], _GATES) for name in op.operands], {}
 
 
+def _windows(op: Op, sample: Windows, choices: Choices) -> _Call:
+    axes = choices.integer(1, 2)
+    sizes, steps, gaps = (tuple(choices.integer(1, most) for _ in range(axes)) for most in (3, 3, 2))
+    lengths = tuple(
+        gap * (size - 1) + choices.integer(0 if choices.rarely() else 1, 4)
+        for size, gap in zip(sizes, gaps, strict=True)
+    )
+    before = choices.shape(0, 2, 0, 2)
+    if sample.how == "unfold":
+        return [choices.values((*before, *lengths), _ANY)], {"sizes": sizes, "steps": steps, "gaps": gaps}
+    if sample.how == "fold":
+        places = places_of_windows(lengths, sizes, steps, gaps)
+        return [choices.values((*before, *places, *sizes), _ANY)], {"lengths": lengths, "steps": steps, "gaps": gaps}
+    raise ArgumentError(f"op {op.name} declares Windows({sample.how!r}), for which testing/cases.py has no maker")
+
+
+def _standardising(_op: Op, sample: Standardising, choices: Choices) -> _Call:
+    shape = choices.shape(1, 3, 0, 4)
+    axes = choices.axes(len(shape)) or (len(shape) - 1,)
+    shape = tuple(max(size, 1) if i in axes else size for i, size in enumerate(shape))
+    operands = [choices.values(shape, Domain()) for _ in range(1 + sample.incoming)]
+    return operands, {"axes": axes, "eps": choices.pick((0.125, 1e-2))}
+
+
 _MAKERS: dict[type, Callable[[Op, Any, Choices], _Call]] = {
     Classes: _classes,
     Einsum: _einsum,
@@ -588,6 +615,8 @@ _MAKERS: dict[type, Callable[[Op, Any, Choices], _Call]] = {
     Reduction: _reduction,
     Reshaping: _reshaping,
     Rows: _rows,
+    Standardising: _standardising,
+    Windows: _windows,
 }
 
 
