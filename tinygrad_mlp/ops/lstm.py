@@ -52,7 +52,8 @@ def _columns(size: int) -> tuple[slice, slice, slice, slice]:
 
 def _logistic(x: Array, slope: Array) -> None:
     """``y = 1 / (1 + exp(-x))`` in place; ``slope`` becomes ``y`` times ``exp(-x) y``, which is ``1 - y`` exactly."""
-    np.negative(x, x)
+    # Not np.negative: NumPy 2.4 gives wrong numbers in place where float32 numbers lie 16 bytes apart.
+    np.multiply(x, -1, x)
     # Beyond it y is as good as 0, and the exponential would overflow.
     np.minimum(x, _SHUT[x.dtype.itemsize // (1 + (x.dtype.kind == "c"))], out=x)
     np.exp(x, slope)
