@@ -98,6 +98,17 @@ def _sums_row_by_row(shape: tuple[int, ...], axes: Sequence[int], dtype: np.dtyp
     return all(axis == len(shape) - 1 or shape[axis] <= _FEW or dtype.kind not in "fc" for axis in axes)
 
 
+# What a sum begins with: 0, or -0.0, which leaves the sign of a zero.
+_START = float(np.add.reduce(np.array([-0.0])))
+
+
+def _alone(x: Any, axes: Sequence[int], result: Any) -> Calls:
+    """The sum over axes of length 1."""
+    picked = ", ".join(["0" if axis in axes else ":" for axis in range(len(x.shape))])
+    line = f"add({{0}}[{picked}, ...], start_{result.dtype}, {{y}})"
+    return Calls((line,), names={"add": np.add, **_numbers(result.dtype, start=_START)})
+
+
 def averaging(operands: Sequence[Any], params: dict[str, Any], result: Any) -> Calls | None:
     """A sum and a division."""
     (x,) = operands
@@ -105,12 +116,14 @@ def averaging(operands: Sequence[Any], params: dict[str, Any], result: Any) -> C
     if x.dtype not in _REAL or not x.size or not _sums_row_by_row(x.shape, axes, x.dtype):
         return None
     count = math.prod([x.shape[axis] for axis in axes])
+    if count == 1:
+        return _alone(x, () if keepdims else axes, result)
     lines = f"total({{0}}, {axes}, None, {{y}}, {keepdims})", f"divide({{y}}, n{count}_{result.dtype}, {{y}})"
     names = {"total": np.add.reduce, "divide": np.divide, **_numbers(result.dtype, **{f"n{count}": count})}
     return Calls(lines, names=names)
 
 
-def summing_to(operands: Sequence[Any], params: dict[str, Any], _result: Any) -> Calls | None:
+def summing_to(operands: Sequence[Any], params: dict[str, Any], result: Any) -> Calls | None:
     """One sum over the axes in front."""
     (x,) = operands
     shape = tuple(params["shape"])
@@ -118,6 +131,8 @@ def summing_to(operands: Sequence[Any], params: dict[str, Any], _result: Any) ->
     if not extra or x.shape[extra:] != shape:
         return None
     axes = tuple(range(extra))
+    if x.dtype in _REAL and math.prod(x.shape[:extra]) == 1:
+        return _alone(x, axes, result)
     if not _sums_row_by_row(x.shape, axes, x.dtype):
         return _folded(x, shape, extra)
     return Calls((f"total({{0}}, {axes}, None, {{y}})",), names={"total": np.add.reduce})

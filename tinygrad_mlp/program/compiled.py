@@ -45,7 +45,8 @@ class _Entry:
     def __init__(self, captured: Capture) -> None:
         self.captured = captured
         self.program = captured.program
-        self.valid = Guards(captured.guards).hold
+        guards = Guards(captured.guards)
+        self.valid, self.broken = guards.hold, guards.broken
         self.written = [buffer.array for buffer, _ in captured.program.writes if buffer.array is not None]
         self.wrote = writer(f"{captured.program.name}, which is compiled", self.written)
         # What is asked first of a call whose arguments are all arrays, or tensors that are nothing else.
@@ -68,8 +69,10 @@ class _Entry:
             and get_default_dtype() is self.default
         )
 
-    def broken(self) -> list[str]:
-        return [guard.what for guard in self.captured.guards if not guard.holds()]
+    def draw(self) -> Sequence[Array]:
+        """What is fed to the next run."""
+        feeds = self.program.feeds
+        return feeds[0].draw() if len(feeds) == 1 else [array for feed in feeds for array in feed.draw()]
 
     def replayed(self) -> Replay:
         if self.replay is None:
@@ -261,8 +264,8 @@ class Compiled:
         captured = entry.captured
         captured.count()
         try:
-            fed = [array for feed in entry.program.feeds for array in feed.draw()]
-            native = entry.compiled(self.backend)
+            fed = entry.draw()
+            native = entry.native or entry.compiled(self.backend)
             outputs = entry.replayed().run(inputs, fed) if native is None else _natively(native, entry, inputs, fed)
         except BaseException:
             captured.count(-1)
