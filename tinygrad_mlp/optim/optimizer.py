@@ -26,6 +26,7 @@ from ..errors import ArgumentError, DTypeError, GradientError, StateError
 from ..nn.module import Module, clear_gradient
 from ..tape import Array, wrap, wrote
 from ..tensor import Tensor, enable_grad
+from .room import Room
 
 __all__ = ["Numbers", "Optimizer", "Rule", "State", "Steps", "Structure", "Update", "number"]
 
@@ -106,7 +107,7 @@ class Update:
     def begin(self) -> None:
         """Add to ``state`` what is missing before a first step: arrays of zeros, the step count 0."""
         optimizer = self.optimizer
-        optimizer._initial(self.arrays, self.parameter.data, self.state)
+        optimizer._initial(self.arrays, self.parameter.data, self.state, optimizer._room)
 
     def count(self, steps: int = 1) -> int:
         """Count steps that are about to be done; returns the number of the last one, 0 if the rule does not count."""
@@ -159,6 +160,7 @@ class Optimizer:
         self.defaults = self._checked(dict(defaults))
         self.param_groups: list[dict[str, Any]] = []
         self._slots: list[list[_Slot]] = []
+        self._room = Room()
         # Per group: the options as they were read, as they were checked, and what they make of the rule for each dtype.
         self._plans: list[tuple[tuple[Any, ...], Options, dict[np.dtype[Any], _Move]]] = []
         self._options = itemgetter(*self.defaults)
@@ -204,13 +206,13 @@ class Optimizer:
         raise NotImplementedError
 
     @classmethod
-    def _initial(cls, needs: Sequence[str], data: Array, state: State) -> None:
+    def _initial(cls, needs: Sequence[str], data: Array, state: State, room: Room) -> None:
         """Add to ``state`` what is missing of the step count and the arrays ``needs``, zeros like ``data``."""
         if cls._counted:
             state.setdefault("step", 0)
         for name in needs:
             if name not in state:
-                state[name] = np.zeros_like(data)
+                state[name] = room.zeros_like(name, data)
 
     def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The names of the arrays in the state of a parameter that was updated with these options."""
@@ -245,6 +247,7 @@ class Optimizer:
         options = self._checked({**self.defaults, **{name: group[name] for name in self.defaults if name in group}})
         self.param_groups.append({"params": tensors, **options})
         self._slots.append(_slots([(one, {}) for one in tensors], blockwise=self._blockwise(options)))
+        self._room.expect([one.data for one in tensors])
         self._plans.append(((), {}, {}))
 
     @property
@@ -348,7 +351,7 @@ class Optimizer:
             return partial(rule, numbers)
         opening = self._rule(self._structure(options, first=True))
         # Class methods: a bound method would tie the optimizer and its plans into a cycle.
-        numbers_of, initial = self._numbers, self._initial
+        numbers_of, initial, room = self._numbers, self._initial, self._room
         made_for = 1
 
         def move(data: Array, gradient: Array, state: State, scratch: Array, second: Array) -> None:
@@ -356,7 +359,7 @@ class Optimizer:
             now = rule
             for name in needs:
                 if name not in state:
-                    initial(needs, data, state)
+                    initial(needs, data, state, room)
                     now = opening
                     break
             if counted:

@@ -20,6 +20,7 @@ from ..ops.calls import Calls
 from ..profiler import Profile, active
 from ..tape import Array
 from .ir import Operand, Program, SavedRef, Step, Value
+from .side_by_side import Row, joined, lined_up
 
 __all__ = ["Replay"]
 
@@ -55,7 +56,7 @@ class Replay:
 
     def _run_profiled(self, profile: Profile, inputs: Sequence[Array], fed: Sequence[Array]) -> list[Array]:
         results, times = self.run_timed(inputs, fed)
-        for step, (start, end) in zip(self.program.steps, times, strict=True):
+        for step, (start, end) in zip(self._memory.steps, times, strict=True):
             begun = int(start * 1e9)
             shapes = tuple([one.shape for one in step.operands if isinstance(one, Value)])
             size = 0 if step.result.alias is not None else step.result.nbytes
@@ -132,12 +133,18 @@ class _Memory:
         for value in [*program.buffers, *program.constants]:
             assert value.array is not None
             self.fixed[value] = value.array
-        last = program.last_uses()
-        targets = _direct_targets(program, last, self.calls)
+        self.steps, self.rows = lined_up(program.steps)
+        """The steps in the order in which they run, and those among them that may be one call."""
+        last = program.last_uses(self.steps)
+        targets = _direct_targets(program, self.steps, last, self.calls)
+        self._aside: dict[Value, Array] = {}
+        places = {step: place for place, step in enumerate(self.steps)}
+        for row in self.rows:
+            self._lay_side_by_side(row, places, last, targets)
         dying: dict[int, list[Value]] = {}
         for value, place in last.items():
             dying.setdefault(place, []).append(value)
-        for place, step in enumerate(program.steps):
+        for place, step in enumerate(self.steps):
             self._place(step, targets, last, place)
             for value in dying.get(place, ()):
                 raw = self._raw.pop(value, None)
@@ -156,6 +163,9 @@ class _Memory:
         if calls is not None and calls.keeps:
             self.kept[step] = [np.empty(*one) for one in calls.keeps]
             self.bytes += sum(one.nbytes for one in self.kept[step])
+        if result in self._aside:
+            self.fixed[result] = self._aside[result]
+            return
         buffer = targets.get(result)
         if buffer is not None:
             assert buffer.array is not None
@@ -172,6 +182,58 @@ class _Memory:
         self.fixed[result] = self._allocate(result)
         if result not in last:
             self._release(self._raw.pop(result))
+
+    def _lay_side_by_side(
+        self, row: Row, places: Mapping[Step, int], last: Mapping[Value, int], targets: Mapping[Value, Value]
+    ) -> None:
+        """Set memory aside for a row's operands and results, so that those of one place follow each other."""
+        free: list[list[Value]] = []
+        for column in map(row.column, row.arrays):
+            if len({*column}) == len(column) and all(self._can_lie(one, targets) for one in column):
+                self._aside.update(zip(column, self._joined(column), strict=True))
+            dying = all(last.get(one) == places[step] for one, step in zip(column, row.steps, strict=True))
+            if dying and all(one in self._aside for one in column):
+                free.append(column)
+        results = [step.result for step in row.steps]
+        if any(one in targets or not self._can_lie(one, targets) for one in results):
+            return
+        for column in free:
+            if all(_like(one, result) for one, result in zip(column, results, strict=True)):
+                self._aside.update({result: self._aside[one] for one, result in zip(column, results, strict=True)})
+                return
+        self._aside.update(zip(results, self._joined(results), strict=True))
+
+    def _can_lie(self, value: Value, targets: Mapping[Value, Value]) -> bool:
+        """Whether the memory of a value can be chosen."""
+        step = value.step
+        if step is None or value in self._aside or value in targets or value.alias is not None or not value.size:
+            return False
+        return step in self.calls or _takes_out(step)
+
+    def _joined(self, values: Sequence[Value]) -> list[Array]:
+        size = sum(one.nbytes for one in values)
+        memory = np.empty(size + _ALIGNMENT, np.uint8)
+        self.bytes += size
+        found, start = [], -memory.ctypes.data % _ALIGNMENT
+        for one in values:
+            found.append(np.ndarray(one.shape, one.dtype, memory, start, _dense(one)))
+            start += one.nbytes
+        return found
+
+    def one_call(self, row: Row) -> tuple[dict[int, Array], Array] | None:
+        """The operands at their places, and the result, of a call that does what a row of steps does."""
+        columns = {place: row.column(place) for place in row.arrays}
+        results = [step.result for step in row.steps]
+        for column in columns.values():
+            for one, result in zip(column, results, strict=True):
+                if one not in self.fixed or result not in self.fixed:
+                    return None
+                if not _same_order(self.fixed[one], self.fixed[result]):
+                    return None
+        found = {place: joined([self.fixed[one] for one in column]) for place, column in columns.items()}
+        out = joined([self.fixed[one] for one in results])
+        given = {place: one for place, one in found.items() if one is not None}
+        return (given, out) if out is not None and len(given) == len(found) else None
 
     def scratch(self, wanted: Sequence[tuple[tuple[int, ...], Any]]) -> list[Array]:
         """Memory for within one step; steps that ask for the same share it."""
@@ -222,27 +284,58 @@ def _like(one: Value, other: Value) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype and _dense(one) == _dense(other)
 
 
-def _direct_targets(program: Program, last: dict[Value, int], calls: Mapping[Step, Calls]) -> dict[Value, Value]:
+def _same_order(first: Array, second: Array) -> bool:
+    """Whether the elements of two arrays of one shape lie in the same order."""
+    pairs = zip(first.shape, first.strides, second.strides, strict=True)
+    return all(one == other for size, one, other in pairs if size > 1)
+
+
+def _direct_targets(
+    program: Program, steps: Sequence[Step], last: dict[Value, int], calls: Mapping[Step, Calls]
+) -> dict[Value, Value]:
     """New values of buffers that can be computed in the buffer's own memory: nothing reads the old one any more."""
-    places = {step.result: place for place, step in enumerate(program.steps)}
+    places = {step.result: place for place, step in enumerate(steps)}
     found: dict[Value, Value] = {}
     outputs = {value.root for value in program.outputs} | {value.root for _, value in program.writes}
     # What can raise must come before the first write, so that a run that fails leaves everything as it was.
     asked = {check.value for check in program.checks}
-    raises = [place for result, place in places.items() if result in asked or not _cannot_raise(program.steps[place])]
+    raises = [place for result, place in places.items() if result in asked or not _cannot_raise(steps[place])]
     earliest = max(raises, default=-1)
     for buffer, value in program.writes:
         place = places.get(value)
         if place is None or place < earliest or value in found or value.alias is not None or buffer in outputs:
             continue
-        step = program.steps[place]
+        step = steps[place]
         ufunc = isinstance(step.op.forward, np.ufunc)
         free = last.get(buffer, -1) <= place if ufunc else last.get(buffer, -1) < place
         alike = value.shape == buffer.shape and value.dtype == buffer.dtype
         # A product in another layout may add in another order.
         if free and alike and (ufunc or ((step in calls or _takes_out(step)) and _dense(value) == buffer.strides)):
             found[value] = buffer
+            if ufunc:
+                _go_before(value, buffer, found, places, last, earliest, outputs)
     return found
+
+
+def _go_before(
+    value: Value,
+    buffer: Value,
+    found: dict[Value, Value],
+    places: Mapping[Value, int],
+    last: Mapping[Value, int],
+    earliest: int,
+    outputs: set[Value],
+) -> None:
+    """Put what the last step of an update alone reads into the buffer's memory too, as ``v *= b; v += s`` does."""
+    assert value.step is not None
+    for one in value.step.operands:
+        if not isinstance(one, Value) or one.step is None or one.alias is not None or one in found or one in outputs:
+            continue
+        place = places[one]
+        ufunc = isinstance(one.step.op.forward, np.ufunc)
+        if ufunc and last[one] == places[value] and last.get(buffer, -1) <= place >= earliest and _like(one, value):
+            found[one] = buffer
+            return
 
 
 def _cannot_raise(step: Step) -> bool:
@@ -306,7 +399,17 @@ class _Writer:
         if timed:
             lines.append("    tick(clock())")
         quiet = False
-        for step in program.steps:
+        whole = {} if timed else {row.steps[0]: row for row in self.memory.rows}
+        done: set[Step] = set()
+        for step in self.memory.steps:
+            if step in done:
+                continue
+            if step in whole and not any(one.result in asked for one in whole[step].steps):
+                line = self._row(whole[step])
+                if line is not None:
+                    done.update(whole[step].steps)
+                    lines.append("    " + line)
+                    continue
             if (step.phase == "backward") != quiet:
                 quiet = not quiet
                 if quiet:
@@ -362,6 +465,21 @@ class _Writer:
         if into:
             return call
         return f"{self.name(result)} = {call if result.shape else f'asarray({call})'}"
+
+    def _row(self, row: Row) -> str | None:
+        """One call for all steps of a row, where their arrays allow it."""
+        found = self.memory.one_call(row)
+        if found is None:
+            return None
+        step = row.steps[0]
+        arguments = [
+            self.bind("r", found[0][place], ("row", id(row), place))
+            if place in row.arrays
+            else self._operand(step, one)
+            for place, one in enumerate(step.operands)
+        ]
+        out = self.bind("r", found[1], ("row", id(row), "out"))
+        return f"{self.bind('f', step.op.forward)}({', '.join(arguments)}, {out})"
 
     def _operand(self, step: Step, one: Operand) -> str:
         """An operand as it is written; a number of a ufunc as an array without axes, which NumPy takes faster."""

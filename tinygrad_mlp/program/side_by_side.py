@@ -1,0 +1,128 @@
+"""Equal updates of many small parameters, done in one call.
+
+An optimizer makes the same calls for each parameter, and for a small one a call is all that it costs. So the elementwise
+steps that differ in nothing but their arrays are put in a row, their arrays are laid side by side in memory, and where
+that succeeds for all operands, one call serves the row. The results are those of the single calls, bit by bit: only
+functions that IEEE 754 rounds exactly take part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..tape import Array
+from .ir import Step, Value
+
+__all__ = ["Row", "joined", "lined_up"]
+
+_EXACT = (
+    np.absolute,
+    np.add,
+    np.divide,
+    np.maximum,
+    np.minimum,
+    np.multiply,
+    np.negative,
+    np.sqrt,
+    np.square,
+    np.subtract,
+)
+# Beyond these numbers of elements the arrays themselves cost more than the calls.
+_SMALL = 1 << 12
+_MANY = 1 << 15
+
+
+class Row:
+    """Steps that can be one: the same function, with the same numbers, of arrays that are not among its results.
+
+    Attributes:
+        steps: in order. arrays: the places of the operands that are an array of each step's own.
+    """
+
+    def __init__(self, arrays: tuple[int, ...]) -> None:
+        self.steps: list[Step] = []
+        self.arrays = arrays
+        self.size = 0
+
+    def column(self, place: int) -> list[Value]:
+        """The operands at one place, of all steps."""
+        found = [step.operands[place] for step in self.steps]
+        return [one for one in found if isinstance(one, Value)]
+
+
+def lined_up(steps: Sequence[Step]) -> tuple[list[Step], list[Row]]:
+    """The steps with those of a row after one another, and the rows of several.
+
+    Only updates are moved: they come last, cannot fail, and each parameter's depend on nothing of another's.
+    """
+    start = len(steps)
+    while start and steps[start - 1].phase == "update":
+        start -= 1
+    rows: list[Row] = []
+    row_of: dict[Step, int] = {}
+    known: dict[Any, int] = {}
+    for step in steps[start:]:
+        key = _key(step, row_of)
+        place = known.get(key) if key is not None else None
+        if place is None or rows[place].size + step.result.size > _MANY:
+            place = len(rows)
+            rows.append(Row(() if key is None else _arrays(step)))
+            if key is not None:
+                known[key] = place
+        rows[place].steps.append(step)
+        rows[place].size += step.result.size
+        row_of[step] = place
+    return [*steps[:start], *[step for row in rows for step in row.steps]], [row for row in rows if len(row.steps) > 1]
+
+
+def _arrays(step: Step) -> tuple[int, ...]:
+    return tuple(
+        [i for i, one in enumerate(step.operands) if isinstance(one, Value) and one.shape == step.result.shape]
+    )
+
+
+def _key(step: Step, row_of: dict[Step, int]) -> Any:
+    """What steps of one row have in common; None for a step that stays alone."""
+    result = step.result
+    single = step.op.forward not in _EXACT or step.params or result.alias is not None
+    if single or not 0 < result.size <= _SMALL or result.dtype not in (np.float32, np.float64):
+        return None
+    parts: list[Any] = [step.op.forward, result.dtype]
+    for one in step.operands:
+        if not isinstance(one, Value):
+            parts.append((type(one), repr(one)))
+        elif one.dtype != result.dtype:
+            return None
+        elif one.shape == result.shape and one.shape:
+            parts.append(row_of.get(one.step, -1) if one.step is not None else one.kind)
+        elif one.shape == ():
+            parts.append(one)
+        else:
+            return None
+    return tuple(parts) if any(isinstance(one, (int, str)) for one in parts) else None
+
+
+def joined(arrays: Sequence[Array]) -> Array | None:
+    """One array without shape over arrays that follow each other in memory; None if they do not."""
+    first = arrays[0]
+    root = _root(first)
+    for one in arrays:
+        if one.dtype != first.dtype or not (one.flags.c_contiguous or one.flags.f_contiguous) or _root(one) is not root:
+            return None
+    places = [one.__array_interface__["data"][0] for one in arrays]
+    for (before, place), one in zip(pairwise(places), arrays, strict=False):
+        if before + one.nbytes != place:
+            return None
+    size = sum(one.size for one in arrays)
+    return np.lib.stride_tricks.as_strided(first, (size,), (first.itemsize,))
+
+
+def _root(array: Array) -> Any:
+    base: Any = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    return base
