@@ -16,7 +16,7 @@ _SMALL = 1 << 12
 
 
 class Room:
-    """Gives zeros; those of one name and dtype follow each other in memory, in the order in which they are asked for."""
+    """Gives zeros; those of one name and dtype follow each other in memory, in the order in which they are asked."""
 
     def __init__(self) -> None:
         self._free: dict[Any, Array] = {}

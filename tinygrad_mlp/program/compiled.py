@@ -424,7 +424,7 @@ class Compiled:
 _LARGE = 1 << 22
 
 
-def _natively(native: Any, entry: _Entry, inputs: list[Array], fed: list[Array]) -> list[Array]:
+def _natively(native: Any, entry: _Entry, inputs: list[Array], fed: Sequence[Array]) -> list[Array]:
     try:
         outputs: list[Array] = native.run(inputs, fed)
     except IndexError:

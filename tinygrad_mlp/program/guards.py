@@ -1,8 +1,8 @@
 """What a captured program relies on, and whether it still holds, asked in one expression.
 
-A step of a small network takes ten microseconds, in which Python makes some hundred calls. So a guard says what it can as
-data: attributes that must be the same objects, entries that must be equal, members that must stay. :class:`Guards` writes
-it all down as one Python expression, which asks a hundred such things in three microseconds.
+A step of a small network takes ten microseconds, in which Python makes some hundred calls. So a guard says what it can
+as data: attributes that must be the same objects, entries that must be equal, members that must stay. All of it becomes
+one Python expression, which asks a hundred such things in three microseconds.
 """
 
 from __future__ import annotations

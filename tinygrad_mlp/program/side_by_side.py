@@ -1,14 +1,15 @@
-"""Equal updates of many small parameters, done in one call.
+"""Updates that are made together: those of many small parameters in one call, those of a large one part by part.
 
-An optimizer makes the same calls for each parameter, and for a small one a call is all that it costs. So the elementwise
-steps that differ in nothing but their arrays are put in a row, their arrays are laid side by side in memory, and where
-that succeeds for all operands, one call serves the row. The results are those of the single calls, bit by bit: only
-functions that IEEE 754 rounds exactly take part.
+An optimizer makes the same calls for each parameter, and for a small one a call is all that it costs. So the steps that
+differ in nothing but their arrays are put in a row, their arrays are laid side by side in memory, and where that
+succeeds for all operands, one call serves the row. The calls for a large parameter all go over the same arrays: made
+for a part of them after the other, they find it in the cache. The results are those of the single calls, bit by bit:
+only functions that IEEE 754 rounds exactly take part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from ..tape import Array
 from .ir import Step, Value
 
-__all__ = ["Row", "joined", "lined_up"]
+__all__ = ["STRIP", "Row", "joined", "lined_up", "same_order", "strips"]
 
 _EXACT = (
     np.absolute,
@@ -34,6 +35,8 @@ _EXACT = (
 # Beyond these numbers of elements the arrays themselves cost more than the calls.
 _SMALL = 1 << 12
 _MANY = 1 << 15
+STRIP = 1 << 16
+"""How many elements of each array are gone over at a time, where steps go over large arrays one after the other."""
 
 
 class Row:
@@ -126,3 +129,36 @@ def _root(array: Array) -> Any:
     while isinstance(base, np.ndarray) and base.base is not None:
         base = base.base
     return base
+
+
+def same_order(first: Array, second: Array) -> bool:
+    """Whether the elements of two arrays of one shape lie in the same order."""
+    pairs = zip(first.shape, first.strides, second.strides, strict=True)
+    return all(one == other for size, one, other in pairs if size > 1)
+
+
+def strips(steps: Sequence[Step], fixed: Mapping[Value, Array]) -> list[list[Step]]:
+    """Updates one after the other that go over large arrays of one shape, element by element."""
+    found: list[list[Step]] = []
+    shape = None
+    for step in steps:
+        if step.phase != "update" or not _goes_over(step, fixed):
+            shape = None
+            continue
+        array = fixed[step.result]
+        if shape is None or shape.shape != array.shape or not same_order(shape, array):
+            shape = array
+            found.append([])
+        found[-1].append(step)
+    return [some for some in found if len(some) > 1]
+
+
+def _goes_over(step: Step, fixed: Mapping[Value, Array]) -> bool:
+    result = step.result
+    if step.op.forward not in _EXACT or step.params or result.alias is not None or result.size < 2 * STRIP:
+        return False
+    values = [one for one in step.operands if isinstance(one, Value) and one.shape != ()]
+    if any(one.shape != result.shape or one not in fixed for one in values) or result not in fixed:
+        return False
+    dense = all(fixed[one].flags.c_contiguous or fixed[one].flags.f_contiguous for one in [*values, result])
+    return dense and all(same_order(fixed[one], fixed[result]) for one in values)
