@@ -59,6 +59,8 @@ class _Entry:
         self.refused = False
         # Made for the last batch of an epoch, where that is not full: one run per epoch never pays for a compiler.
         self.rare = False
+        # How many runs go in one piece.
+        self.piece = 16
 
     def fits(self, arrays: list[Array], make: Any) -> bool:
         """Whether a call with these arguments is of the kind that was captured; False also where it is not known."""
@@ -362,9 +364,8 @@ class Compiled:
         self, entry: _Entry, source: _Source, runs: Runs, check: bool, progress: Callable[[int, Runs], Any] | None
     ) -> bool:
         captured, native = entry.captured, entry.native
-        piece = 16
         while source.full:
-            count = min(piece, source.full)
+            count = min(entry.piece, source.full)
             captured.count(count)
             done = 0
             began = time.perf_counter()
@@ -390,7 +391,8 @@ class Compiled:
                 runs.finite = False
                 return False
             spent = time.perf_counter() - began
-            piece = int(min(max(count * _PIECE / max(spent, 1e-6), 1), 4 * count, 1 << 20))
+            # A last piece that is small says little about how many there is time for.
+            entry.piece = int(min(max(count * _PIECE / max(spent, 1e-6), 1), max(4 * count, entry.piece), 1 << 20))
             if progress is not None:
                 progress(len(runs), runs)
                 if not entry.valid():

@@ -34,6 +34,7 @@ class Replay:
 
     Attributes:
         arena: bytes set aside for values that live during a run only. code: the Python source that runs.
+        steps: the program's, in the order in which they run.
     """
 
     def __init__(self, program: Program) -> None:
@@ -42,6 +43,7 @@ class Replay:
         self.arena = self._memory.bytes
         self.code, self._space = _Writer(program, self._memory).write(timed=False)
         self._run = _compiled(self.code, self._space)
+        self.steps = self._memory.steps
         self._timed: Callable[..., list[Array]] | None = None
 
     def run(self, inputs: Sequence[Array], fed: Sequence[Array] = ()) -> list[Array]:
@@ -55,7 +57,7 @@ class Replay:
 
     def _run_profiled(self, profile: Profile, inputs: Sequence[Array], fed: Sequence[Array]) -> list[Array]:
         results, times = self.run_timed(inputs, fed)
-        for step, (start, end) in zip(self._memory.steps, times, strict=True):
+        for step, (start, end) in zip(self.steps, times, strict=True):
             begun = int(start * 1e9)
             shapes = tuple([one.shape for one in step.operands if isinstance(one, Value)])
             size = 0 if step.result.alias is not None else step.result.nbytes
