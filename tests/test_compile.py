@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import signal
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -770,6 +773,60 @@ def test_data_of_the_function_may_be_read() -> None:
         agree(compiled(numbers(3, seed=k)).data, numbers(3, seed=k) * 6, "result", exact=True)
 
 
+@pytest.mark.parametrize("profiler", [None, lambda *_: None])
+def test_values_have_the_names_of_the_user(profiler: Any) -> None:
+    """That of the call that ended first counts, a recursive one among them; profilers go on undisturbed."""
+
+    def inner(x: Any, depth: int) -> Any:
+        deep = x.sin() if depth == 0 else inner(x, depth - 1) * 2.0
+        assert deep.shape == x.shape
+        return deep
+
+    def outer(x: Any) -> Any:
+        first = inner(x, 1)
+        again = first
+        second, third = again * 3.0, again * 4.0
+        values = [value.exp() for value in (second, third)]
+        result = values[0] + values[1]
+        assert result.shape == x.shape
+        return result
+
+    step = tg.compile(outer, backend="replay")
+    sys.setprofile(profiler)
+    try:
+        step(numbers(3))
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(None)
+    names = [one.result.name for one in step.program.steps]
+    assert names == ["deep", "deep", "second", "third", "", "", "result"]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_collector_waits_for_the_end_of_a_capture(on: bool) -> None:
+    """It is as it was afterwards, whatever has happened."""
+    seen = []
+
+    def step(x: Any, fails: bool) -> Any:
+        seen.append(gc.isenabled())
+        if fails:
+            raise ValueError("no")
+        return x * 2.0
+
+    compiled = tg.compile(step, backend="replay")
+    before = gc.isenabled()
+    (gc.enable if on else gc.disable)()
+    try:
+        with pytest.raises(ValueError, match="no"):
+            compiled(numbers(3), True)
+        assert gc.isenabled() is on
+        compiled(numbers(3), False), compiled(numbers(3), False)
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert seen == [False, False]
+
+
 # --- derivatives inside -----------------------------------------------------------------------------
 
 
@@ -973,6 +1030,124 @@ def test_running_out_of_memory_before_the_update_changes_nothing(error: Any, mon
     twins.calls(given(k) for k in range(3, 5))
 
 
+def _signalling(function: Callable[..., Any], number: int) -> Callable[..., Any]:
+    def call(*args: Any, **options: Any) -> Any:
+        result = function(*args, **options)
+        signal.raise_signal(number)
+        return result
+
+    return call
+
+
+def _called(replay: Any) -> list[str]:
+    """The names of the functions that a replay calls."""
+    return [
+        name for name, thing in replay._space.items() if name != "run" and callable(thing) and f"{name}(" in replay.code
+    ]
+
+
+@pytest.mark.parametrize("rule", ["SGD", "nesterov", "Adam amsgrad"])
+def test_ctrl_c_waits_for_the_end_of_a_replayed_step(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever call of the program it comes in: parameters, state and counts are those of the whole step."""
+    twins = Twins(classifier(RULES[rule]), "replay")
+    twins.calls(given(k) for k in range(3))
+    (entries,) = twins.step._entries.values()
+    replay = entries[0].replayed()
+    names = _called(replay)
+    assert len(names) > 5
+    for k, name in enumerate(names):
+        with monkeypatch.context() as patched:
+            patched.setitem(replay._space, name, _signalling(replay._space[name], signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                twins.step(*given(k))
+        twins.eager.step(*map(Tensor, given(k)))
+        unchanged(twins.compiled, snapshot(twins.eager))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    twins.calls(given(k) for k in range(3, 5))
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize("rule", ["SGD", "Adam"])
+def test_ctrl_c_waits_for_the_end_of_a_native_step(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python hears of it when C returns: what is counted afterwards is counted, in single calls and in many."""
+    world, twin = classifier(RULES[rule])(), classifier(RULES[rule])()
+    compiled, counted = (tg.compile(one.step, backend="native") for one in (world, twin))
+    for k in range(3):
+        compiled(*given(k)), counted(*given(k))
+    native = compiled._last.native
+    for k in range(3):
+        with monkeypatch.context() as patched:
+            patched.setattr(native, "run", _signalling(native.run, signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                compiled(*given(k))
+        counted(*given(k))
+        unchanged(world, snapshot(twin))
+    x, y = given(0)
+    columns = np.repeat(x, 40, axis=0), np.repeat(y, 40)
+    told: list[int] = []
+    loader = DataLoader(columns, batch_size=len(x))
+    with monkeypatch.context() as patched:
+        patched.setattr(native, "run_batches", _signalling(native.run_batches, signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            compiled.run(loader, progress=lambda done, _: told.append(done))
+    assert told == []
+    made = 16
+    counted.run(DataLoader(tuple(one[: made * len(x)] for one in columns), batch_size=len(x)))
+    unchanged(world, snapshot(twin))
+
+
+def test_ctrl_c_while_a_capture_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends after that: everything is as before the call."""
+    from tinygrad_mlp.program.trace import Trace
+
+    world = classifier(RULES["Adam"])()
+
+    def step(x: Any, y: Any) -> None:
+        world.step(x, y)
+        raise ValueError
+
+    before = snapshot(world)
+    monkeypatch.setattr(np, "copyto", _signalling(np.copyto, signal.SIGINT))
+    monkeypatch.setattr(Trace, "put_back", Trace.put_back)
+    with pytest.raises(KeyboardInterrupt):
+        tg.compile(step, backend="replay")(*given(0))
+    monkeypatch.undo()
+    unchanged(world, before)
+
+
+def test_another_signal_may_tear_a_step_and_says_what_it_has_torn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only Ctrl-C is held back: a handler of the user's that raises gets a note on what is written and what not."""
+
+    def out_of_time(*_: Any) -> None:
+        raise TimeoutError
+
+    world = classifier(RULES["Adam"])()
+    step = tg.compile(world.step, backend="replay")
+    for k in range(3):
+        step(*given(k))
+    replay = step._last.replayed()
+    handler = signal.signal(signal.SIGALRM, out_of_time)
+    torn, said = 0, ""
+    try:
+        for name in _called(replay):
+            before = snapshot(world)
+            with monkeypatch.context() as patched:
+                patched.setitem(replay._space, name, _signalling(replay._space[name], signal.SIGALRM))
+                with pytest.raises(TimeoutError) as caught:
+                    step(*given(3))
+            after = snapshot(world)
+            notes = "".join(getattr(caught.value, "__notes__", []))
+            differs = any(not np.array_equal(after[key], one) for key, one in before.items() if "param" in key)
+            assert not differs or "written: " in notes
+            torn += bool(notes)
+            said += notes
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+    assert torn > 0
+    assert "not written: " in said
+    assert "perhaps written: " in said
+
+
 @backends
 def test_class_ids_computed_inside_are_asked_too(backend: str) -> None:
     """The optimizer has stepped once when the second loss finds a bad class id: nothing of the run stays."""
@@ -1014,6 +1189,17 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "in": lambda x: 1.0 in x,
     "Tensor": lambda x: Tensor(x * 2),
     "argument": lambda x: x.data,
+    "deepcopy": lambda x: copy.deepcopy(x * 2),
+    "numpy.sort": lambda x: np.sort(x),
+    "numpy.argmax": lambda x: np.argmax(x),
+    "numpy.linalg.norm": lambda x: np.linalg.norm(x),
+    "numpy.histogram": lambda x: np.histogram(x, bins=3)[0],
+    "a list of tensors": lambda x: np.linalg.multi_dot([x[:2].reshape(1, 2), x[:2].reshape(2, 1)]),
+    "a keyword": lambda x: np.linalg.norm(x=x),
+    "copyto": lambda x: np.copyto(np.zeros(3), x),
+    "out": lambda x: np.multiply(x, 2.0, out=np.zeros(3)),
+    "out, where": lambda x: np.multiply(x, 2.0, out=np.zeros(3), where=np.array([True, False, True])),
+    "a sum in an array of its own": lambda x: np.zeros(3).__iadd__(x),
 }
 
 
@@ -1025,7 +1211,68 @@ def test_reading_a_value_names_the_line(name: str) -> None:
     with pytest.raises(CaptureError) as caught:
         tg.compile(lambda x: function(x), backend="replay")(numbers(3))
     line = function.__code__.co_firstlineno
-    assert f"test_compile.py:{line}" in str(caught.value)
+    where = "copy.py" if name == "deepcopy" else f"test_compile.py:{line}"
+    assert where in str(caught.value)
+
+
+FROM_OUTSIDE: dict[str, tuple[Callable[[Any], Any], bool]] = {
+    # What is computed from a tensor of the outside, and whether Python itself reads it.
+    "numpy.exp": (lambda t: np.exp(t), False),
+    "numpy.mean": (lambda t: np.mean(t), False),
+    "numpy.zeros_like": (lambda t: np.zeros_like(t) + t, False),
+    "shape": (lambda t: np.shape(t)[0] * np.size(t) * t, False),
+    "argmax": (lambda t: t.argmax() * 1.0, False),
+    "all": (lambda t: t.all() * 1.0, False),
+    "integers": (lambda t: t.astype(int) * 1.0, False),
+    "item": (lambda t: t.sum().item(), True),
+    "if": (lambda t: 2.0 if t[0] > 1.5 else 1.0, True),
+    "tolist": (lambda t: max(t.tolist()), True),
+    "numpy()": (lambda t: t.numpy() * 2, True),
+    "numpy.array": (lambda t: np.array(t), True),
+    "Tensor": (lambda t: Tensor(t) * 2, True),
+    "deepcopy": (lambda t: copy.deepcopy(t) * 2, True),
+    "numpy.linalg.norm": (lambda t: np.linalg.norm(t), True),
+    "numpy.sort": (lambda t: np.sort(t), True),
+    "computed": (lambda t: float((t * 2).exp().sum()), True),
+}
+
+
+@pytest.mark.parametrize("name", list(FROM_OUTSIDE))
+def test_a_tensor_of_the_outside_is_never_what_it_was(name: str) -> None:
+    """What ops make of it is computed anew; what Python has read of it is asked before each run."""
+    function, reads = FROM_OUTSIDE[name]
+    outside = Tensor(numbers(3))
+    step = tg.compile(lambda x: x * function(outside), backend="replay")
+    for k, values in enumerate([(1, 2, 3), (2, 0, 1), (2, 0, 1), (1, 2, 3), (4, 1, 0)]):
+        outside.data[...] = values
+        x = numbers(3, seed=k)
+        agree(step(x).data, x * np.asarray(getattr(function(outside), "data", function(outside))), "result", exact=True)
+    assert len(step.captures) == (3 if reads else 1)
+    assert not reads or "test_compile.py" in step.captures[1] or name == "deepcopy"
+
+
+def test_what_the_step_writes_is_not_read_inside() -> None:
+    """Neither before it is written nor after; everything is put back."""
+    average = Tensor(np.zeros(3))
+
+    def step(x: Any, early: bool) -> Any:
+        nonlocal average
+        scale = average.sum().item() if early else 1.0
+        with no_grad():
+            average += x
+        return x * scale if early else x * average.sum().item()
+
+    for early in (True, False):
+        with pytest.raises(CaptureError, match=r"test_compile.py:\d+.* a tensor that the step itself writes"):
+            tg.compile(step, backend="replay")(numbers(3), early)
+        agree(average.data, np.zeros(3), "average", exact=True)
+
+
+def test_a_seed_of_another_dtype_is_a_value_of_the_step() -> None:
+    """As an argument it is another one in every run."""
+    world = weights(lambda w, g: autograd.grad(w * 2.0, [w], [g])[0], (3,), dtype=np.float32)
+    twins = Twins(world, "replay")
+    twins.calls([(numbers(3, seed=k),) for k in range(4)])
 
 
 @backends

@@ -150,7 +150,7 @@ class Forgetful(Scaled):
 
 class Lending(Scaled):
     def state_dict(self) -> Any:
-        return {"weight": Tensor(0.0), **self._named_state()}
+        return {"weight": Tensor(0.0), **self.named_state()}
 
 
 class Clinging(Scaled):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ RULES: dict[str, Any] = {
 
 def world(rule: str, sizes: list[int], dtype: Any = np.float32) -> tuple[nn.Module, optim.Optimizer, Any]:
     """A model, its optimizer and a step."""
-    layers = [nn.Linear(a, b, seed=a, dtype=dtype) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    layers = [nn.Linear(a, b, seed=a, dtype=dtype) for a, b in pairwise(sizes)]
     model = nn.Sequential(*[one for layer in layers for one in (layer, nn.Tanh())][:-1])
     optimizer = RULES[rule](model.parameters())
 

@@ -19,7 +19,8 @@ from tinygrad_mlp.data import DataLoader
 from tinygrad_mlp.datasets import load_digits, train_test_split
 from tinygrad_mlp.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_mlp.train import History, evaluate, fit, predict
-from tinygrad_mlp.train.metrics import Meters, RSquared
+from tinygrad_mlp.train.meters import Meters
+from tinygrad_mlp.train.metrics import RSquared
 from tinygrad_mlp.train.progress import BarProgress, LineProgress, SilentProgress, progress_of, shown_epochs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -285,7 +286,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step() -> None:
         ({"batch_size": 0}, "batch_size >= 1, got batch_size=0"),
         ({"batch_size": -1}, "batch_size >= 1, got batch_size=-1"),
         ({"verbose": 3}, "verbose is 'auto', 0"),
-        ({"validation_data": 3}, r"a pair \(x, y\) or a DataLoader, got int"),
+        ({"validation_data": 3}, r"a pair \(x, y\), also with weights \(x, y, w\), or a DataLoader, got int"),
         ({"validation_split": 0.2, "validation_data": blobs()}, "validation_split splits the arrays"),
     ],
 )
@@ -307,15 +308,15 @@ def test_a_learning_rate_needs_a_name() -> None:
 
 
 def test_data_that_does_not_fit_is_refused() -> None:
-    """No targets, targets beside a DataLoader, three columns, float class ids: each error says what to write."""
+    """No targets, targets beside a DataLoader, four columns, float class ids: each error says what to write."""
     x, y = blobs()
     model = nn.Linear(4, 3, seed=0)
     with pytest.raises(ArgumentError, match=r"say fit\(model, x, y\)"):
         fit(model, x, verbose=0)
     with pytest.raises(ArgumentError, match="brings its own targets"):
         fit(model, DataLoader((x, y)), y, verbose=0)
-    with pytest.raises(ArgumentError, match=r"batches \(x, y\), got 3 columns"):
-        fit(model, DataLoader((x, y, y)), verbose=0)
+    with pytest.raises(ArgumentError, match=r"batches \(x, y\) or \(x, y, sample_weight\), got 4 columns"):
+        fit(model, DataLoader((x, y, y, y)), verbose=0)
     with pytest.raises((DTypeError, ShapeError), match=r"target.astype\(int\)"):
         fit(model, x, y.astype(float), verbose=0)
     with pytest.raises(ShapeError, match="accuracy: answers of shape"):

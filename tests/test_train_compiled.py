@@ -195,7 +195,7 @@ def test_a_loader_keeps_its_orders() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_ctrl_c_ends_after_what_is_running(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The history of the epochs before is kept."""
-    from tinygrad_mlp.train import loop
+    from tinygrad_mlp.train.interrupts import Interrupts
 
     asked = []
 
@@ -204,7 +204,7 @@ def test_ctrl_c_ends_after_what_is_running(way: str, monkeypatch: pytest.MonkeyP
         if len(asked) > 20:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop._Interrupts, "obey", obey)
+    monkeypatch.setattr(Interrupts, "obey", obey)
     history, _ = trained(way, epochs=50)
     assert history.stopped == "interrupted"
     assert 0 < len(history.epoch) < 50
@@ -261,12 +261,12 @@ def test_what_a_data_set_gave_is_gone_through_again_not_asked_for_again(
 
 
 @pytest.mark.parametrize("way", [*WAYS, "auto"])
-def test_batches_of_three_columns_are_the_same_error(way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_four_columns_are_the_same_error(way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over arrays and over a data set of one's own."""
     monkeypatch.setattr("tinygrad_mlp.train.compiled._LONG", 0.0)
     x, y = data("cross_entropy", 3200)
-    for source in ((x, y, y), list(zip(x, y, y, strict=True))):
-        with pytest.raises(ArgumentError, match=r"expected batches \(x, y\), got 3 columns"):
+    for source in ((x, y, y, y), list(zip(x, y, y, y, strict=True))):
+        with pytest.raises(ArgumentError, match=r"sample_weight\), got 4 columns"):
             fit(model_for("cross_entropy"), DataLoader(source), epochs=2, verbose=0, compile=way)
 
 

@@ -10,7 +10,11 @@
     │   └── AnomalyError (FloatingPointError) a NaN or an infinity, found where it first appeared (detect_anomaly)
     ├── CaptureError (RuntimeError)        a function that cannot be run once for many samples, or again without Python
     ├── CompilerError (RuntimeError)       no C compiler, or one that refused the code generated for it
+    ├── WorkerError (RuntimeError)         a process that fetches batches died, or does not answer
     ├── StateError (ValueError)            a state dict that does not fit its module or optimizer
+    ├── FileFormatError (ValueError)       a file that cannot be read as what it is given for
+    │   ├── DamagedFileError               its content is not what was written: cut short, or bits have changed
+    │   └── UnsafeFileError                it asks for foreign code, or for more memory than its own size
     ├── ConformanceError (AssertionError)  an op, module or optimizer breaks a law that all of them keep
     ├── MissingExtraError (ImportError)    an optional library is not installed
     └── DataNotFoundError (FileNotFoundError)
@@ -33,13 +37,17 @@ __all__ = [
     "CompilerError",
     "ConformanceError",
     "DTypeError",
+    "DamagedFileError",
     "DataNotFoundError",
+    "FileFormatError",
     "GradientError",
     "MissingExtraError",
     "ReleasedGraphError",
     "ShapeError",
     "StateError",
     "TinygradMlpError",
+    "UnsafeFileError",
+    "WorkerError",
     "did_you_mean",
 ]
 
@@ -84,8 +92,24 @@ class CompilerError(TinygradMlpError, RuntimeError):
     """No C compiler was found, or it refused; the message says what was tried."""
 
 
+class WorkerError(TinygradMlpError, RuntimeError):
+    """A worker process of a DataLoader died, or does not answer."""
+
+
 class StateError(TinygradMlpError, ValueError):
     """A state dict that does not fit; the message lists every difference at once."""
+
+
+class FileFormatError(TinygradMlpError, ValueError):
+    """A file that cannot be read as what it is given for; the message says where it departs from the format."""
+
+
+class DamagedFileError(FileFormatError):
+    """The content is not what was written: the file is cut short, or its checksum says that bits have changed."""
+
+
+class UnsafeFileError(FileFormatError):
+    """The file asks for code to be run or for memory out of proportion to its size; nothing of it was carried out."""
 
 
 class ConformanceError(TinygradMlpError, AssertionError):
@@ -111,6 +135,8 @@ def did_you_mean(what: str, given: object, valid: Iterable[str]) -> str:
     "unknown optimizer 'adma'; did you mean 'adam'? Valid: adam, sgd"
     """
     names = sorted(valid)
-    near = difflib.get_close_matches(str(given), names, n=1)
+    # Letters that changed places come first: "adma" is adam, though by difflib's count it is nearer to adamax.
+    near = [name for name in names if sorted(name) == sorted(str(given))]
+    near = near or difflib.get_close_matches(str(given), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"unknown {what} {given!r}{hint} Valid: {', '.join(names)}"

@@ -47,6 +47,7 @@ __all__ = [
     "recorder",
     "recording_with",
     "tick",
+    "user_frame",
     "user_line",
     "walk",
     "walking",
@@ -110,6 +111,8 @@ class Op:
             None: the name of the ufunc, or a call of the function.
         elementwise: operands broadcast against each other, and gradients are summed back to their shapes.
         saves: ``forward`` returns ``(y, saved)``; rules may read ``saved``, plain data that only saves them work.
+        joint: work that the rules share: a function of the incoming gradient and of what it names, as a rule; each rule
+            then gets what it gave in the place of the gradient.
         passes_on: some rule may return the incoming gradient itself, a view of it, or a kept value; otherwise every
             rule returns memory of its own, which the walk may then add to and hand over without a copy.
         batch: how the op answers for many samples at once, see :mod:`tinygrad_mlp.ops.batched`; None: one by one.
@@ -125,6 +128,7 @@ class Op:
         "calls",
         "elementwise",
         "forward",
+        "joint",
         "latex",
         "name",
         "native",
@@ -162,6 +166,7 @@ class Op:
         batch: Callable[..., Any] | None = None,
         native: Callable[..., Any] | None = None,
         calls: Callable[..., Any] | None = None,
+        joint: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -181,6 +186,7 @@ class Op:
         self.batch = batch
         self.native = native
         self.calls = calls
+        self.joint = joint
         self.call: Callable[..., Any] = forward
         self._plans: dict[tuple[int, int], Plan] = {}
 
@@ -218,6 +224,8 @@ class Plan:
     (None), so that a recorded walk can put the first two back on the tape. ``reads`` has their names.
     """
 
+    pull: Callable[..., tuple[Any, ...]]
+
     __slots__ = ("fresh", "keep", "op", "pull", "reads", "reads_params", "roles", "tracked")
 
     def __init__(self, op: Op, tracked: tuple[int, ...], arity: int) -> None:
@@ -225,6 +233,9 @@ class Plan:
         places = ["y", *operands, "saved", *op.params]
         rules = [rule for rule in map(op.rule, tracked) if rule is not None]
         reads = [_parameters(rule) for rule in rules]
+        if op.joint is not None and rules:
+            rules.append(op.joint)
+            reads.append(_parameters(op.joint))
         names = [name for name in dict.fromkeys(itertools.chain(*reads)) if not name.endswith("_shape")]
         self.op = op
         self.tracked = tracked
@@ -234,7 +245,13 @@ class Plan:
         self.reads_params = not set(op.params).isdisjoint(names)
         rank = {operands[i]: k for k, i in enumerate(tracked)}
         self.roles = tuple(-1 if name == "y" else rank.get(name) for name in names)
-        self.pull = op.pull_maker([_adapt(rule, read, names, rank) for rule, read in zip(rules, reads, strict=True)])
+        adapted = [_adapt(rule, read, names, rank) for rule, read in zip(rules, reads, strict=True)]
+        if op.joint is not None and rules:
+            shared = adapted.pop()
+            pull = op.pull_maker(adapted)
+            self.pull = lambda g, kept, inputs: pull(shared(g, kept, inputs), kept, inputs)
+        else:
+            self.pull = op.pull_maker(adapted)
 
     def revive(self, kind: type[Traced], node: Node, kept: tuple[Any, ...]) -> tuple[Any, ...]:
         """The kept values of ``node`` as traced values, so that rules applied to them are recorded."""
@@ -427,16 +444,19 @@ Line = tuple[CodeType, int]
 PACKAGE = __file__.removesuffix("tape.py")
 
 
-def user_line() -> Line | None:
-    """The innermost line on the stack that is not this package's own; None if all are."""
+def user_frame() -> FrameType | None:
+    """The innermost call on the stack that is not this package's own; None if all are."""
     # inspect's way to the frames would read source files on every call.
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        code = frame.f_code
-        if not code.co_filename.startswith(PACKAGE):
-            return code, frame.f_lasti
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
-    return None
+    return frame
+
+
+def user_line() -> Line | None:
+    """The line that :func:`user_frame` is at."""
+    frame = user_frame()
+    return None if frame is None else (frame.f_code, frame.f_lasti)
 
 
 def line_text(line: Line | None) -> str:

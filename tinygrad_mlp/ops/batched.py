@@ -85,6 +85,12 @@ def over_axes(op: Op, values: Sequence[Any], _batched: Sequence[bool], params: d
     return op.call(*values, **{**params, "axes": tuple([axis + 1 for axis in params["axes"]])})
 
 
+def spread_over_axes(op: Op, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """What works over ``axes`` on several operands of one shape; what was saved is that of one sample."""
+    rows = [spread(v, b, size) for v, b in zip(values, batched, strict=True)]
+    return op.call(*rows, **{**params, "axes": tuple([axis + 1 for axis in params["axes"]]), "saved": None})
+
+
 def along_axis(op: Op, values: Sequence[Any], _batched: Sequence[bool], params: dict[str, Any], _size: int) -> Any:
     """What works along one ``axis``."""
     return op.call(*values, **{**params, "axis": params["axis"] + 1})
@@ -199,6 +205,46 @@ def indexing_each(op: Op, values: Sequence[Any], batched: Sequence[bool], params
             "chunk_size=1, which runs the function for one sample after the other"
         )
     return np.stack(found)
+
+
+def looking_up(op: Op, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """Rows of one table: the ids of all samples at once."""
+    return one_by_one(op, values, batched, params, size) if batched[0] else op.call(*values, **params)
+
+
+def summing_rows(op: Op, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """The adjoint of :func:`looking_up`: a table for each sample, one after the other."""
+    z, ids = spread(values[0], batched[0], size), spread(_plain(values[1]), batched[1], size)
+    rows = params["rows"]
+    return _reshape(op.call(z, _offsets(ids, size, rows), rows=size * rows), (size, rows, z.shape[-1]))
+
+
+# --- recurrence -----------------------------------------------------------------------------------
+
+
+def recurring(op: Op, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """Recurrent layers whose weights all samples share: all sequences of all samples are one batch.
+
+    Of the operands the states and the weights are matrices, and weights have no batch axis; all others are
+    ``(time, batch, …)``.
+    """
+    names = dict(zip(op.operands, zip(values, batched, strict=True), strict=True))
+    if any(names[name][1] for name in ("weight", "bias") if name in names):
+        return one_by_one(op, values, batched, params, size)
+    merged: list[Any] = []
+    for name, (value, one) in names.items():
+        if name in ("weight", "bias") or not math.prod(value.shape[one:]):
+            merged.append(value if name in ("weight", "bias") else np.empty(0, np.bool_))
+            continue
+        wide = spread(value, one, size)
+        if name not in ("state", "cell"):
+            wide = OPS["permute"].call(wide, axes=(1, 0, *range(2, wide.ndim)))
+        first = 0 if name in ("state", "cell") else 1
+        shape = wide.shape
+        merged.append(_reshape(wide, (*shape[:first], shape[first] * shape[first + 1], *shape[first + 2 :])))
+    y = op.call(*merged, **{name: None if name == "saved" else value for name, value in params.items()})
+    y = _reshape(y, (y.shape[0], size, y.shape[1] // size, y.shape[2]))
+    return OPS["permute"].call(y, axes=(1, 0, 2, 3))
 
 
 # --- products -------------------------------------------------------------------------------------

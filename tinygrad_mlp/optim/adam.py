@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError
 from ..tape import Array
 from ..tensor import Tensor
-from .optimizer import Numbers, Optimizer, Rule, Steps, Structure, number
+from .optimizer import Numbers, Optimizer, Rule, Steps, Structure, decays, entering, follow, follow_square, plain
 
 __all__ = ["Adam", "AdamW"]
 
@@ -22,6 +21,7 @@ class _Adam(Optimizer):
     _arrays = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
     _counted = True
     _decoupled = False
+    _implied: Mapping[str, Any] = {"decoupled_weight_decay": False}
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class _Adam(Optimizer):
         weight_decay: float,
         amsgrad: bool,
         maximize: bool,
+        hints: Mapping[str, Any],
     ) -> None:
         options = {
             "lr": lr,
@@ -41,18 +42,12 @@ class _Adam(Optimizer):
             "amsgrad": amsgrad,
             "maximize": maximize,
         }
-        super().__init__(params, options)
+        super().__init__(params, options, hints)
 
     def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
         owner = type(self).__name__
-        for name in ("lr", "eps", "weight_decay"):
-            options[name] = number(owner, name, options[name])
-        betas = options["betas"]
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ArgumentError(f"{owner}: betas are two numbers, got {betas!r}; say betas=(0.9, 0.999)")
-        options["betas"] = tuple([number(owner, f"betas[{i}]", beta, below=1.0) for i, beta in enumerate(betas)])
-        options["amsgrad"], options["maximize"] = bool(options["amsgrad"]), bool(options["maximize"])
-        return options
+        options["betas"] = decays(owner, options["betas"])
+        return plain(owner, options, ("lr", "eps", "weight_decay"), ("amsgrad", "maximize"))
 
     def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         return self._arrays if options["amsgrad"] else self._arrays[:2]
@@ -80,22 +75,11 @@ class _Adam(Optimizer):
         ) -> None:
             rate, floor, new1, old2, new2, shrink = numbers
             mean, square = state["exp_avg"], state["exp_avg_sq"]
-            if maximize:
-                np.negative(gradient, second)
-                gradient = second
             if shrinks:
                 multiply(data, shrink, data)
-            elif penalised:
-                multiply(data, shrink, scratch)
-                add(gradient, scratch, second)
-                gradient = second
-            subtract(gradient, mean, scratch)
-            multiply(scratch, new1, scratch)
-            add(mean, scratch, mean)
-            multiply(square, old2, square)
-            multiply(gradient, new2, scratch)
-            multiply(scratch, gradient, scratch)
-            add(square, scratch, square)
+            gradient = entering(maximize, penalised, shrink, data, gradient, scratch, second)
+            follow(mean, gradient, new1, scratch)
+            follow_square(square, gradient, old2, new2, scratch)
             if amsgrad:
                 largest = state["max_exp_avg_sq"]
                 np.maximum(largest, square, out=largest)
@@ -127,7 +111,7 @@ class Adam(_Adam):
         params: parameters or groups of them, see :class:`Optimizer`.
         lr: the step size. betas: how much of the running means is kept. eps: added to the denominator.
         weight_decay: the factor of the L2 penalty's gradient. amsgrad: never let the denominator shrink.
-        maximize: climb instead of descend.
+        maximize: climb instead of descend. hints: see :class:`Optimizer`.
 
     Raises:
         ArgumentError: a negative or non-finite option, a beta outside [0, 1).
@@ -145,8 +129,9 @@ class Adam(_Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        **hints: Any,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize, hints)
 
 
 class AdamW(_Adam):
@@ -159,6 +144,7 @@ class AdamW(_Adam):
     """
 
     _decoupled = True
+    _implied: Mapping[str, Any] = {"decoupled_weight_decay": True}
 
     def __init__(
         self,
@@ -170,5 +156,6 @@ class AdamW(_Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        **hints: Any,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize, hints)

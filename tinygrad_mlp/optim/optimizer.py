@@ -22,13 +22,29 @@ from typing import Any, Literal
 import numpy as np
 
 from ..capture import whole_step
-from ..errors import ArgumentError, DTypeError, GradientError, StateError
+from ..errors import ArgumentError, DTypeError, GradientError, StateError, did_you_mean
 from ..nn.module import Module, clear_gradient
 from ..tape import Array, wrap, wrote
 from ..tensor import Tensor, enable_grad
 from .room import Room
 
-__all__ = ["Numbers", "Optimizer", "Rule", "State", "Steps", "Structure", "Update", "number"]
+__all__ = [
+    "Numbers",
+    "Optimizer",
+    "Rule",
+    "State",
+    "Steps",
+    "Structure",
+    "Update",
+    "decays",
+    "each",
+    "entering",
+    "follow",
+    "follow_square",
+    "number",
+    "plain",
+    "taken_in",
+]
 
 Options = Mapping[str, Any]
 State = dict[str, Any]
@@ -47,22 +63,82 @@ _Slot = tuple[Tensor, State, Array, Array, bool]
 """A parameter, its state, two arrays of scratch, and whether they are as large as the parameter."""
 
 
-def number(owner: str, name: str, value: Any, *, below: float = math.inf) -> float:
+TORCH_ONLY = frozenset({"capturable", "differentiable", "foreach", "fused"})
+"""How torch may run a step, which changes no number of it."""
+SCHEDULED = frozenset({"initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum", "swa_lr"})
+"""What schedules write into a group beside its options."""
+
+
+def number(owner: str, name: str, value: Any, *, below: float = math.inf, most: float | None = None) -> float:
     """An option as a Python float, which adopts the dtype of whatever it meets.
 
     Raises:
-        ArgumentError: not a number of [0, below).
+        ArgumentError: not a number of [0, below), or of [0, most].
     """
     try:
-        plain: float | None = float(value)
+        made: float | None = float(value)
     except (TypeError, ValueError):
-        plain = None
+        made = None
     # float() reads text as well, and the "0.1" of a configuration file would go unnoticed.
-    if plain is None or isinstance(value, (str, bytes, bytearray)):
+    if made is None or isinstance(value, (str, bytes, bytearray)):
         raise ArgumentError(f"{owner}: {name} is a number, got {value!r}; say {name}=0.01")
-    if not 0.0 <= plain < below:
-        raise ArgumentError(f"{owner}: {name} lies in [0, {below:g}), got {plain!r}")
-    return plain
+    if not (0.0 <= made < below if most is None else 0.0 <= made <= most):
+        valid = f"[0, {below:g})" if most is None else f"[0, {most:g}]"
+        raise ArgumentError(f"{owner}: {name} lies in {valid}, got {made!r}")
+    return made
+
+
+def plain(owner: str, options: dict[str, Any], numbers: Sequence[str], flags: Sequence[str]) -> dict[str, Any]:
+    """``options`` itself, with these made floats of [0, inf) and those made bools.
+
+    Raises:
+        ArgumentError: a number that is none, or out of range.
+    """
+    for name in numbers:
+        options[name] = number(owner, name, options[name])
+    for name in flags:
+        options[name] = bool(options[name])
+    return options
+
+
+def decays(owner: str, betas: Any) -> tuple[float, float]:
+    """The pair of decay rates of two running means.
+
+    Raises:
+        ArgumentError: not two numbers of [0, 1).
+    """
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise ArgumentError(f"{owner}: betas are two numbers, got {betas!r}; say betas=(0.9, 0.999)")
+    return number(owner, "betas[0]", betas[0], below=1.0), number(owner, "betas[1]", betas[1], below=1.0)
+
+
+def entering(
+    climbs: bool, penalised: bool, factor: Array, data: Array, gradient: Array, scratch: Array, second: Array
+) -> Array:
+    """What a rule takes for the gradient, in ``second`` if it is not ``gradient``: ``±g + factor * data``."""
+    if climbs:
+        np.negative(gradient, second)
+        gradient = second
+    if penalised:
+        np.multiply(data, factor, scratch)
+        np.add(gradient, scratch, second)
+        gradient = second
+    return gradient
+
+
+def follow(mean: Array, gradient: Array, new: Array, scratch: Array) -> None:
+    """``mean += new * (gradient - mean)``: a running mean of gradients."""
+    np.subtract(gradient, mean, scratch)
+    np.multiply(scratch, new, scratch)
+    np.add(mean, scratch, mean)
+
+
+def follow_square(square: Array, gradient: Array, old: Array, new: Array, scratch: Array) -> None:
+    """``square = old * square + new * gradient**2``: a running mean of squares."""
+    np.multiply(square, old, square)
+    np.multiply(gradient, new, scratch)
+    np.multiply(scratch, gradient, scratch)
+    np.add(square, scratch, square)
 
 
 class Steps:
@@ -78,6 +154,11 @@ class Steps:
 
     def __rpow__(self, base: float) -> Array:
         return np.array([base**step for step in self.steps])
+
+
+def each(step: int | Steps, of: Callable[[int], float]) -> Any:
+    """``of(step)``, for one step or for many; what more than a power of the step's number is made of, in Python."""
+    return np.array([of(one) for one in step.steps]) if isinstance(step, Steps) else of(step)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -107,7 +188,8 @@ class Update:
     def begin(self) -> None:
         """Add to ``state`` what is missing before a first step: arrays of zeros, the step count 0."""
         optimizer = self.optimizer
-        optimizer._initial(self.arrays, self.parameter.data, self.state, optimizer._room)
+        options = optimizer._plan_of(self.group)[1]
+        optimizer._initial(self.arrays, self.parameter.data, self.state, options, optimizer._room)
 
     def count(self, steps: int = 1) -> int:
         """Count steps that are about to be done; returns the number of the last one, 0 if the rule does not count."""
@@ -140,14 +222,17 @@ class Optimizer:
         params: parameters, or groups ``{"params": [...], "lr": ...}`` with options of their own; in an order, each
             once. A parameter without a gradient, or frozen, is passed over by :meth:`step`.
         defaults: the options of groups that do not give them.
+        hints: torch's ``foreach``, ``fused``, ``capturable`` and ``differentiable``, which say how torch runs a step;
+            None and False, its defaults, are taken and mean nothing here.
 
     Attributes:
         param_groups: one dictionary per group: ``"params"`` and the options, read again at each step, so a schedule
-            changes ``group["lr"]``.
+            changes ``group["lr"]``. What schedules keep there too (``initial_lr``, …) is part of the state.
 
     Raises:
         ArgumentError: no parameters, none that requires gradients, a set of them (its order changes from run to run),
-            one of them twice, an option that does not exist or is out of range. DTypeError: something is not a tensor
+            one of them twice, an option that does not exist or is out of range, a hint that asks for what there is not
+            on NumPy. DTypeError: something is not a tensor
             of floats. GradientError: a tensor is not a leaf.
     """
 
@@ -155,8 +240,18 @@ class Optimizer:
     """The names of the arrays that the rule keeps for each parameter."""
     _counted = False
     """Whether the rule also keeps the number of steps."""
+    _scalars: frozenset[str] = frozenset()
+    """Those of the arrays that are one number for the whole parameter, without axes."""
+    _implied: Mapping[str, Any] = {}
+    """Options in a state of torch's that are no choice of this class, each with the value that it stands for."""
 
-    def __init__(self, params: Iterable[Tensor] | Iterable[Mapping[str, Any]], defaults: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Mapping[str, Any]],
+        defaults: Mapping[str, Any],
+        hints: Mapping[str, Any] | None = None,
+    ) -> None:
+        _refuse_hints(type(self).__name__, hints or {}, defaults)
         self.defaults = self._checked(dict(defaults))
         self.param_groups: list[dict[str, Any]] = []
         self._slots: list[list[_Slot]] = []
@@ -164,6 +259,7 @@ class Optimizer:
         # Per group: the options as they were read, as they were checked, and what they make of the rule for each dtype.
         self._plans: list[tuple[tuple[Any, ...], Options, dict[np.dtype[Any], _Move]]] = []
         self._options = itemgetter(*self.defaults)
+        self._stepped = False  # asked for by schedules, which come after the step
         self._what = f"{type(self).__name__}.step"
         given = _listed(params, type(self).__name__)
         groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
@@ -206,13 +302,23 @@ class Optimizer:
         raise NotImplementedError
 
     @classmethod
-    def _initial(cls, needs: Sequence[str], data: Array, state: State, room: Room) -> None:
-        """Add to ``state`` what is missing of the step count and the arrays ``needs``, zeros like ``data``."""
+    def _starts(cls, options: Options) -> Mapping[str, float]:  # noqa: ARG003 - for those that start elsewhere
+        """The values that fill the arrays of the state at first, for those that are not zero."""
+        return {}
+
+    @classmethod
+    def _initial(cls, needs: Sequence[str], data: Array, state: State, options: Options, room: Room) -> None:
+        """Add to ``state`` what is missing of the step count and the arrays ``needs``, like ``data``."""
         if cls._counted:
             state.setdefault("step", 0)
+        starts = cls._starts(options)
         for name in needs:
             if name not in state:
-                state[name] = room.zeros_like(name, data)
+                start = starts.get(name, 0.0)
+                if name in cls._scalars or start:
+                    state[name] = np.full_like(data, start, shape=() if name in cls._scalars else None)
+                else:
+                    state[name] = room.zeros_like(name, data)
 
     def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The names of the arrays in the state of a parameter that was updated with these options."""
@@ -230,7 +336,7 @@ class Optimizer:
         owner = type(self).__name__
         if not isinstance(group, Mapping) or "params" not in group:
             raise ArgumentError(f"{owner}: a group is a dictionary with 'params', got {group!r}")
-        unknown = sorted(set(group) - {"params", *self.defaults})
+        unknown = sorted(set(group) - {"params", *self.defaults} - SCHEDULED)
         if unknown:
             raise ArgumentError(f"{owner}: unknown options {unknown} in a group; valid: {sorted(self.defaults)}")
         members = group["params"]
@@ -245,7 +351,7 @@ class Optimizer:
                 )
             known.add(one)
         options = self._checked({**self.defaults, **{name: group[name] for name in self.defaults if name in group}})
-        self.param_groups.append({"params": tensors, **options})
+        self.param_groups.append({"params": tensors, **options, **_scheduled(group)})
         self._slots.append(_slots([(one, {}) for one in tensors], blockwise=self._blockwise(options)))
         self._room.expect([one.data for one in tensors])
         self._plans.append(((), {}, {}))
@@ -282,6 +388,7 @@ class Optimizer:
             What the closure returned.
         """
         loss = None
+        self._stepped = True
         noted = whole_step()
         if closure is not None:
             with enable_grad():
@@ -359,11 +466,11 @@ class Optimizer:
             now = rule
             for name in needs:
                 if name not in state:
-                    initial(needs, data, state, room)
+                    initial(needs, data, state, options, room)
                     now = opening
                     break
             if counted:
-                step = state["step"] = state["step"] + 1
+                step = state["step"] = state.get("step", 0) + 1  # a rule may count and keep no arrays
                 # Most often the count is that of the parameter before, and most numbers do not depend on it.
                 if step != made_for:
                     fresh = numbers_of(options, step)
@@ -387,16 +494,12 @@ class Optimizer:
         groups = []
         for group in self.param_groups:
             count = len(group["params"])
-            groups.append(
-                {**{name: group[name] for name in self.defaults}, "params": list(range(first, first + count))}
-            )
+            kept = {name: group[name] for name in self.defaults} | _scheduled(group)
+            groups.append({**kept, "params": list(range(first, first + count))})
             first += count
         return {
             "state": {
-                index: {
-                    name: wrap(Tensor, one.copy()) if isinstance(one, np.ndarray) else one
-                    for name, one in state.items()
-                }
+                index: {name: _given_out(one) for name, one in state.items()}
                 for index, state in enumerate(numbered)
                 if state
             },
@@ -405,6 +508,8 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over options and state from :meth:`state_dict`: all of it or nothing.
+
+        A state of torch's optimizer of the same name fits as it is; its arrays may be tensors of torch's on the CPU.
 
         Raises:
             StateError: it does not fit; the message lists every difference, and the optimizer is unchanged.
@@ -418,6 +523,8 @@ class Optimizer:
                 + "\n  ".join(faults)
             )
         for group, new in zip(self.param_groups, options, strict=True):
+            for name in SCHEDULED - set(new):
+                group.pop(name, None)
             group.update(new)
         for (_, kept, *_), entry in zip((slot for slots in self._slots for slot in slots), entries, strict=True):
             kept.clear()
@@ -438,15 +545,19 @@ class Optimizer:
                 continue
             if len(group["params"]) != len(ours["params"]):
                 faults.append(f"group {place}: expected {len(ours['params'])} parameters, got {len(group['params'])}")
-            names = set(group) - {"params"}
+            names = set(group) - {"params"} - TORCH_ONLY - SCHEDULED
+            for name, value in self._implied.items():
+                if name in names - set(self.defaults):
+                    names.remove(name)
+                    if group[name] != value:
+                        faults.append(f"group {place}: {name}={group[name]!r} is not {type(self).__name__}")
             faults += [f"group {place}: option {name!r} missing" for name in sorted(set(self.defaults) - names)]
             faults += [
                 f"group {place}: option {name!r} unexpected" for name in sorted(names - set(self.defaults), key=str)
             ]
             try:
-                options.append(
-                    self._checked({name: group.get(name, default) for name, default in self.defaults.items()})
-                )
+                chosen = self._checked({name: group.get(name, default) for name, default in self.defaults.items()})
+                options.append({**chosen, **_scheduled(group)})
             except ArgumentError as error:
                 faults.append(f"group {place}: {error}")
         return options
@@ -478,7 +589,7 @@ class Optimizer:
             if name not in wanted or name not in entry:
                 continue
             value = entry[name]
-            array = np.asarray(value.data if isinstance(value, Tensor) else value).copy()
+            array = taken_in(value)
             if name == "step":
                 if (
                     array.size != 1
@@ -489,6 +600,8 @@ class Optimizer:
                     faults.append(f"{where}: 'step' is a count, got {value!r}")
                 else:
                     kept[name] = int(array.item())
+            elif name in self._scalars and array.shape == () and array.dtype.kind == "f":
+                kept[name] = array.astype(parameter.dtype)  # torch's is of the default dtype
             elif array.shape != parameter.shape or array.dtype != parameter.dtype:
                 faults.append(
                     f"{where}: {name!r}: expected {parameter.shape} {parameter.dtype}, got {array.shape} {array.dtype}"
@@ -508,6 +621,33 @@ class Optimizer:
             shapes = ", ".join(str(one.shape) for one in group["params"])
             groups.append(f"  {options}\n    {len(group['params'])} parameters: {shapes}\n")
         return f"{type(self).__name__}(\n{''.join(groups)})"
+
+
+def _refuse_hints(owner: str, hints: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    for name, value in hints.items():
+        if name not in TORCH_ONLY:
+            raise ArgumentError(f"{owner}: {did_you_mean('option', name, options)}")
+        if value:
+            raise ArgumentError(
+                f"{owner}: {name}={value!r} says how torch runs a step, and NumPy has one way only; leave {name} out"
+            )
+
+
+def _scheduled(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name in SCHEDULED}
+
+
+def _given_out(one: Any) -> Any:
+    """A value of the state as :meth:`Optimizer.state_dict` shows it."""
+    if isinstance(one, list):
+        return [_given_out(each) for each in one]
+    return wrap(Tensor, one.copy("K")) if isinstance(one, np.ndarray) else one
+
+
+def taken_in(value: Any) -> Array:
+    """A copy of what a state holds: a tensor of ours or torch's, an array, or a number."""
+    # Not np.array(), which warns of torch's tensors.
+    return np.asarray(value.data if isinstance(value, Tensor) else value).copy(order="K")
 
 
 def _listed(params: Any, owner: str) -> list[Any]:

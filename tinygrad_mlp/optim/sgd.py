@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..tape import Array
 from ..tensor import Tensor
-from .optimizer import Numbers, Optimizer, Rule, Steps, Structure, number
+from .optimizer import Numbers, Optimizer, Rule, Steps, Structure, plain
 
 __all__ = ["SGD"]
 
@@ -31,7 +31,7 @@ class SGD(Optimizer):
         params: parameters or groups of them, see :class:`Optimizer`.
         lr: the step size. momentum: the share of the old direction that is kept. dampening: how much less than the
             whole new gradient enters. weight_decay: the factor of the L2 penalty's gradient. nesterov: look ahead.
-        maximize: climb instead of descend.
+        maximize: climb instead of descend. hints: see :class:`Optimizer`.
 
     Raises:
         ArgumentError: a negative or non-finite option; nesterov without momentum or with dampening.
@@ -50,6 +50,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
         maximize: bool = False,
+        **hints: Any,
     ) -> None:
         options = {
             "lr": lr,
@@ -59,12 +60,10 @@ class SGD(Optimizer):
             "nesterov": nesterov,
             "maximize": maximize,
         }
-        super().__init__(params, options)
+        super().__init__(params, options, hints)
 
     def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
-        for name in ("lr", "momentum", "dampening", "weight_decay"):
-            options[name] = number("SGD", name, options[name])
-        options["nesterov"], options["maximize"] = bool(options["nesterov"]), bool(options["maximize"])
+        plain("SGD", options, ("lr", "momentum", "dampening", "weight_decay"), ("nesterov", "maximize"))
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             raise ArgumentError(
                 f"SGD: nesterov needs momentum > 0 and dampening = 0, got momentum={options['momentum']}, "
@@ -97,7 +96,7 @@ class SGD(Optimizer):
         add, multiply, subtract = np.add, np.multiply, np.subtract
         decays, moves, climbs, nesterov, dampens, first = structure
 
-        def plain(
+        def bare(
             numbers: Numbers, data: Array, gradient: Array, _state: Mapping[str, Any], scratch: Array, _second: Array
         ) -> None:
             multiply(gradient, numbers[0], scratch)
@@ -134,4 +133,4 @@ class SGD(Optimizer):
             multiply(gradient, rate, second)
             subtract(data, second, data)
 
-        return general if decays or moves else plain
+        return general if decays or moves else bare

@@ -68,7 +68,9 @@ class Guards:
         name = self._name
         terms = [f"{name(thing)}.{key} is {name(wanted)}" for thing, key, wanted in guard.attributes]
         for thing, key, wanted in guard.entries:
-            terms.append(f"{name(thing)}[{key!r}] {'==' if isinstance(wanted, _PLAIN) else 'is'} {name(wanted)}")
+            # NaN is equal to nothing, but the same as before.
+            compared = "==" if isinstance(wanted, _PLAIN) and wanted == wanted else "is"  # noqa: PLR0124
+            terms.append(f"{name(thing)}[{key!r}] {compared} {name(wanted)}")
         for thing, wanted in guard.members:
             if not wanted:
                 terms.append(f"not {name(thing)}")

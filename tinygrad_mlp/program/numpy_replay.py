@@ -41,10 +41,12 @@ class Replay:
         self.program = program
         self._memory = Memory(program)
         self.arena = self._memory.bytes
-        self.code, self._space = _Writer(program, self._memory).write(timed=False)
+        writer = _Writer(program, self._memory)
+        self.code, self._space = writer.write(timed=False)
         self._run = _compiled(self.code, self._space)
         self.steps = self._memory.steps
         self._timed: Callable[..., list[Array]] | None = None
+        self._writing = {self._run.__code__: writer.writing}
 
     def run(self, inputs: Sequence[Array], fed: Sequence[Array] = ()) -> list[Array]:
         """One run: writes the buffers, gives the outputs, which share memory with nothing.
@@ -78,11 +80,34 @@ class Replay:
     ) -> tuple[list[Array], list[tuple[float, float]]]:
         """The same, and for each step of the program when it began and ended, in seconds of ``time.perf_counter``."""
         if self._timed is None:
-            code, space = _Writer(self.program, self._memory).write(timed=True)
-            self._timed = _compiled(code, space)
+            writer = _Writer(self.program, self._memory)
+            self._timed = _compiled(*writer.write(timed=True))
+            self._writing[self._timed.__code__] = writer.writing
         times: list[float] = []
         results = self._timed(inputs, fed, times.append, time.perf_counter)
         return results, list(itertools.pairwise(times))
+
+    def torn(self, error: BaseException) -> str:
+        """What a run that ended in ``error`` has written and what not, in words; empty if nothing was written.
+
+        Nothing of the run itself raises once writing has begun, but the handler of a signal may, at any line.
+        """
+        at = error.__traceback__
+        while at is not None and at.tb_frame.f_code not in self._writing:
+            at = at.tb_next
+        if at is None:
+            return ""
+        line, writing = at.tb_lineno, self._writing[at.tb_frame.f_code]
+        parts = {
+            "written": [buffer for lines, buffer in writing if lines.stop <= line],
+            "perhaps written": [buffer for lines, buffer in writing if line in lines],
+            "not written": [buffer for lines, buffer in writing if lines.start > line],
+        }
+        if not parts["written"] and not parts["perhaps written"]:
+            return ""
+        return "; ".join(
+            f"{what}: {', '.join(one.name or 'an array' for one in some)}" for what, some in parts.items() if some
+        )
 
 
 def _compiled(code: str, space: dict[str, Any]) -> Callable[..., list[Array]]:
@@ -101,6 +126,8 @@ class _Writer:
         self.direct = memory.direct
         self.space: dict[str, Any] = {"asarray": np.asarray, "copyto": np.copyto, "errstate": np.errstate}
         self.names: dict[Any, str] = {}
+        self.writing: list[tuple[range, Value]] = []
+        """The lines that write into the user's memory, and the buffer that each of them writes."""
 
     def bind(self, prefix: str, thing: Any, key: Any = None) -> str:
         """A name in the function's globals for ``thing``, one for each ``key``."""
@@ -139,7 +166,7 @@ class _Writer:
                 lines.append("    " + line)
         if timed:
             lines.append("    tick(clock())")
-        lines += self._steps(asked, timed=timed)
+        lines += self._steps(asked, len(lines), timed=timed)
         # Results that are what a buffer was before the run are taken before it is written.
         written = {buffer for buffer, _ in program.writes}
         given = [self._given(place) for place in range(len(program.outputs))]
@@ -147,12 +174,13 @@ class _Writer:
             if value.root in written:
                 lines.append(f"    o{place} = {given[place]}")
                 given[place] = f"o{place}"
-        lines += self._writes()
+        lines += self._writes(len(lines))
         lines.append(f"    return [{', '.join(given)}]")
         return "\n".join(lines) + "\n", self.space
 
-    def _steps(self, asked: Mapping[Value, Sequence[str]], *, timed: bool) -> list[str]:
+    def _steps(self, asked: Mapping[Value, Sequence[str]], above: int, *, timed: bool) -> list[str]:
         lines: list[str] = []
+        wrote: dict[Value, range] = {}
         quiet = False
         together = {} if timed else self._together()
         passed: set[Step] = set()
@@ -167,16 +195,26 @@ class _Writer:
             if step in together:
                 steps, some = together[step]
                 passed.update(steps)
+                self._note_writes(steps, range(above + len(lines) + 1, above + len(lines) + len(some) + 1), wrote)
                 lines += [indent + one for one in some]
                 continue
             call = self._call(step)
+            before = above + len(lines)
             lines += [indent + one for one in call.splitlines()]
+            self._note_writes([step], range(before + 1, above + len(lines) + 1), wrote)
             lines += [indent + one for one in asked.get(step.result, ())]
             if timed:
                 lines.append(indent + "tick(clock())")
             elif quiet and not call:
                 lines.append(indent + "pass")
+        self.writing += [(where, buffer) for buffer, where in wrote.items()]
         return lines
+
+    def _note_writes(self, steps: Sequence[Step], lines: range, wrote: dict[Value, range]) -> None:
+        for step in steps:
+            buffer = self.memory.targets.get(step.result)
+            if buffer is not None and buffer in self.direct:
+                wrote[buffer] = range(wrote.get(buffer, lines).start, lines.stop)
 
     def _together(self) -> dict[Step, tuple[Sequence[Step], list[str]]]:
         """For the first of several updates that are made together: the steps, and the lines for all of them."""
@@ -319,7 +357,7 @@ class _Writer:
             return f"s{self.bind('k', step)}"
         return self.bind("k", tuple(kept), ("kept", id(step)))
 
-    def _writes(self) -> list[str]:
+    def _writes(self, line: int) -> list[str]:
         waiting = [(buffer, value) for buffer, value in self.program.writes if buffer not in self.direct]
         targets = {buffer for buffer, _ in waiting}
         lines: list[str] = []
@@ -331,6 +369,8 @@ class _Writer:
                 lines.append(f"    {copy} = {source}.copy()")
                 source = copy
             copies.append(f"    copyto({self.name(buffer)}, {source})")
+        first = line + len(lines) + 1
+        self.writing += [(range(first + k, first + k + 1), buffer) for k, (buffer, _) in enumerate(waiting)]
         return lines + copies
 
     def _given(self, place: int) -> str:

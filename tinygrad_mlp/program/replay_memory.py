@@ -64,22 +64,23 @@ class Memory:
         self.steps, self.rows = lined_up(program.steps)
         """The steps in the order in which they run, and those among them that may be one call."""
         last = program.last_uses(self.steps)
-        targets = _direct_targets(program, self.steps, last, self.calls)
+        self.targets = _direct_targets(program, self.steps, last, self.calls)
+        """The buffer in whose memory a value may be computed."""
         self._aside: dict[Value, Array] = {}
         places = {step: place for place, step in enumerate(self.steps)}
         for row in self.rows:
-            self._lay_side_by_side(row, places, last, targets)
+            self._lay_side_by_side(row, places, last)
         dying: dict[int, list[Value]] = {}
         for value, place in last.items():
             dying.setdefault(place, []).append(value)
         for place, step in enumerate(self.steps):
-            self._place(step, targets, last, place)
+            self._place(step, last, place)
             for value in dying.get(place, ()):
                 raw = self._raw.pop(value, None)
                 if raw is not None:
                     self._release(raw)
 
-    def _place(self, step: Step, targets: dict[Value, Value], last: dict[Value, int], place: int) -> None:
+    def _place(self, step: Step, last: dict[Value, int], place: int) -> None:
         result = step.result
         if result.alias is not None:
             if result.alias in self.fixed:
@@ -94,7 +95,7 @@ class Memory:
         if result in self._aside:
             self.fixed[result] = self._aside[result]
             return
-        buffer = targets.get(result)
+        buffer = self.targets.get(result)
         if buffer is not None:
             assert buffer.array is not None
             self.fixed[result] = buffer.array
@@ -111,19 +112,17 @@ class Memory:
         if result not in last:
             self._release(self._raw.pop(result))
 
-    def _lay_side_by_side(
-        self, row: Row, places: Mapping[Step, int], last: Mapping[Value, int], targets: Mapping[Value, Value]
-    ) -> None:
+    def _lay_side_by_side(self, row: Row, places: Mapping[Step, int], last: Mapping[Value, int]) -> None:
         """Set memory aside for a row's operands and results, so that those of one place follow each other."""
         free: list[list[Value]] = []
         for column in map(row.column, row.arrays):
-            if len({*column}) == len(column) and all(self._can_lie(one, targets) for one in column):
+            if len({*column}) == len(column) and all(self._can_lie(one) for one in column):
                 self._aside.update(zip(column, self._joined(column), strict=True))
             dying = all(last.get(one) == places[step] for one, step in zip(column, row.steps, strict=True))
             if dying and all(one in self._aside for one in column):
                 free.append(column)
         results = [step.result for step in row.steps]
-        if any(one in targets or not self._can_lie(one, targets) for one in results):
+        if any(one in self.targets or not self._can_lie(one) for one in results):
             return
         for column in free:
             if all(_like(one, result) for one, result in zip(column, results, strict=True)):
@@ -131,10 +130,10 @@ class Memory:
                 return
         self._aside.update(zip(results, self._joined(results), strict=True))
 
-    def _can_lie(self, value: Value, targets: Mapping[Value, Value]) -> bool:
+    def _can_lie(self, value: Value) -> bool:
         """Whether the memory of a value can be chosen."""
         step = value.step
-        if step is None or value in self._aside or value in targets or value.alias is not None or not value.size:
+        if step is None or value in self._aside or value in self.targets or value.alias is not None or not value.size:
             return False
         return step in self.calls or _takes_out(step)
 

@@ -8,7 +8,6 @@ NumPy call. If the function raises, or does something that could not be run agai
 from __future__ import annotations
 
 import inspect
-import sys
 import zlib
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -26,7 +25,6 @@ from ..ops import NUMPY
 from ..optim import Optimizer
 from ..optim.optimizer import State, Update
 from ..tape import (
-    PACKAGE,
     WHOLE,
     Array,
     Leaf,
@@ -35,6 +33,7 @@ from ..tape import (
     Traced,
     line_text,
     recording_with,
+    user_frame,
     user_line,
     walking,
     wrap,
@@ -43,7 +42,9 @@ from ..tape import (
 from ..tensor import Tensor
 from ..tree import Structure, flatten, unflatten
 from ..watch import scope
+from .collector import collector_paused
 from .guards import Guard
+from .interrupts import Held
 from .ir import Check, Feed, Kind, Operand, Program, SavedRef, Step, Value
 from .passes import simplify
 
@@ -130,12 +131,15 @@ class Noted(Captured):
 
     @classmethod
     def read(cls, value: Traced, what: str) -> None:
-        """Python or NumPy is about to read ``value``.
+        """Python or NumPy is about to read ``value``: the program is good for as long as it would be read again.
 
         Raises:
             CaptureError: it is another one in every run.
         """
-        if isinstance(value.node, Noted) and not value.node.fixed:
+        node = value.node
+        if node is None or (isinstance(node, Noted) and node.fixed):
+            _now().rely_on(value, what)
+        else:
             raise CaptureError(
                 f"compile: {what} reads a value of the step, at {line_text(user_line())}. The compiled step runs "
                 "without Python, so nothing can be decided or printed inside: return the tensor and read it outside, "
@@ -184,6 +188,23 @@ class Noted(Captured):
         out = Cell(trace, target, trace.value_of(target))
         trace.note_in_place(ufunc, cells, out)
         trace.write(target, out)
+
+    @classmethod
+    def fills(cls, out: Sequence[Array], ufunc: Any, *operands: Any) -> None:
+        """``ufunc(*operands, out=out)`` was called on plain arrays; ``ufunc`` is None if in a way that is not noted.
+
+        Raises:
+            CaptureError: that cannot be done again in each run.
+        """
+        trace = _now()
+        if ufunc is not None and len(out) == 1 and trace.owns(out[0]):
+            cls.assigns(out[0], ufunc, *operands)
+            return
+        raise CaptureError(
+            f"compile: NumPy computes with a tensor into an array, at {line_text(user_line())}. If the array is made "
+            "inside the function, no run would make it anew: say a = a + x. If it is to be kept from run to run, make "
+            "it a Tensor t and say `with no_grad(): t += x`"
+        )
 
     @classmethod
     def rewrites(cls, target: Traced, made: Traced, what: str) -> Traced:
@@ -268,6 +289,22 @@ class Noted(Captured):
         _now().walked = None
 
 
+def _data_under(node: Node | None, array: Array) -> list[Array]:
+    """The arrays that a value was computed from: plain data alone; of data itself the one array."""
+    found: list[Array] = []
+    waiting: list[tuple[Any, Any]] = [(node, array)]
+    seen: set[Node] = set()
+    while waiting:
+        source, given = waiting.pop()
+        if source is None:
+            if isinstance(given, np.ndarray):
+                found.append(given)
+        elif source not in seen:
+            seen.add(source)
+            waiting += source.operands
+    return found
+
+
 class _Quietly(Noted):
     """Steps noted where no gradient passes: inside ``no_grad``, in the backward pass."""
 
@@ -310,6 +347,8 @@ class Trace:
         self.sums: dict[int, tuple[Array, int]] = {}
         self.backups: dict[int, tuple[Array, Array]] = {}
         self.undo: list[Callable[[], Any]] = []
+        self.tensors: set[int] = set()
+        self.reads: dict[int, tuple[Array, int, str]] = {}
         self.written: dict[int, tuple[Array, str]] = {}
         self.guards: list[Guard] = []
         self.entered: set[Any] = set()
@@ -321,6 +360,7 @@ class Trace:
         self.stale: set[Value] = set()
         self.consumed: set[Leaf] = set()
         self.counted: list[Update] = []
+        self.calls: list[FrameType] = []
         self.walked: str | None = None
         self.updating = False
         self.handed: list[tuple[Leaf, Any]] = []
@@ -409,6 +449,7 @@ class Trace:
         (self.program.constants if leaf is None else self.program.buffers).append(value)
         if tensor is not None and tensor.data is array and type(tensor) is Tensor:
             node = tensor.node
+            self.tensors.add(id(array))
             if leaf is not None:
                 self.leaves[leaf] = tensor
             self.guards.append(
@@ -437,14 +478,52 @@ class Trace:
                     self.views.append(value)
                     break
         phase = "update" if self.updating else "backward" if walking() else "forward"
-        self.program.steps.append(Step(op, operands, params, value, phase, self.module(), user_line()))  # type: ignore[arg-type]
+        frame = user_frame()
+        if frame is not None and (not self.calls or self.calls[-1] is not frame):
+            self.follow(frame)
+        line = None if frame is None else (frame.f_code, frame.f_lasti)
+        self.program.steps.append(Step(op, operands, params, value, phase, self.module(), line))  # type: ignore[arg-type]
         self._arrays[value] = y
         return self.register(value, y)
+
+    def follow(self, frame: FrameType | None) -> None:
+        """The user's code is in ``frame`` now: what the calls that have ended since called the values are their names.
+
+        A call's variables are there for as long as its frame is held, so they need not be read while it returns.
+        """
+        open_calls = set()
+        caller = frame
+        while caller is not None:
+            open_calls.add(caller)
+            caller = caller.f_back
+        while self.calls and self.calls[-1] not in open_calls:
+            ended = self.calls.pop()
+            # Comprehensions and the like call their variables what is of no interest outside.
+            for name, one in ended.f_locals.items() if "<" not in ended.f_code.co_name else ():
+                value = _made_in(one)
+                if value is not None and not value.name:
+                    value.name = name
+        if frame is not None and (not self.calls or self.calls[-1] is not frame):
+            self.calls.append(frame)
 
     def _array_of(self, value: Value) -> Array | None:
         return value.array if value.array is not None else self._arrays.get(value)
 
     # --- writes ---
+
+    def rely_on(self, value: Traced, what: str) -> None:
+        """Python decides by what ``value`` holds, plain data or computed from it, which has to be so in every run."""
+        if not isinstance(value.node, Noted):
+            self.value_of(value.data, value)
+        for array in _data_under(value.node, value.data):
+            if id(array) not in self.reads:
+                self.reads[id(array)] = array, _checksum(array), f"{what} reads, at {line_text(user_line())}"
+
+    def owns(self, array: Array) -> bool:
+        """Whether this very array is a tensor's that the function has used, or one that it finds outside by a name."""
+        return (
+            id(array) in self.names or id(array) in self.tensors or any(leaf.array is array for leaf, _ in self.handed)
+        )
 
     def cell(self, one: Any) -> Cell:
         """What a NumPy call was given, as array and value."""
@@ -467,6 +546,9 @@ class Trace:
         handles = [self.handle(one.value, one.array) if isinstance(one.value, Value) else one.value for one in inputs]
         with recording_with(_Quietly):
             made = NUMPY[ufunc](*handles)
+        if made.data.shape != out.array.shape:  # a number that would be spread over a rule's scratch stays a number
+            out.array, out.value = made.data, made.node.result
+            return
         np.copyto(out.array, made.data)
         value: Value = made.node.result
         value.strides = out.array.strides
@@ -632,6 +714,11 @@ class Trace:
                 self._watch_module(one)
 
     def _watch_module(self, module: Module) -> None:
+        if module._hooks:
+            raise CaptureError(
+                f"compile: {type(module).__name__} has hooks, which are Python code of yours that a compiled step "
+                "would not call; remove them, or leave this function uncompiled"
+            )
         plain = {
             name: value
             for name, value in module.__dict__.items()
@@ -640,20 +727,32 @@ class Trace:
         space = module.__dict__
         self.guards.append(
             Guard(
-                f"{type(module).__name__}: an option or its training mode has changed",
+                f"{type(module).__name__}: an option, its training mode or its hooks have changed",
+                attributes=[(module, "_hooks", module._hooks)],
                 entries=[(space, name, value) for name, value in plain.items()],
-                members=[space[name] for name in ("_parameters", "_modules", "_buffers")],
+                members=[
+                    *[space[name] for name in ("_parameters", "_modules", "_buffers")],
+                    *(module._hooks.kinds() if module._hooks is not None else ()),
+                ],
             )
         )
 
     # --- the end ---
 
     def check_untouched(self) -> None:
-        """Refuse what was written past the library while the function ran.
+        """Refuse what was written past the library while the function ran, and what was read that the program writes.
 
         Raises:
-            CaptureError: an array that the program reads was overwritten by NumPy alone.
+            CaptureError: an array that the program reads was overwritten by NumPy alone, or Python has read one that
+                every run overwrites.
         """
+        for array, total, what in self.reads.values():
+            if any(np.may_share_memory(array, one) for one, _ in self.written.values()):
+                raise CaptureError(
+                    f"compile: {what}, a tensor that the step itself writes. The compiled step runs without Python: "
+                    "return the tensor and read it outside"
+                )
+            self.guards.append(Guard(f"a tensor that {what}, holds other values", _unchanged(array, total)))
         for array, total in self.sums.values():
             if _checksum(array) != total:
                 value = self.values[id(array)]
@@ -773,6 +872,10 @@ def _checksum(array: Array) -> int:
     return zlib.crc32(flat.data) if flat.size else 0
 
 
+def _unchanged(array: Array, total: int) -> Callable[[], bool]:
+    return lambda: _checksum(array) == total
+
+
 def _has_hooks(node: Node) -> bool:
     hooks = node.hooks
     return hooks is not None and bool(hooks.before or hooks.after or hooks.retains is not None)
@@ -802,10 +905,10 @@ class Capture:
     Attributes:
         program: the program. guards: what it relies on. gradients: the leaves whose gradients a run sets: to the output
             at a place, or to None.
-        result: what the captured run returned.
+        result: what the captured run returned. counts: whether updates count their steps.
     """
 
-    __slots__ = ("_fixed", "_places", "_shape", "_states", "gradients", "guards", "program", "result")
+    __slots__ = ("_fixed", "_places", "_shape", "_states", "counts", "gradients", "guards", "program", "result")
 
     _fixed: list[Any]
     _places: list[int | None]
@@ -816,6 +919,7 @@ class Capture:
         self.guards = trace.guards
         # An optimizer that steps twice in the function counts twice in each run.
         self._states = [one.state for one in trace.counted if "step" in one.state]
+        self.counts = bool(self._states)
         leaves, self._shape = flatten(result)
         self._fixed = []
         self._places = []
@@ -917,23 +1021,18 @@ def capture(
             seen[id(one)] = _argument(trace, one, name)
         given.append(seen[id(one)])
     args, kwargs = unflatten(shape, given)
-    watching = sys.getprofile()
     try:
-        with recording_with(Noted if recording else _Quietly):
-            if watching is None:  # a profiler that is at work already could not be put back
-                sys.setprofile(_namer())
-            try:
-                result = function(*args, **kwargs)
-            finally:
-                if watching is None:
-                    sys.setprofile(None)
+        with collector_paused(), recording_with(Noted if recording else _Quietly):
+            result = function(*args, **kwargs)
+            trace.follow(None)
             trace.check_untouched()
             captured = Capture(trace, result, keep_gradients=keep_gradients)
             if refuses is not None and refuses(captured.result):
                 raise NotKeptError(captured.result)  # noqa: TRY301 - put back like any other failure
             return captured
     except BaseException:
-        trace.put_back()
+        with Held():
+            trace.put_back()
         raise
     finally:
         WHOLE.remove(trace)
@@ -989,17 +1088,3 @@ def _argument_names(function: Any, leaves: Sequence[Any], shape: Sequence[Struct
         for i, place in enumerate(places):
             names[place] = name if len(places) == 1 else f"{name}_{i}"
     return names
-
-
-def _namer() -> Callable[[FrameType, str, Any], None]:
-    """A profile function that reads the names of local variables off the user's functions as they return."""
-
-    def watch(frame: FrameType, event: str, _: Any) -> None:
-        if event != "return" or frame.f_code.co_filename.startswith(PACKAGE) or "<" in frame.f_code.co_name:
-            return
-        for name, one in frame.f_locals.items():
-            value = _made_in(one)
-            if value is not None and not value.name:
-                value.name = name
-
-    return watch

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from .callbacks import BackupAndRestore, Callback, ModelCheckpoint
+from .checkpoint import load_checkpoint, save_checkpoint
 from .choices import LOSSES, OPTIMIZERS
 from .history import History
 from .loop import evaluate, fit, predict
 from .metrics import METRICS
+from .run import Run
 
-__all__ = ["LOSSES", "METRICS", "OPTIMIZERS", "History", "evaluate", "fit", "predict"]
+__all__ = [
+    "LOSSES",
+    "METRICS",
+    "OPTIMIZERS",
+    "BackupAndRestore",
+    "Callback",
+    "History",
+    "ModelCheckpoint",
+    "Run",
+    "evaluate",
+    "fit",
+    "load_checkpoint",
+    "predict",
+    "save_checkpoint",
+]

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..data import DataLoader, TensorDataset
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..nn import CrossEntropyLoss
 from ..tape import Array
 from ..tensor import Tensor
+from ..tree import flatten
 
-__all__ = ["checked_targets", "compared"]
+__all__ = ["checked_inputs", "checked_targets", "compared"]
 
 _WHICH = (
     "Is it a number to predict? loss='mse', one output, and y.reshape(-1, 1). "
@@ -35,14 +35,32 @@ def checked_targets(y: Array) -> Array:
     return y
 
 
+def checked_inputs(x: Any) -> None:
+    """Refuse inputs that are words, or objects.
+
+    Raises:
+        DTypeError: they are.
+    """
+    for one in flatten(x)[0]:
+        array = one.data if isinstance(one, Tensor) else one
+        if array.dtype.kind in "USO":
+            raise DTypeError(
+                f"inputs are numbers, got {_example(array)}; turn words into numbers first, and give a table without "
+                "its columns of words: table.drop(columns=['name'])"
+            )
+
+
 def _example(y: Array) -> str:
     return f"dtype {y.dtype}" + (
         f" such as {y.flat[0].item() if y.dtype.kind in 'US' else y.flat[0]!r}" if y.size else ""
     )
 
 
-def compared(criterion: Any, outputs: Tensor, y: Tensor, batches: DataLoader) -> Any:
+def compared(criterion: Any, outputs: Tensor, y: Any, targets: Array | None) -> Any:
     """``criterion(outputs, y)``; an error about class ids asks what was meant.
+
+    Args:
+        targets: those of the whole data set where they are at hand: one batch need not hold every class.
 
     Raises:
         ArgumentError: cross-entropy of a single output, which is 0 whatever the output. ShapeError, DTypeError,
@@ -54,16 +72,10 @@ def compared(criterion: Any, outputs: Tensor, y: Tensor, batches: DataLoader) ->
     try:
         return criterion(outputs, y)
     except (ArgumentError, DTypeError, ShapeError) as error:
-        advice = _advice(outputs, _all_targets(batches, y)) if classes else ""
+        advice = _advice(outputs, np.asarray(getattr(y, "data", y)) if targets is None else targets) if classes else ""
         if not advice or "target - 1" in str(error):
             raise
         raise type(error)(f"{error}. {advice}") from None
-
-
-def _all_targets(batches: DataLoader, y: Tensor) -> Array:
-    """The targets of the whole data set where it is at hand: one batch need not hold every class."""
-    columns = batches.dataset.columns if isinstance(batches.dataset, TensorDataset) else (None, y)
-    return np.asarray(columns[1].data if isinstance(columns[1], Tensor) else columns[1])
 
 
 def _advice(outputs: Tensor, y: Array) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from ..data import DataLoader, TensorDataset
+from ..data import DataLoader
 from ..errors import ArgumentError, CaptureError, CompilerError, did_you_mean
 from ..nn import Module
 from ..optim import Optimizer
@@ -23,9 +24,12 @@ from ..program import Compiled, Runs
 from ..program import compile as compiled_step
 from ..tape import Array, wrote
 from ..tensor import Tensor
-from .metrics import Meters
+from ..tree import Structure, flatten, unflatten
+from .feeds import Batch, Feed, tensors
+from .meters import Meters
+from .objective import Objective, called
 
-__all__ = ["Epochs", "Way", "chosen", "pair_of"]
+__all__ = ["Epochs", "Way", "chosen"]
 
 Way = bool | str
 _WAYS = ("auto", "native", "replay")
@@ -42,7 +46,7 @@ _LONG = 1.2
 _LOOK = 32
 
 
-def chosen(way: Way, model: Module, epochs: int, batches: DataLoader) -> str | None:
+def chosen(way: Way, model: Module, epochs: int, batches: Feed | DataLoader) -> str | None:
     """``"native"``, ``"replay"``, or None for the loop that is written out.
 
     Raises:
@@ -57,8 +61,8 @@ def chosen(way: Way, model: Module, epochs: int, batches: DataLoader) -> str | N
     if way != "auto":
         return way
     weights = sum(one.size for one in model.parameters())
-    each = _CALLS + 6 * weights * batches.batch_size * _OPERATION
-    return "native" if epochs * len(batches) * each > _LONG and _has_compiler() else None
+    each = _CALLS + 6 * weights * (batches.batch_size or 0) * _OPERATION
+    return "native" if epochs * (batches.steps or 0) * each > _LONG and _has_compiler() else None
 
 
 def _has_compiler() -> bool:
@@ -71,54 +75,70 @@ def _has_compiler() -> bool:
     return True
 
 
-def pair_of(batch: tuple[Any, ...]) -> tuple[Any, Any]:
-    """The two columns of a batch.
-
-    Raises:
-        ArgumentError: there are more or fewer.
-    """
-    if len(batch) != 2:
-        raise ArgumentError(f"expected batches (x, y), got {len(batch)} columns; say DataLoader((x, y))")
-    return batch[0], batch[1]
-
-
 class _Batches:
     """The batches of one epoch, each of which can be had again until it is let go.
 
     A data set that is not arrays may give something else when it is asked a second time: what it has given is kept.
     """
 
-    def __init__(self, batches: DataLoader) -> None:
-        self._plain = type(batches) is DataLoader and isinstance(batches.dataset, TensorDataset)
+    def __init__(self, feed: Feed, start: int = 0) -> None:
+        assert feed.loader is not None
+        batches = feed.loader
+        self.plain = type(batches) is DataLoader and batches.plain and not batches.num_workers
+        self._feed = feed
         self._loader = batches
         self._epoch = batches.epoch
         self._kept: list[Any] = []
-        self._first = 0
+        self._start = self._first = start
+        self.first: Any = None
         self._source: Iterator[Any] = iter(())
+
+    @property
+    def example(self) -> Any:
+        """A full batch, to see what kind it is; of a data set that is not arrays it is the next one to be given."""
+        if self.plain:
+            dataset: Any = self._loader.dataset
+            return dataset.take(np.arange(min(self._loader.batch_size, len(dataset))))
+        first = next(self._source)
+        self._source = chain([first], self._source)
+        return first
 
     def given(self) -> Iterable[Any]:
         """What a compiled step runs over."""
-        if self._plain:
+        if self._start:
+            self._loader.set_epoch(self._epoch + 1)
+            self._source = self._loader.batches(self._epoch, start=self._start)
+        elif self.plain:
             return self._loader
-        self._source = iter(self._loader)
+        else:
+            self._source = iter(self._loader)
         return self._noted()
 
     def _noted(self) -> Iterator[Any]:
         for batch in self._source:
             self._kept.append(batch)
-            yield pair_of(batch)
+            self._feed.unpack(batch)  # an error about columns is ours
+            if self.first is None:
+                self.first = batch
+            yield batch
 
     def let_go(self, done: int) -> None:
         """The first ``done`` batches of the epoch will not be asked for again."""
         del self._kept[: done - self._first]
         self._first = done
 
-    def rest(self) -> Iterator[tuple[int, Any]]:
+    def close(self) -> None:
+        """Let the loader's workers go, if it has any."""
+        if isinstance(self._source, Generator):
+            self._source.close()
+
+    def rest(self) -> Iterator[tuple[int, Batch]]:
         """The batches after those let go, with their numbers from 1."""
-        if not self._plain:
-            return enumerate(chain(self._kept, self._source), self._first + 1)
-        self._loader.set_epoch(self._epoch + 1)
-        return enumerate(self._loader.batches(self._epoch, start=self._first), self._first + 1)
+        rest: Iterator[Any] = chain(self._kept, self._source)
+        if self.plain:
+            self._loader.set_epoch(self._epoch + 1)
+            rest = self._loader.batches(self._epoch, start=self._first)
+        return enumerate(map(self._feed.unpack, rest), self._first + 1)
 
 
 class _Snapshot:
@@ -127,12 +147,12 @@ class _Snapshot:
     def __init__(self, model: Module, optimizer: Optimizer, meters: Meters, at: int) -> None:
         self.at = at
         self.meters = copy.deepcopy(meters)
-        self._arrays = [(one.data, one.data.copy(order="K")) for one in model.parameters()]
+        self._arrays = [(one.data, one.data.copy(order="K")) for one in (*model.parameters(), *model.buffers())]
         self._states = []
-        for state in optimizer.state.values():
-            self._states.append((state, dict(state)))
-            self._arrays += [(one, one.copy(order="K")) for one in state.values() if isinstance(one, np.ndarray)]
-        self._known = {id(state) for state, _ in self._states}
+        for entry in optimizer.state.values():
+            self._states.append((entry, dict(entry)))
+            self._arrays += [(one, one.copy(order="K")) for one in entry.values() if isinstance(one, np.ndarray)]
+        self._known = {id(entry) for entry, _ in self._states}
         self._optimizer = optimizer
         draws = [one for module in model.modules() for one in vars(module).values()]
         self._draws = [
@@ -171,7 +191,8 @@ class Epochs:
         self,
         model: Module,
         optimizer: Optimizer,
-        loss_of: Callable[[Tensor, Tensor], Any],
+        objective: Objective,
+        feed: Feed,
         backend: str,
         *,
         insists: bool,
@@ -182,46 +203,100 @@ class Epochs:
         self.ran: str | None = backend
         self._stops = backend == "native"
         self.why: str | None = None
+        self._captures_first = False
+        self._now: _Batches | None = None
 
-        def step(*batch: Tensor) -> tuple[Any, Any, Any]:
-            x, y = pair_of(batch)
+        self._feed = feed
+        # How the leaves of a run's results are nested, and whether they are a loss, outputs and targets alone.
+        self._shape: list[Structure] = []
+        self._plain = True
+
+        def step(*columns: Any) -> tuple[Any, ...]:
+            x, y, weights = (tensors(one) for one in feed.unpack(columns))
             optimizer.zero_grad()
-            outputs = model(x)
-            loss = loss_of(outputs, y)
+            outputs = called(model, x)
+            loss, parts = objective(outputs, Batch(x, y, weights), feed)
             loss.backward()
             optimizer.step()
-            return loss, outputs, y
+            results = (loss, parts, outputs, y) if weights is None else (loss, parts, outputs, y, weights)
+            self._shape = flatten(results)[1]
+            self._plain = not parts and weights is None and isinstance(outputs, Tensor)
+            return results
 
         self._step: Compiled = compiled_step(step, backend=backend)  # type: ignore[call-overload]
 
+    def captured(self) -> bool:
+        """Whether the next full batch runs a program that has been captured already."""
+        now = self._now
+        if now is None:
+            return False
+        # What a data set that is not arrays gives is seen when it is given: asking again could give something else.
+        example = now.example if now.plain else now.first
+        return example is not None and self._step.knows(*example)
+
+    def capture_first(self) -> None:
+        """Before anything else capture the step, and undo it: where a run goes on that had been captured already.
+
+        The step that is captured runs in NumPy, those after it in C. In the run that is continued the next step ran in
+        C, and it must here as well.
+        """
+        self._captures_first = True
+
+    def _capture(self, example: Any, meters: Meters) -> None:
+        self._captures_first = False
+        before = _Snapshot(self._model, self._optimizer, meters, 0)
+        try:
+            self._step(*example)
+        except CaptureError:
+            pass  # the run itself will find out, and say so
+        finally:
+            before.put_back()
+
     def run(
         self,
-        batches: DataLoader,
         meters: Meters,
         told: Callable[[int], None],
-        by_hand: Callable[[Meters, Iterator[tuple[int, Any]]], None],
+        by_hand: Callable[[Meters, Iterator[tuple[int, Batch]]], None],
+        start: int = 0,
     ) -> Meters:
         """One epoch; the meters that have seen all of it.
 
         Args:
-            batches: of ``(x, y)``. meters: fresh ones. told: called with the number of batches done.
+            meters: fresh ones. told: called with the number of batches done.
             by_hand: goes through numbered batches with the loop that is written out, into meters.
+            start: how many batches of the epoch are done already; the meters have seen them.
 
         Raises:
             CaptureError: the step cannot be captured, and the caller insisted. Whatever ``told`` and ``by_hand`` raise.
         """
+        with closing(_Batches(self._feed, start)) as source:
+            self._now = source
+            return self._run(source, meters, told, by_hand, start)
+
+    def _run(
+        self,
+        source: _Batches,
+        meters: Meters,
+        told: Callable[[int], None],
+        by_hand: Callable[[Meters, Iterator[tuple[int, Batch]]], None],
+        start: int,
+    ) -> Meters:
         model, optimizer = self._model, self._optimizer
-        source = _Batches(batches)
-        safe = _Snapshot(model, optimizer, meters, 0)
+        given = source.given()
+        if self._captures_first:
+            self._capture(source.example, meters)
+        safe = _Snapshot(model, optimizer, meters, start)
 
         def look(done: int, runs: Runs) -> None:
             nonlocal safe
-            losses, outputs, targets = (runs.arrays(place) for place in range(3))
+            done += start
+            leaves = sum(kind == "leaf" for kind, *_ in self._shape)
+            columns = [runs.arrays(place) for place in range(leaves)]
             runs.forget()
-            for three in zip(losses, outputs, targets, strict=True):
-                if not np.isfinite(three[0]).all():
+            for several in zip(*columns, strict=True):
+                if not np.isfinite(several[0]).all():
                     raise _BrokenError
-                meters.update_many(*three)
+                self._measure(meters, several)
             if done - safe.at >= _LOOK:
                 if not self._finite():
                     raise _BrokenError
@@ -231,7 +306,7 @@ class Epochs:
 
         try:
             # Runs that come one by one are looked at one by one; only those of a whole piece have to stop themselves.
-            runs = self._step.run(source.given(), check_finite=self._stops, progress=look)
+            runs = self._step.run(given, check_finite=self._stops, progress=look)
             if runs.finite and self._finite():
                 # Without a compiler, "native" is NumPy after all.
                 self.ran = self._step.running
@@ -246,6 +321,15 @@ class Epochs:
         safe.put_back()
         by_hand(safe.meters, source.rest())
         return safe.meters
+
+    def _measure(self, meters: Meters, columns: tuple[Array, ...]) -> None:
+        """Hand several runs to the meters, as one if they can take it."""
+        if self._plain:
+            meters.update_many(*columns)
+            return
+        for leaves in zip(*columns, strict=True):
+            loss, parts, outputs, y, *weights = unflatten(self._shape, leaves)
+            meters.update(float(loss), outputs, y, weights[0] if weights else None, [float(one) for one in parts])
 
     def _finite(self) -> bool:
         arrays: list[Array] = [one.data for one in self._model.parameters()]

@@ -6,9 +6,11 @@ import sys
 import time
 from typing import Any, Protocol
 
+import numpy as np
+
 from ..errors import ArgumentError, MissingExtraError
 from ..extras import need
-from .metrics import Meters
+from .meters import Meters
 
 __all__ = ["BarProgress", "LineProgress", "Progress", "SilentProgress", "epoch_line", "progress_of", "shown_epochs"]
 
@@ -18,7 +20,7 @@ _REDRAW = 0.1  # seconds: often enough to look alive, rare enough to cost nothin
 class Progress(Protocol):
     """Told what happens, in this order: ``start``, for each epoch ``batch``… and ``epoch``, and at last ``stop``."""
 
-    def start(self, epochs: int, steps: int, /) -> None:
+    def start(self, epochs: int, steps: int | None, /) -> None:
         """Training begins: how many epochs, of how many steps each."""
 
     def batch(self, step: int, meters: Meters, /) -> None:
@@ -40,7 +42,7 @@ def epoch_line(number: int, epochs: int, logs: dict[str, float], seconds: float,
     'Epoch 1/2 - 12ms - 21,951 samples/s - loss: 0.5000'
     """
     taken = f"{seconds:.1f}s" if seconds >= 0.9995 else f"{seconds * 1000:.{0 if seconds >= 0.01 else 1}f}ms"
-    values = "".join(f" - {name}: {value:.4f}" for name, value in logs.items())
+    values = "".join(f" - {name}: {value:.4f}" for name, value in logs.items() if np.ndim(value) == 0)
     return f"Epoch {number + 1}/{epochs} - {taken} - {samples / max(seconds, 1e-9):,.0f} samples/s{values}"
 
 
@@ -62,7 +64,7 @@ def shown_epochs(epochs: int, every: bool = False) -> range | list[int]:
 class SilentProgress:
     """Says nothing."""
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, epochs: int, steps: int | None) -> None:
         """Nothing."""
 
     def batch(self, step: int, meters: Meters) -> None:
@@ -89,7 +91,7 @@ class LineProgress:
         self.shown: frozenset[int] = frozenset()
         self.unshown = ""
 
-    def start(self, epochs: int, _steps: int, /) -> None:
+    def start(self, epochs: int, _steps: int | None, /) -> None:
         """Note how many epochs there will be."""
         self.epochs = epochs
         self.shown = frozenset(shown_epochs(epochs, self.every))
@@ -146,11 +148,11 @@ class BarProgress:
         self.unshown = ""
         self.drawn = self.began = time.perf_counter()
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, epochs: int, steps: int | None) -> None:
         """Show the empty bar."""
-        self.epochs, self.steps = epochs, steps
+        self.epochs, self.steps = epochs, steps or 0
         self.shown = frozenset(shown_epochs(epochs))
-        self.bar.update(self.task, total=epochs * steps, description=f"Epoch 1/{epochs}")
+        self.bar.update(self.task, total=epochs * steps if steps else None, description=f"Epoch 1/{epochs}")
         self.bar.start()
         self.drawn = self.began = time.perf_counter()
 
@@ -162,7 +164,9 @@ class BarProgress:
             return
         self.drawn = now
         pace = f"{self.samples / (now - self.began):,.0f} samples/s"
-        measured = " ".join(f"{name} {value:.4f}" for name, value in meters.results().items())
+        measured = " ".join(
+            f"{name} {value:.4f}" for name, value in meters.results().items() if isinstance(value, float)
+        )
         done = self.number * self.steps + step
         self.bar.update(self.task, completed=done, measured=f"{measured} {pace}", refresh=True)
 
