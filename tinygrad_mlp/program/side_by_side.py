@@ -24,8 +24,6 @@ _EXACT = (
     np.absolute,
     np.add,
     np.divide,
-    np.maximum,
-    np.minimum,
     np.multiply,
     np.negative,
     np.sqrt,
