@@ -50,8 +50,9 @@ def _numbers(dtype: Any, **values: float) -> dict[str, Any]:
 
 def _times(first: Any, second: Any, work: int) -> dict[str, Any]:
     """``matmul``, or for brief products of matrices ``dot``, which makes the same BLAS call at half the cost."""
-    # One number times one number dot multiplies without adding the 0.0 that makes 0.0 of matmul's -0.0.
-    brief = 1 < work <= _BRIEF and first.dtype == second.dtype and first.dtype in _REAL
+    # By a single number dot multiplies in another way, which gives zeros another sign.
+    single = first.size == 1 or second.size == 1
+    brief = not single and work <= _BRIEF and first.dtype == second.dtype and first.dtype in _REAL
     chosen = np.dot if brief and _is_matrix(first) and _is_matrix(second) else np.matmul
     return {chosen.__name__: chosen}
 
@@ -119,7 +120,7 @@ def averaging(operands: Sequence[Any], params: dict[str, Any], result: Any) -> C
     if x.dtype not in _REAL or not x.size or not _sums_row_by_row(x.shape, axes, x.dtype):
         return None
     count = math.prod([x.shape[axis] for axis in axes])
-    if count == 1:
+    if count == 1 and not slice_by_slice(x.shape, tuple(axes)):
         return _alone(x, () if keepdims else axes, result)
     lines = f"total({{0}}, {axes}, None, {{y}}, {keepdims})", f"divide({{y}}, n{count}_{result.dtype}, {{y}})"
     names = {"total": np.add.reduce, "divide": np.divide, **_numbers(result.dtype, **{f"n{count}": count})}
@@ -134,7 +135,7 @@ def summing_to(operands: Sequence[Any], params: dict[str, Any], result: Any) -> 
     if not extra or x.shape[extra:] != shape:
         return None
     axes = tuple(range(extra))
-    if x.dtype in _REAL and math.prod(x.shape[:extra]) == 1:
+    if x.dtype in _REAL and math.prod(x.shape[:extra]) == 1 and not slice_by_slice(x.shape, axes):
         return _alone(x, axes, result)
     if not _sums_row_by_row(x.shape, axes, x.dtype):
         return _folded(x, shape, extra)
