@@ -253,7 +253,10 @@ def test_one_loss_serves_all_outputs_and_weights_may_differ() -> None:
     ("options", "message"),
     [
         ({"loss": ["mse"]}, "loss: 1 are given, and the model has 2 outputs"),
-        ({"loss": {"output_0": "mse", "output_2": "mse"}}, "loss for an unknown output 'output_2'; did you mean 'output_1'?"),
+        (
+            {"loss": {"output_0": "mse", "output_2": "mse"}},
+            "loss for an unknown output 'output_2'; did you mean 'output_1'?",
+        ),
         ({"loss": {"output_0": "mse"}}, "loss: nothing is given for the outputs ['output_1']"),
         ({"loss": "mse", "loss_weights": [1, np.inf]}, "loss_weights are finite numbers, got [1, inf]"),
         (
@@ -476,8 +479,8 @@ def test_weighted_runs_go_on_from_a_checkpoint(tmp_path: Path) -> None:
             {"x": iter([blobs(4)]), "y": None, "steps_per_epoch": 2},
             ArgumentError,
             (
-                "the generator ended after 1 batches, and steps_per_epoch=2 was asked for; let it yield for ever (while "
-                "True:), or give a DataLoader"
+                "the generator ended after 1 batches, and steps_per_epoch=2 was asked for; let it yield for ever "
+                "(while True:), or give a DataLoader"
             ),
         ),
         (
