@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from .callbacks import BackupAndRestore, Callback, ModelCheckpoint
+from .callbacks import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TensorBoard,
+    TerminateOnNaN,
+)
 from .checkpoint import load_checkpoint, save_checkpoint
 from .choices import LOSSES, OPTIMIZERS
+from .doctor import Doctor
+from .findings import DoctorWarning
 from .history import History
 from .loop import evaluate, fit, predict
-from .metrics import METRICS
+from .metrics import METRICS, Metric
 from .run import Run
 
 __all__ = [
@@ -15,10 +28,20 @@ __all__ = [
     "METRICS",
     "OPTIMIZERS",
     "BackupAndRestore",
+    "CSVLogger",
     "Callback",
+    "Doctor",
+    "DoctorWarning",
+    "EarlyStopping",
     "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "Metric",
     "ModelCheckpoint",
+    "ReduceLROnPlateau",
     "Run",
+    "TensorBoard",
+    "TerminateOnNaN",
     "evaluate",
     "fit",
     "load_checkpoint",
