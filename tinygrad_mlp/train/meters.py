@@ -28,6 +28,9 @@ def outputs_of(tree: Any) -> tuple[list[str], list[Any]]:
     return [""], [tree]
 
 
+_ONE = [""]
+
+
 class _Column(NamedTuple):
     """One metric of one output."""
 
@@ -117,10 +120,13 @@ class Meters:
         """
         if self.first is not None:
             self._tell(outputs, targets)
-        names, found = outputs_of(outputs)
-        wanted = [targets] if names == [""] else aligned(names, targets, outputs)
+        if isinstance(outputs, np.ndarray):
+            names, found, wanted = _ONE, [outputs], [targets]
+        else:
+            names, found = outputs_of(outputs)
+            wanted = aligned(names, targets, outputs)
         if names != self.names:
-            if self.names is None and names == [""]:
+            if self.names is None and names == _ONE:
                 self.names = names
             else:
                 self._settle(names)
@@ -141,7 +147,7 @@ class Meters:
         """Take in several batches of one size, of one output and without weights; the first axis counts them."""
         if self.first is not None:
             self._tell(outputs[0], targets[0])
-        self.names = [""]
+        self.names = _ONE
         samples = targets.shape[1]
         for loss in losses.tolist():
             self.loss += loss * samples if self.weighs else loss
