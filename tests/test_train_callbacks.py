@@ -49,7 +49,7 @@ for _hook in HOOKS:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_hooks_are_keras_hooks_in_keras_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keras calls the same hooks with the same numbers and log names, but for two that are ours."""
+    """Keras calls the same hooks with the same numbers and log names, but for two hooks that are ours."""
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras")
 

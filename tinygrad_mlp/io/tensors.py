@@ -142,9 +142,15 @@ def _as_array(name: str, tensor: Mapping[str, Any], source: str) -> Array:
         return wide.view(np.float32).reshape(tensor["shape"])
     if kind not in _DTYPES:
         raise FileFormatError(f"{source}: {name!r} is of dtype {kind}, which NumPy does not have; save it as F32")
-    # A copy unless the library handed out memory of its own that can be written.
-    made = np.frombuffer(tensor["data"], _DTYPES[kind].newbyteorder("<")).reshape(tensor["shape"])
-    return made if made.flags.writeable and made.dtype.isnative else made.astype(_DTYPES[kind])
+    wanted = _DTYPES[kind]
+    made: Array
+    if kind == "BOOL":  # a byte that is neither 0 nor 1 is true
+        made = np.frombuffer(tensor["data"], np.uint8) != 0
+        return made.reshape(tensor["shape"])
+    made = np.frombuffer(tensor["data"], wanted.newbyteorder("<")).reshape(tensor["shape"])
+    # "<f4" is float32, but is not called so; a copy only where the library gave memory that cannot be written.
+    made = made.view(wanted) if made.dtype.isnative else made.astype(wanted)
+    return made if made.flags.writeable else made.copy()
 
 
 def write_tensors(

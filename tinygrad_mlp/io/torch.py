@@ -209,8 +209,12 @@ def _viewed(storage: Any, dtype: str, offset: Any, shape: Any, strides: Any, sou
     if dtype == _BFLOAT16:
         whole: Array = (np.frombuffer(storage.data, "<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
         itemsize = 4
+    elif dtype == "bool":  # a byte that is neither 0 nor 1 is true
+        whole = np.frombuffer(storage.data, np.uint8) != 0
     else:
-        whole = np.frombuffer(storage.data, np.dtype(dtype).newbyteorder("<"))[:held]
+        wanted = np.dtype(dtype)
+        whole = np.frombuffer(storage.data, wanted.newbyteorder("<"), held)
+        whole = whole.view(wanted) if whole.dtype.isnative else whole.astype(wanted)
     if not count:
         return np.zeros(shape, whole.dtype)
     return np.lib.stride_tricks.as_strided(whole[offset:], shape, [one * itemsize for one in strides])

@@ -42,6 +42,7 @@ __all__ = [
     "follow_square",
     "number",
     "plain",
+    "taken_in",
 ]
 
 Options = Mapping[str, Any]
@@ -462,7 +463,7 @@ class Optimizer:
                     now = opening
                     break
             if counted:
-                step = state["step"] = state["step"] + 1
+                step = state["step"] = state.get("step", 0) + 1  # a rule may count and keep no arrays
                 # Most often the count is that of the parameter before, and most numbers do not depend on it.
                 if step != made_for:
                     fresh = numbers_of(options, step)
@@ -581,7 +582,7 @@ class Optimizer:
             if name not in wanted or name not in entry:
                 continue
             value = entry[name]
-            array = np.array(value.data if isinstance(value, Tensor) else value, order="K")
+            array = taken_in(value)
             if name == "step":
                 if (
                     array.size != 1
@@ -634,6 +635,12 @@ def _given_out(one: Any) -> Any:
     if isinstance(one, list):
         return [_given_out(each) for each in one]
     return wrap(Tensor, one.copy("K")) if isinstance(one, np.ndarray) else one
+
+
+def taken_in(value: Any) -> Array:
+    """A copy of what a state holds: a tensor of ours or torch's, an array, or a number."""
+    # Not np.array(), which warns of torch's tensors.
+    return np.asarray(value.data if isinstance(value, Tensor) else value).copy(order="K")
 
 
 def _listed(params: Any, owner: str) -> list[Any]:

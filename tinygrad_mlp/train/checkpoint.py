@@ -205,10 +205,10 @@ def pack_run(run: Run, description: Described) -> bytearray:
         "environment": environment(),
         "model": state_of_module(run.model),
         "optimizer": {"class": type(run.optimizer).__name__, "state": state_of(run.optimizer)},
-        "losses": [state_of(one) for one in _modules(run)],
+        "losses": [state_of(one) for one in _losses(run)],
         # An epoch that is running has been counted by the loader already.
-        "batches": _shifted(_loader_state(run.feed), -running),
-        "validation": _loader_state(run.validation),
+        "batches": _place(run.feed, running),
+        "validation": None if run.validation is None else _place(run.validation, 0),
         "meters": state_of(run.meters) if running else None,
         "history": state_of(run.history),
         "callbacks": [[type(one).__name__, one.state_dict()] for one in run.callbacks],
@@ -216,17 +216,20 @@ def pack_run(run: Run, description: Described) -> bytearray:
     return _packed(*description.of(run.model), {"run": state})
 
 
-def _modules(run: Run) -> list[Module]:
-    """The losses that can have a state."""
+def _losses(run: Run) -> list[Module]:
     return [] if run.objective is None else [one for one in run.objective.criteria if isinstance(one, Module)]
 
 
-def _loader_state(feed: Feed | None) -> Any:
-    return None if feed is None or feed.loader is None else state_of(feed.loader)
+def _place(feed: Feed, running: int) -> dict[str, int] | None:
+    """Which epoch the loader is in; the batch is the run's."""
+    return None if feed.loader is None else {"seed": feed.loader.seed, "epoch": feed.loader.epoch - running}
 
 
-def _shifted(state: Any, by: int) -> Any:
-    return state and {**state, "epoch": state["epoch"] + by}
+def _go_to(feed: Feed, place: Any, path: Path) -> None:
+    if feed.loader is not None and isinstance(place, dict):
+        restore(feed.loader, {**place, "batch": 0}, "batches")
+    elif feed.loader is not None or place is not None:
+        raise StateError(f"{path} is of a run whose batches came from another kind of data; give the same")
 
 
 def _data_of(run: Run) -> dict[str, Any]:
@@ -279,11 +282,21 @@ def restore_run(run: Run, checkpoint: Checkpoint) -> None:
     run.model.load_state_dict(checkpoint.weights)
     restore_module(run.model, saved["model"])
     restore(run.optimizer, saved["optimizer"]["state"], "optimizer")
-    for one, state in zip(_modules(run), saved["losses"], strict=True):
-        restore(one, state, "loss")
-    for feed, name in ((run.feed, "batches"), (run.validation, "validation")):
-        if feed is not None and feed.loader is not None and saved[name] is not None:
-            restore(feed.loader, saved[name], name)
+    losses = _losses(run)
+    if len(losses) != len(saved["losses"]):
+        raise StateError(f"{path} is of a run with {len(saved['losses'])} losses that are modules, not {len(losses)}")
+    for place, one in enumerate(losses):
+        restore(one, saved["losses"][place], f"loss {place}")
+    _go_to(run.feed, saved["batches"], path)
+    if run.feed.loader is None:
+        warnings.warn(
+            f"{path} cannot say where in its data a generator was: the run goes on with what it yields first; give a "
+            "DataLoader for a run that can be resumed",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    if run.validation is not None:
+        _go_to(run.validation, saved["validation"], path)
     if run.meters is not None and saved["meters"] is not None:
         restore(run.meters, saved["meters"], "metrics")
     params = run.history.params

@@ -81,10 +81,10 @@ class _Batches:
     A data set that is not arrays may give something else when it is asked a second time: what it has given is kept.
     """
 
-    def __init__(self, feed: Feed, start: int) -> None:
+    def __init__(self, feed: Feed, start: int = 0) -> None:
         assert feed.loader is not None
         batches = feed.loader
-        self._plain = type(batches) is DataLoader and batches.plain and not batches.num_workers
+        self.plain = type(batches) is DataLoader and batches.plain and not batches.num_workers
         self._feed = feed
         self._loader = batches
         self._epoch = batches.epoch
@@ -96,7 +96,7 @@ class _Batches:
     @property
     def example(self) -> Any:
         """A full batch, to see what kind it is; of a data set that is not arrays it is the next one to be given."""
-        if self._plain:
+        if self.plain:
             dataset: Any = self._loader.dataset
             return dataset.take(np.arange(min(self._loader.batch_size, len(dataset))))
         first = next(self._source)
@@ -108,7 +108,7 @@ class _Batches:
         if self._start:
             self._loader.set_epoch(self._epoch + 1)
             self._source = self._loader.batches(self._epoch, start=self._start)
-        elif self._plain:
+        elif self.plain:
             return self._loader
         else:
             self._source = iter(self._loader)
@@ -117,9 +117,9 @@ class _Batches:
     def _noted(self) -> Iterator[Any]:
         for batch in self._source:
             self._kept.append(batch)
+            self._feed.unpack(batch)  # an error about columns is ours
             if self.first is None:
                 self.first = batch
-            self._feed.unpack(batch)  # an error about columns is ours
             yield batch
 
     def let_go(self, done: int) -> None:
@@ -135,7 +135,7 @@ class _Batches:
     def rest(self) -> Iterator[tuple[int, Batch]]:
         """The batches after those let go, with their numbers from 1."""
         rest: Iterator[Any] = chain(self._kept, self._source)
-        if self._plain:
+        if self.plain:
             self._loader.set_epoch(self._epoch + 1)
             rest = self._loader.batches(self._epoch, start=self._first)
         return enumerate(map(self._feed.unpack, rest), self._first + 1)
@@ -149,10 +149,10 @@ class _Snapshot:
         self.meters = copy.deepcopy(meters)
         self._arrays = [(one.data, one.data.copy(order="K")) for one in (*model.parameters(), *model.buffers())]
         self._states = []
-        for state in optimizer.state.values():
-            self._states.append((state, dict(state)))
-            self._arrays += [(one, one.copy(order="K")) for one in state.values() if isinstance(one, np.ndarray)]
-        self._known = {id(state) for state, _ in self._states}
+        for entry in optimizer.state.values():
+            self._states.append((entry, dict(entry)))
+            self._arrays += [(one, one.copy(order="K")) for one in entry.values() if isinstance(one, np.ndarray)]
+        self._known = {id(entry) for entry, _ in self._states}
         self._optimizer = optimizer
         draws = [one for module in model.modules() for one in vars(module).values()]
         self._draws = [
@@ -201,10 +201,10 @@ class Epochs:
         self._optimizer = optimizer
         self._insists = insists
         self.ran: str | None = backend
-        self._captures_first = False
-        self._now: _Batches | None = None
         self._stops = backend == "native"
         self.why: str | None = None
+        self._captures_first = False
+        self._now: _Batches | None = None
 
         self._feed = feed
         # How the leaves of a run's results are nested, and whether they are a loss, outputs and targets alone.
@@ -229,11 +229,12 @@ class Epochs:
 
     def captured(self) -> bool:
         """Whether the next full batch runs a program that has been captured already."""
-        batches = self._feed.loader
-        if type(batches) is DataLoader and batches.plain:
-            return self._step.knows(*_Batches(self._feed, 0).example)
-        # What a data set of another kind gives is seen when it is given: asking once more could give something else.
-        return self._now is not None and self._now.first is not None and self._step.knows(*self._now.first)
+        now = self._now
+        if now is None:
+            return False
+        # What a data set that is not arrays gives is seen when it is given: asking again could give something else.
+        example = now.example if now.plain else now.first
+        return example is not None and self._step.knows(*example)
 
     def capture_first(self) -> None:
         """Before anything else capture the step, and undo it: where a run goes on that had been captured already.
@@ -271,6 +272,7 @@ class Epochs:
             CaptureError: the step cannot be captured, and the caller insisted. Whatever ``told`` and ``by_hand`` raise.
         """
         with closing(_Batches(self._feed, start)) as source:
+            self._now = source
             return self._run(source, meters, told, by_hand, start)
 
     def _run(
@@ -305,7 +307,6 @@ class Epochs:
 
         try:
             # Runs that come one by one are looked at one by one; only those of a whole piece have to stop themselves.
-            self._now = source
             runs = self._step.run(given, check_finite=self._stops, progress=look)
             if runs.finite and self._finite():
                 # Without a compiler, "native" is NumPy after all.

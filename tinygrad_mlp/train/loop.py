@@ -141,7 +141,7 @@ def fit(
     dtype = _dtype_of(model)
     checkpoint = _checkpoint(resume_from, hooks, initial_epoch)
     seed = seed_in(checkpoint, seed)
-    if seed is None and not isinstance(x, DataLoader):
+    if seed is None:
         # Drawn here, not where it is used, so that a checkpoint can keep it.
         seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
     x, y, sample_weight, validation_data = _held_out(x, y, sample_weight, validation_data, validation_split, seed)
@@ -157,13 +157,13 @@ def fit(
         steps=steps_per_epoch,
     )
     validation = None if validation_data is None else _validation(validation_data, dtype, validation_steps)
-    chosen_optimizer = optimizer_of(optimizer, model, lr)
+    stepper = optimizer_of(optimizer, model, lr)
     _check_counts(epochs, initial_epoch, accumulate, validation_freq)
     run = Run(
         model,
         params=_params(epochs, feed, verbose),
         feed=feed,
-        optimizer=chosen_optimizer,
+        optimizer=stepper,
         objective=objective,
         validation=validation,
         seed=seed,
@@ -176,8 +176,8 @@ def fit(
     look.before()
     meters.first = look.batch
     compiled, run.history.uncompiled = _compiled(compile, run, hooks, epochs - initial_epoch, accumulate)
-    stepper = Stepper(run, accumulate)
-    return Trainer(run, hooks, progress, meters, stepper, compiled, validation_freq, checkpoint).train(epochs)
+    trainer = Trainer(run, hooks, progress, meters, Stepper(run, accumulate), compiled, validation_freq, checkpoint)
+    return trainer.train(epochs)
 
 
 def _checkpoint(resume_from: str | os.PathLike[str] | None, hooks: Callbacks, initial_epoch: int) -> Checkpoint | None:
@@ -228,6 +228,8 @@ def _compiled(way: Way, run: Run, hooks: Callbacks, epochs: int, accumulate: int
             if not _is_ours(part):
                 name = getattr(part, "__name__", type(part).__name__)
                 return None, f"{name} is not of this package and may do more than compute; say compile=True"
+        if any(isinstance(part, Module) and part._hooks for part in (*model.modules(), *objective.criteria)):
+            return None, "a module has hooks"
         if any(one.node is not None and one.node.hooks is not None for one in model.parameters()):
             return None, "a parameter has hooks"
     if not isinstance(optimizer, Optimizer):

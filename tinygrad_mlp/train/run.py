@@ -30,7 +30,7 @@ class Run:
         pending: how many of them are in the gradients and not yet in the weights (``accumulate``).
         meters: the loss and the metrics of the epoch that is running.
         reason: why training is to end early, or None. diverged: whether that is a loss or gradient that is not finite.
-        seed: of the order of the samples and of the split, or None where the DataLoader has its own.
+        seed: of the order of the samples and of the split, or None where a DataLoader has its own.
         compiled: the compiled epochs, or None.
         weights: what the weights are after a run that diverged, for the warning; a callback that changes them says so.
     """

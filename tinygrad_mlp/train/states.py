@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..data import DataLoader
 from ..errors import FileFormatError, StateError
 from ..nn.module import Module
 from .history import History
@@ -19,15 +18,13 @@ __all__ = ["environment", "restore", "restore_module", "state_of", "state_of_mod
 
 State = dict[str, Any]
 
-_PLAIN = (type(None), bool, int, float, str, np.ndarray, np.generic, list, tuple, dict)
-
 
 def state_of(part: Any) -> Any:
     """The state of one part of a run.
 
     Args:
-        part: a Module, a random generator, a DataLoader, a History; or anything with ``state_dict()`` and
-            ``load_state_dict()``: optimizers, schedules, callbacks, meters.
+        part: a Module, a random generator, a History; or anything with ``state_dict()`` and ``load_state_dict()``:
+            optimizers, schedules, DataLoaders, metrics, callbacks.
 
     Raises:
         StateError: it is none of these.
@@ -37,21 +34,12 @@ def state_of(part: Any) -> Any:
     if isinstance(part, np.random.Generator):
         return part.bit_generator.state
     if isinstance(part, History):
-        return {name: _value(value) for name, value in _attributes(part)}
-    if isinstance(part, DataLoader):
-        # The batch is the run's to know: compiled epochs pick batches without asking the loader.
-        return {"seed": part.seed, "epoch": part.epoch}
+        return dict(vars(part))
     if callable(getattr(part, "state_dict", None)) and callable(getattr(part, "load_state_dict", None)):
         return part.state_dict()
     raise StateError(
         f"{type(part).__name__} cannot be part of a checkpoint: it has no state_dict() and load_state_dict(state)"
     )
-
-
-def _value(value: Any) -> Any:
-    if type(value) is dict:
-        return {name: _value(one) for name, one in value.items()}
-    return value if isinstance(value, _PLAIN) else state_of(value)
 
 
 def restore(part: Any, state: Any, where: str) -> None:
@@ -67,9 +55,9 @@ def restore(part: Any, state: Any, where: str) -> None:
         elif isinstance(part, np.random.Generator):
             part.bit_generator.state = state
         elif isinstance(part, History):
-            _restore_attributes(part, state, where)
-        elif isinstance(part, DataLoader):
-            part.load_state_dict({**state, "batch": 0})
+            # The object's own names are gone through, never those of the file.
+            for name in vars(part):
+                setattr(part, name, state[name])
         else:
             part.load_state_dict(state)
     except (StateError, FileFormatError):
@@ -138,28 +126,6 @@ def _generators(model: Module) -> Iterator[tuple[str, np.random.Generator]]:
 
 def _with_extra(model: Module) -> Iterator[tuple[str, Any]]:
     return ((path, one) for path, one in model.named_modules() if hasattr(one, "get_extra_state"))
-
-
-def _attributes(part: Any) -> Iterator[tuple[str, Any]]:
-    slots = [name for cls in type(part).__mro__ for name in getattr(cls, "__slots__", ())]
-    for name in [*slots, *getattr(part, "__dict__", ())]:
-        if hasattr(part, name):
-            yield name, getattr(part, name)
-
-
-def _restore_attributes(part: Any, state: Mapping[str, Any], where: str) -> None:
-    # The object's own names are gone through, never those of the file.
-    for name, now in list(_attributes(part)):
-        if name not in state:
-            raise StateError(f"{where}: nothing was saved of {type(part).__name__}.{name}")
-        saved = state[name]
-        if isinstance(now, dict) and now and not isinstance(next(iter(now.values())), _PLAIN):
-            for key, one in now.items():
-                restore(one, saved[key], f"{where}.{name}[{key!r}]")
-        elif isinstance(now, _PLAIN):
-            setattr(part, name, saved)
-        else:
-            restore(now, saved, f"{where}.{name}")
 
 
 def environment() -> State:

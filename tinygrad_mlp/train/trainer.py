@@ -32,7 +32,8 @@ class Trainer:
         run: the model, the optimizer, the loss and the batches. hooks: its callbacks. progress: what people see.
         meters: those of a pass over the data. stepper: makes the steps of the loop that is written out.
         compiled: the compiled epochs, or None.
-        validation_freq: epochs between two validations. checkpoint: where to go on from, or None to begin.
+        validation_freq: epochs between two validations.
+        checkpoint: where to go on from, or None to begin.
     """
 
     def __init__(
@@ -156,7 +157,7 @@ class Trainer:
     def _batches(self, numbered: Iterable[tuple[int, Batch]], meters: Meters) -> None:
         run, hooks = self.run, self.hooks
         watched = bool(hooks.per_batch)
-        step = 0
+        step = run.batch
         for step, batch, moves in self.stepper.marked(numbered):
             if watched:
                 hooks.batch("on_train_batch_begin", step - 1, {})

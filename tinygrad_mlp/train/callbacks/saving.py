@@ -45,7 +45,8 @@ class _Saving(Callback):
             return
         self._since += done - self._seen
         self._seen = done
-        if self._since >= self.save_freq:
+        # Between the batches of one move of the optimizer the gradients would have to be saved, too.
+        if self._since >= self.save_freq and not self.run.pending:
             self._since = 0
             self._save(self.run.epoch, done, logs or {})
 
@@ -200,7 +201,7 @@ class BackupAndRestore(_Saving):
     def _save(self, epoch: int, batch: int, logs: Logs) -> None:  # noqa: ARG002
         del epoch, batch
         run = self.run
-        number = run.epoch * (run.feed.steps or 1 << 32) + run.batch
+        number = max([run.epoch * (run.feed.steps or 0) + run.batch, *(1 + one for one in self._series.numbers()[:1])])
         self._series.write(number, pack_run(run, self._described))
 
     def on_epoch_recorded(self, epoch: int, logs: Logs | None = None) -> None:
