@@ -27,7 +27,7 @@ __all__ = ["described", "load_model", "model_in", "registry", "save_model"]
 CustomObjects = Mapping[str, type] | Iterable[type] | None
 
 # Sizes and counts up to this are let through whatever the size of the file.
-_SMALL = 1 << 12
+_SMALL = 1 << 10
 
 
 def registry() -> dict[str, type[Module]]:
