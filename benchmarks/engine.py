@@ -10,7 +10,7 @@ import numpy as np
 from workloads import TextWorkload, Workload
 
 import tinygrad_mlp
-from tinygrad_mlp import nn, optim, sigmoid, tanh
+from tinygrad_mlp import nn, optim
 from tinygrad_mlp.data import DataLoader
 
 __all__ = ["compiles", "make_native", "make_native_epoch", "make_replay", "make_step"]
@@ -19,35 +19,38 @@ Step = Callable[[Any, Any], Any]
 
 
 class LSTMClassifier(nn.Module):
-    """Embedding, LSTM and a linear layer on its last state, composed of operations."""
+    """Embedding, LSTM and a linear layer on its last state."""
 
-    def __init__(self, weights: dict[str, Any]) -> None:
+    def __init__(self, workload: TextWorkload, dtype: Any) -> None:
         super().__init__()
-        for name, value in weights.items():
-            setattr(self, name, nn.Parameter(value))
+        self.table = nn.Embedding(workload.vocabulary, workload.embedding, dtype=dtype)
+        self.lstm = nn.LSTM(workload.embedding, workload.hidden, batch_first=True, dtype=dtype)
+        self.last = nn.Linear(workload.hidden, 2, dtype=dtype)
+        values = workload.weights(dtype)
+        self.load_state_dict(
+            {
+                "table.weight": values["table"],
+                "lstm.weight_ih_l0": values["gates_in"],
+                "lstm.weight_hh_l0": values["gates_state"],
+                "lstm.bias_ih_l0": values["gates_bias"],
+                "lstm.bias_hh_l0": np.zeros_like(values["gates_bias"]),
+                "last.weight": values["weight"],
+                "last.bias": values["bias"],
+            }
+        )
+        # The second bias is redundant. Frozen at 0, it takes no part.
+        self.lstm.bias_hh_l0.requires_grad = False
 
     def forward(self, tokens: Any) -> Any:
         """Logits ``(batch, 2)`` of token ids ``(batch, length)``."""
-        size = self.gates_state.shape[1]
-        # One look-up and one product for all times; time comes first, so that a time is a block of memory.
-        batch, length = tokens.shape
-        embedded = self.table[tokens.T.reshape(-1)]
-        inputs = nn.functional.linear(embedded, self.gates_in, self.gates_bias).reshape(length, batch, 4 * size)
-        hidden: Any = np.zeros((batch, size), self.table.dtype)
-        cell: Any = np.zeros((batch, size), self.table.dtype)
-        for time in range(length):
-            gates = inputs[time] + nn.functional.linear(hidden, self.gates_state)
-            kept = sigmoid(gates[:, size : 2 * size])
-            added = sigmoid(gates[:, :size]) * tanh(gates[:, 2 * size : 3 * size])
-            cell = kept * cell + added
-            hidden = sigmoid(gates[:, 3 * size :]) * tanh(cell)
-        return nn.functional.linear(hidden, self.weight, self.bias)
+        outputs, _ = self.lstm(self.table(tokens))
+        return self.last(outputs[:, -1])
 
 
 def make_model(workload: Workload | TextWorkload, dtype: Any = np.float32) -> nn.Module:
     """The workload's network with its starting weights."""
     if isinstance(workload, TextWorkload):
-        return LSTMClassifier(workload.weights(dtype))
+        return LSTMClassifier(workload, dtype)
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(workload.sizes):
         layers += [nn.Linear(inputs, outputs, dtype=dtype), nn.ReLU() if workload.activation == "relu" else nn.Tanh()]

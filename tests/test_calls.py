@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,28 +22,36 @@ def run_calls(name: str, operands: list[Any], params: dict[str, Any]) -> tuple[A
     """The forward function's result, and that of the written calls in memory of the same layout; None without calls."""
     op = OPS[name]
     expected = op.forward(*operands, **params)
-    expected = expected[0] if op.saves else expected
+    saved = params.get("saved", ())
+    if op.saves:
+        expected, saved = expected
+    expected = np.asarray(expected)
     result = SimpleNamespace(shape=expected.shape, dtype=expected.dtype)
     calls = op.calls(operands, params, result)
     if calls is None:
         return expected, None
     y = np.full_like(expected, 7)
+    kept = [np.full(one[0], 7, one[1]) for one in calls.keeps] or list(params.get("saved", ()))
     space = {**calls.names, "y": y}
     space |= {f"x{i}": one for i, one in enumerate(operands)}
     space |= {f"t{i}": np.empty(*one) for i, one in enumerate(calls.scratch)}
+    space |= {f"k{i}": one for i, one in enumerate(kept)}
     for line in calls.lines:
-        text = line.replace("{y}", "y")
-        for i in range(len(operands)):
-            text = text.replace(f"{{{i}}}", f"x{i}").replace(f"{{t{i}}}", f"t{i}")
+        text = re.sub(r"\{(\d+)\}", r"x\1", line)
+        text = re.sub(r"\{(\w+)\}", r"\1", text)
         with np.errstate(all="ignore"):
             exec(text, space)  # noqa: S102 - the lines that ops declare
+    if calls.keeps:
+        for one, other in zip(kept, saved, strict=True):
+            assert one.tobytes() == other.tobytes()
     return expected, y
 
 
 def test_ops_with_calls_are_tested_here() -> None:
     """An op that writes its calls out is compared below."""
     assert {op.name for op in OPS.values() if op.calls} == {
-        "gate", "linear", "linear_weight", "linear_without_bias", "matmul", "relu", "sum_to",
+        "cross_entropy", "cross_entropy_gradient", "gate", "linear", "linear_weight", "linear_without_bias", "matmul",
+        "mean", "relu", "sigmoid", "sigmoid_slope", "squared_error", "sum_to", "tanh_slope",
     }  # fmt: skip
 
 
@@ -93,6 +102,49 @@ def test_gates(n: int, a: int, dtype: Any, hostile: bool, seed: int) -> None:
         assert found.tobytes() == expected.tobytes()
 
 
+@settings(max_examples=100, deadline=None)
+@given(ROWS, SIDES, DTYPES, st.booleans(), st.integers(0, 2**32 - 1))
+def test_elementwise(n: int, a: int, dtype: Any, hostile: bool, seed: int) -> None:
+    """Slopes and errors, where they saturate, at infinities and NaN too."""
+    rng = np.random.default_rng(seed)
+    x, y = (rng.standard_normal((n, a)).astype(dtype) * dtype(10.0 ** rng.integers(-3, 3)) for _ in range(2))
+    if hostile:
+        x.flat[0], x.flat[-1], y.flat[0] = np.inf, np.nan, -np.inf
+    for name, operands in (("tanh_slope", [x]), ("sigmoid_slope", [x]), ("sigmoid", [x]), ("squared_error", [x, y])):
+        with np.errstate(all="ignore"):
+            expected, found = run_calls(name, operands, {})
+        assert found is not None
+        assert found.tobytes() == expected.tobytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(SIDES, min_size=1, max_size=3), DTYPES, st.booleans(), st.data())
+def test_means(shape: list[int], dtype: Any, keepdims: bool, data: st.DataObject) -> None:
+    """Means over any axes."""
+    axes = tuple(sorted(data.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1))))
+    x = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))).standard_normal(shape).astype(dtype)
+    expected, found = run_calls("mean", [x], {"axes": axes, "keepdims": keepdims})
+    assert found is not None
+    assert found.tobytes() == expected.tobytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(ROWS, st.integers(2, 12), DTYPES, st.sampled_from(["u1", "i4", "i8"]), st.booleans(), st.integers(0, 2**32 - 1))
+def test_cross_entropy(n: int, classes: int, dtype: Any, ids: str, hostile: bool, seed: int) -> None:
+    """The loss, what it saves, and the gradient from that; also with ties, and logits that are not finite."""
+    rng = np.random.default_rng(seed)
+    logits = rng.standard_normal((n, classes)).astype(dtype).round(1)
+    if hostile:
+        logits.flat[0], logits.flat[-1] = np.inf, np.nan
+    targets = rng.integers(0, classes, n).astype(ids)
+    with np.errstate(all="ignore"):
+        expected, found = run_calls("cross_entropy", [logits, targets], {})
+        assert found.tobytes() == expected.tobytes()
+        saved = OPS["cross_entropy"].forward(logits, targets)[1]
+        expected, found = run_calls("cross_entropy_gradient", [logits, targets], {"saved": saved})
+    assert found.tobytes() == expected.tobytes()
+
+
 def test_a_wrong_call_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison can fail."""
     wrong = OPS["relu"].calls
@@ -100,7 +152,9 @@ def test_a_wrong_call_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         OPS["relu"],
         "calls",
-        lambda *given: SimpleNamespace(lines=("maximum(x0, 1, out=y)",), scratch=(), names={"maximum": np.maximum}),
+        lambda *given: SimpleNamespace(
+            lines=("maximum(x0, 1, out=y)",), scratch=(), keeps=(), names={"maximum": np.maximum}
+        ),
     )
     expected, found = run_calls("relu", [np.linspace(-1, 1, 5)], {})
     assert found.tobytes() != expected.tobytes()

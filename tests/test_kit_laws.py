@@ -15,7 +15,7 @@ from tinygrad_mlp.ops import batched
 from tinygrad_mlp.ops.broadcast import sum_to
 from tinygrad_mlp.ops.declare import NUMPY, call_general, declare, primitive, publish, undeclare
 from tinygrad_mlp.ops.elementwise import elementwise
-from tinygrad_mlp.samples import Domain, Elementwise, Product, Reduction
+from tinygrad_mlp.samples import Domain, Elementwise, Layer, Product, Reduction
 from tinygrad_mlp.tape import OPS, Array
 from tinygrad_mlp.testing.cases import fixed_cases, function_of
 from tinygrad_mlp.testing.laws import LAWS, check_op
@@ -255,6 +255,15 @@ def product_for_many() -> Any:
     return op
 
 
+def widening() -> Any:
+    @primitive(vjp=(lambda g, weight: ops.matmul(g, weight), None), samples=Layer())
+    def op(x: Array, weight: Array) -> Array:
+        """``x @ weight.T``, no gradient going to ``weight``: nothing brings the two to one dtype."""
+        return np.matmul(x, weight.T)
+
+    return op
+
+
 COUNT = itertools.count()
 
 MISTAKES: dict[str, tuple[Callable[[], Any], set[str]]] = {
@@ -279,6 +288,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], set[str]]] = {
     "operand overwritten": (lambda: forward_only(in_place), {"nothing_given_is_written_to"}),
     "incoming gradient overwritten": (lambda: forward_only_with(writing_rule), {"nothing_given_is_written_to"}),
     "a constant of float64": (lambda: forward_only(lambda x: x * np.array([2.0])[0]), {"dtype_and_shape_stay"}),
+    "a wider operand without a rule": (widening, {"each_gradient_has_its_own_dtype"}),
     "wrong value": (lambda: forward_only(lambda x: x * 2 * (1 + 1e-11)), {"value"}),
     "order of memory": (
         lambda: forward_only(lambda x: 2 * x.ravel("K").reshape(x.shape)),

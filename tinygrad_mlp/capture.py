@@ -23,6 +23,7 @@ __all__ = [
     "cut",
     "drawing",
     "drawn",
+    "noting",
     "quietly",
     "reading",
     "reason",
@@ -191,6 +192,12 @@ def capturing() -> bool:
     """Whether this run is captured."""
     make = recorder()
     return make is not None and make.captures
+
+
+def noting(x: Traced) -> bool:
+    """Whether an op on ``x`` is noted: a whole step has nodes for what is computed from plain data too."""
+    make: Any = recorder()
+    return capturing() and (x.node is not None or make.whole)
 
 
 _REASON: ContextVar[str] = ContextVar("reason", default="no_grad()")

@@ -18,9 +18,13 @@ __all__ = [
     "Layer",
     "Places",
     "Product",
+    "Recurrence",
     "Reduction",
     "Reshaping",
+    "Rows",
     "Sample",
+    "Standardising",
+    "Windows",
 ]
 
 
@@ -117,3 +121,36 @@ class Classes(Sample):
     """Logits ``(batch…, classes)`` and targets: class ids (``targets="ids"``) or probabilities of the same shape."""
 
     targets: str
+
+
+@dataclass(frozen=True)
+class Rows(Sample):
+    """Numbers of rows, ``ids (…)``, and a table ``(rows, dim)`` (``what="table"``) or ``(…, dim)`` (``"sums"``)."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Recurrence(Sample):
+    """Operands of a recurrent layer by their names: gates, states, weights, and which steps are ``valid``.
+
+    ``gates`` is how many times the length of the state the gates have; ``z`` is a gradient of the result, which has
+    ``more`` rows than there are time steps.
+    """
+
+    gates: int
+    more: int
+
+
+@dataclass(frozen=True)
+class Windows(Sample):
+    """One array and windows over its last axes: ``how`` is ``unfold`` or ``fold`` (its adjoint)."""
+
+    how: str
+
+
+@dataclass(frozen=True)
+class Standardising(Sample):
+    """One array and ``axes``, along which it has several elements; ``incoming``: a second array of its shape first."""
+
+    incoming: bool = False

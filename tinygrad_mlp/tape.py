@@ -51,6 +51,7 @@ __all__ = [
     "walk",
     "walking",
     "wrap",
+    "writer",
     "wrote",
 ]
 
@@ -109,6 +110,8 @@ class Op:
             None: the name of the ufunc, or a call of the function.
         elementwise: operands broadcast against each other, and gradients are summed back to their shapes.
         saves: ``forward`` returns ``(y, saved)``; rules may read ``saved``, plain data that only saves them work.
+        joint: work that the rules share: a function of the incoming gradient and of what it names, as a rule; each rule
+            then gets what it gave in the place of the gradient.
         passes_on: some rule may return the incoming gradient itself, a view of it, or a kept value; otherwise every
             rule returns memory of its own, which the walk may then add to and hand over without a copy.
         batch: how the op answers for many samples at once, see :mod:`tinygrad_mlp.ops.batched`; None: one by one.
@@ -124,6 +127,7 @@ class Op:
         "calls",
         "elementwise",
         "forward",
+        "joint",
         "latex",
         "name",
         "native",
@@ -161,6 +165,7 @@ class Op:
         batch: Callable[..., Any] | None = None,
         native: Callable[..., Any] | None = None,
         calls: Callable[..., Any] | None = None,
+        joint: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -180,6 +185,7 @@ class Op:
         self.batch = batch
         self.native = native
         self.calls = calls
+        self.joint = joint
         self.call: Callable[..., Any] = forward
         self._plans: dict[tuple[int, int], Plan] = {}
 
@@ -224,6 +230,9 @@ class Plan:
         places = ["y", *operands, "saved", *op.params]
         rules = [rule for rule in map(op.rule, tracked) if rule is not None]
         reads = [_parameters(rule) for rule in rules]
+        if op.joint is not None and rules:
+            rules.append(op.joint)
+            reads.append(_parameters(op.joint))
         names = [name for name in dict.fromkeys(itertools.chain(*reads)) if not name.endswith("_shape")]
         self.op = op
         self.tracked = tracked
@@ -233,7 +242,13 @@ class Plan:
         self.reads_params = not set(op.params).isdisjoint(names)
         rank = {operands[i]: k for k, i in enumerate(tracked)}
         self.roles = tuple(-1 if name == "y" else rank.get(name) for name in names)
-        self.pull = op.pull_maker([_adapt(rule, read, names, rank) for rule, read in zip(rules, reads, strict=True)])
+        adapted = [_adapt(rule, read, names, rank) for rule, read in zip(rules, reads, strict=True)]
+        if op.joint is not None and rules:
+            shared = adapted.pop()
+            pull = op.pull_maker(adapted)
+            self.pull = lambda g, kept, inputs: pull(shared(g, kept, inputs), kept, inputs)
+        else:
+            self.pull = op.pull_maker(adapted)
 
     def revive(self, kind: type[Traced], node: Node, kept: tuple[Any, ...]) -> tuple[Any, ...]:
         """The kept values of ``node`` as traced values, so that rules applied to them are recorded."""
@@ -453,7 +468,9 @@ def line_text(line: Line | None) -> str:
 
 # Which arrays the library has written into, and when. One dictionary entry per written array and one comparison per
 # backward pass replace a version counter on every tensor and every kept value.
-_writes: dict[int, tuple[int, str, Line | None]] = {}
+_writes: dict[int, Any] = {}
+# How often an entry was put there.
+_noted = 0
 _last_write = 0
 
 
@@ -461,13 +478,36 @@ def wrote(what: str, *arrays: Array) -> None:
     """Note that ``arrays`` were just written into by ``what``, a few words for the error message."""
     global _last_write
     _last_write = tick()
-    entry = _last_write, what, user_line()
+    _note((_last_write, what, user_line()), arrays)
+
+
+def _note(entry: Any, arrays: Sequence[Array]) -> None:
+    global _noted
+    _noted += 1
     for array in arrays:
         owner = array if array.base is None else _owner(array)
         key = id(owner)
         if key not in _writes:
             weakref.finalize(owner, _writes.pop, key, None).atexit = False
         _writes[key] = entry
+
+
+def writer(what: str, arrays: Sequence[Array]) -> Callable[[], None]:
+    """``wrote(what, *arrays)`` for arrays that are written again and again, in a time that does not grow with them."""
+    entry: list[Any] = [0, what, None]
+    at = -1
+
+    def note() -> None:
+        nonlocal at
+        global _last_write
+        # All arrays share one entry, which is changed in place as long as nobody has noted anything else.
+        entry[0] = _last_write = tick()
+        entry[2] = user_line()
+        if at != _noted:
+            _note(entry, arrays)
+            at = _noted
+
+    return note if arrays else lambda: None
 
 
 def _owner(array: Array) -> Array:

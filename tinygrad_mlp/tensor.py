@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import itertools
 import sys
 import threading
 import warnings
@@ -816,6 +817,7 @@ class Tensor(Traced):
     # --- copies: the values, never the graph ---
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        reading(self, "deepcopy()")
         copy = _rebuild(self.data.copy(order="K"), *self._standing(copy=True))
         memo[id(self)] = copy
         return copy
@@ -849,8 +851,8 @@ class Tensor(Traced):
         if out and not any(isinstance(one, Traced) for one in out) and not _any_recorded(inputs):
             # `w.data -= lr * w.grad`: plain arrays are written, nothing is recorded on either side.
             step = whole_step()
-            if step is not None and method == "__call__" and len(out) == 1 and len(options) == 1:
-                step.assigns(out[0], ufunc, *inputs)
+            if step is not None:
+                step.fills(out, ufunc if method == "__call__" and len(options) == 1 else None, *inputs)
                 return out[0]
             return getattr(ufunc, method)(*[_plain(one) for one in inputs], **options)
         if options:
@@ -866,6 +868,7 @@ class Tensor(Traced):
         given = {name: value for name, value in kwargs.items() if value is not np._NoValue}
         if func not in ops.NUMPY and not _any_recorded([*args, *given.values()]):
             # Nothing to differentiate: NumPy's own answer on the arrays, as np.asarray(t) would give it.
+            _tell_of_reading(f"{func.__module__}.{func.__name__}", args[1 if func in _FORMS else 0 :], given.values())
             return func(*[_plain(one) for one in args], **{name: _plain(one) for name, one in given.items()})
         try:
             return _ours(func, f"{func.__module__}.{func.__name__}")(*args, **given)
@@ -975,8 +978,8 @@ def seed_for(root: Tensor, gradient: Any) -> Any:
     given = gradient.data if isinstance(gradient, Traced) else np.asarray(operand(gradient))
     if given.shape != data.shape:
         raise ShapeError(f"gradient: expected shape {data.shape} like the tensor, got {given.shape}")
-    if isinstance(gradient, Tensor) and gradient.dtype == data.dtype:
-        return gradient
+    if isinstance(gradient, Tensor):
+        return gradient if gradient.dtype == data.dtype else gradient.astype(data.dtype)
     return given.astype(data.dtype, copy=False)
 
 
@@ -1024,13 +1027,32 @@ def _any_recorded(values: Iterable[Any]) -> bool:
     )
 
 
+# What these answer depends on the form of their first argument, not on its values.
+_FORMS = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like}
+
+
+def _tell_of_reading(what: str, *groups: Iterable[Any]) -> None:
+    for value in itertools.chain(*groups):
+        if isinstance(value, Traced):
+            reading(value, what)
+        elif isinstance(value, (list, tuple)):
+            _tell_of_reading(what, value)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_plain(one) for one in value)
     return value.data if isinstance(value, Traced) else value
 
 
-_SIGNS: dict[Any, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/"}
+_WRITES: dict[Any, str] = {
+    np.add: "x += value",
+    np.subtract: "x -= value",
+    np.multiply: "x *= value",
+    np.true_divide: "x /= value",
+    np.maximum: "clamping in place",
+    np.minimum: "clamping in place",
+}
 
 
 def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callable[..., Any]) -> Tensor:
@@ -1038,7 +1060,7 @@ def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callabl
     step = whole_step()
     recording = recorder() is not None if step is None else not step.silent
     other_recorded = isinstance(other, Traced) and other.node is not None and other.node.wants
-    name = f"x {_SIGNS[ufunc]}= value"
+    name = _WRITES[ufunc]
     if (
         step is not None
         and isinstance(target.node, Captured)
@@ -1054,6 +1076,11 @@ def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callabl
     ufunc(target.data, other.data if isinstance(other, Traced) else operand(other), out=target.data)
     wrote(name, target.data)
     return target
+
+
+def clamp_in_place(target: Tensor, min: float, max: float) -> None:
+    """Limit the values of ``target`` itself to ``[min, max]``; inside ``no_grad``, for values such as gradients."""
+    _in_place(_in_place(target, min, np.maximum, ops.maximum), max, np.minimum, ops.minimum)
 
 
 def _ours(function: Any, name: str) -> Callable[..., Any]:

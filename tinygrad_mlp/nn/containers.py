@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self, overload
 
 import numpy as np
@@ -13,7 +13,8 @@ from ..errors import ArgumentError
 from ..tensor import generator
 from . import init
 from .activations import GELU, LeakyReLU, ReLU, SiLU, Softplus, make_activation
-from .layers import Dropout, Linear
+from .dropout import Dropout
+from .layers import Linear
 from .module import Module
 
 __all__ = ["MLP", "ModuleList", "Sequential"]
@@ -123,7 +124,8 @@ class MLP(Sequential):
 
     Args:
         sizes: the number of inputs, the width of each hidden layer, the number of outputs.
-        activation: a name (relu, leaky_relu, gelu, silu, softplus, tanh, sigmoid, identity) or a class of layer.
+        activation: a name (relu, leaky_relu, gelu, silu, softplus, tanh, sigmoid, identity) or a class of layer; or a
+            list of them, one for each hidden layer.
         dropout: the probability of dropping a hidden value in training; 0 makes no Dropout layers.
         bias: False leaves all biases out.
         rng, seed: for the initial values and the dropout masks; fresh by default.
@@ -134,7 +136,8 @@ class MLP(Sequential):
     tanh, sigmoid, anything else, and for the last layer. Biases start at 0.
 
     Raises:
-        ArgumentError: fewer than two sizes, a size that is not a positive integer, an unknown activation.
+        ArgumentError: fewer than two sizes, a size that is not a positive integer, an unknown activation, a list of
+            activations that is not as long as there are hidden layers.
 
     Source: He et al., ICCV 2015; Glorot & Bengio, AISTATS 2010.
 
@@ -147,7 +150,7 @@ class MLP(Sequential):
     def __init__(
         self,
         *sizes: int,
-        activation: str | Callable[[], Module] = "relu",
+        activation: str | Callable[[], Module] | Sequence[str | Callable[[], Module]] = "relu",
         dropout: float = 0.0,
         bias: bool = True,
         rng: np.random.Generator | None = None,
@@ -156,10 +159,16 @@ class MLP(Sequential):
     ) -> None:
         if len(sizes) < 2:
             raise ArgumentError(f"MLP takes at least two sizes one by one, got {sizes}; say MLP(784, 300, 100, 10)")
+        hidden = len(sizes) - 2
+        each: list[Any] = list(activation) if isinstance(activation, (list, tuple)) else [activation] * hidden
+        if len(each) != hidden:
+            raise ArgumentError(
+                f"MLP takes one activation, or a list of one for each of the {hidden} hidden layers, got {len(each)}"
+            )
         draws = generator(rng, seed)
         layers: list[Module] = []
-        for fan_in, fan_out in itertools.pairwise(sizes[:-1]):
-            made = make_activation(activation)
+        for (fan_in, fan_out), one in zip(itertools.pairwise(sizes[:-1]), each, strict=True):
+            made = make_activation(one)
             layers += [_dense(fan_in, fan_out, bias, made, draws, dtype), made]
             if dropout:
                 layers.append(Dropout(dropout, rng=draws.spawn(1)[0]))

@@ -1,4 +1,4 @@
-"""Layers that are not activations: dense, flatten, dropout, identity."""
+"""Layers that are not activations: dense, bilinear, flatten and its inverse, identity."""
 
 from __future__ import annotations
 
@@ -10,13 +10,25 @@ from numpy.typing import DTypeLike
 
 from ..dtypes import get_default_dtype
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..ops import flatten, linear
+from ..ops import flatten, linear, reshape
+from ..ops.kernels import normalise_axis
 from ..tensor import Tensor, generator
 from . import init
-from .functional import check_probability, dropout
+from .functional import bilinear
 from .module import Module, Parameter, refuse_data
 
-__all__ = ["Dropout", "Flatten", "Identity", "Linear"]
+__all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
+
+
+def positive(owner: Module, example: str, **sizes: Any) -> None:
+    """Refuse sizes that are not positive integers.
+
+    Raises:
+        ArgumentError: one is not.
+    """
+    for name, given in sizes.items():
+        if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
+            raise ArgumentError(f"{type(owner).__name__}: {name} is a positive integer, got {given!r}; say {example}")
 
 
 class Linear(Module):
@@ -51,10 +63,7 @@ class Linear(Module):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
-        given: Any
-        for name, given in (("in_features", in_features), ("out_features", out_features)):
-            if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
-                raise ArgumentError(f"Linear: {name} is a positive integer, got {given!r}; say Linear(784, 10)")
+        positive(self, "Linear(784, 10)", in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = int(in_features), int(out_features)
         draws = generator(rng, seed)
         dtype = dtype or get_default_dtype()
@@ -111,6 +120,61 @@ def _axes(shape: tuple[int, ...]) -> str:
     return f"{shape} = ({', '.join(['batch', *middle, 'features'])})"
 
 
+class Bilinear(Module):
+    """``y[k] = x1 @ weight[k] @ x2 + bias[k]``: every pair of features of two inputs has a weight for each output.
+
+    Args:
+        in1_features, in2_features, out_features: the lengths of the last axes of both inputs and of the output.
+        bias: False leaves the bias out.
+        rng, seed: for the initial values; fresh ones by default. dtype: of the parameters.
+
+    Attributes:
+        weight: ``(out_features, in1_features, in2_features)``. bias: ``(out_features,)`` or None. Both are drawn from
+            ``U(-1 / sqrt(in1_features), 1 / sqrt(in1_features))``.
+
+    Raises:
+        ArgumentError: a size that is not a positive integer. When called: ShapeError for inputs that do not fit.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | None = None,
+        seed: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = {"in1_features": in1_features, "in2_features": in2_features, "out_features": out_features}
+        positive(self, "Bilinear(8, 8, 4)", **sizes)
+        self.in1_features, self.in2_features, self.out_features = map(int, sizes.values())
+        draws = generator(rng, seed)
+        dtype = dtype or get_default_dtype()
+        bound = 1.0 / math.sqrt(in1_features)
+        self.weight = Parameter(np.empty((out_features, in1_features, in2_features), dtype))
+        init.uniform_(self.weight, -bound, bound, rng=draws)
+        self.register_parameter("bias", Parameter(np.empty(out_features, dtype)) if bias else None)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound, rng=draws)
+
+    def forward(self, x1: Any, x2: Any) -> Any:
+        """``(…, in1_features)`` and ``(…, in2_features)`` to ``(…, out_features)``."""
+        return bilinear(x1, x2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The sizes, and whether there is a bias."""
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )
+
+
 class Flatten(Module):
     """Merge the axes from ``start_dim`` to ``end_dim``: by default ``(batch, …)`` becomes ``(batch, features)``."""
 
@@ -128,39 +192,44 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
+class Unflatten(Module):
+    """Split axis ``dim`` into the axes of ``unflattened_size``, one of which may be -1: the inverse of Flatten.
+
+    Raises:
+        When called: ShapeError, the axis is not as long as their product.
+    """
+
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...] | list[int]) -> None:
+        super().__init__()
+        refuse_data(self, dim)
+        self.dim, self.unflattened_size = int(dim), tuple([int(size) for size in unflattened_size])
+
+    def forward(self, x: Any) -> Any:
+        """The same values with more axes."""
+        axis = normalise_axis(self.dim, x.ndim)
+        sizes = self.unflattened_size
+        known = math.prod([size for size in sizes if size != -1])
+        length = x.shape[axis]
+        full = tuple([length // known if size == -1 and known else size for size in sizes])
+        if math.prod(full) != length:
+            raise ShapeError(
+                f"Unflatten splits axis {self.dim} of shape {tuple(x.shape)}, which is {length} long, into {sizes}, "
+                f"which have {math.prod(full)} elements; say Unflatten({self.dim}, …) with sizes that multiply to "
+                f"{length}"
+            )
+        return reshape(x, (*x.shape[:axis], *full, *x.shape[axis + 1 :]))
+
+    def extra_repr(self) -> str:
+        """The axis and its new sizes."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
 class Identity(Module):
-    """Give the input back: a placeholder where a layer is expected."""
+    """Give the input back: a placeholder where a layer is expected. Any arguments are accepted and forgotten."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
 
     def forward(self, x: Any) -> Any:
         """``x`` itself."""
         return x
-
-
-class Dropout(Module):
-    """In training set each element to 0 with probability ``p`` and scale the others by ``1 / (1 - p)``.
-
-    In evaluation it is the identity. Each Dropout draws from its own generator.
-
-    Args:
-        p: the probability of dropping, from 0 to 1; 1 gives zeros.
-        rng, seed: for the masks; fresh by default.
-
-    Raises:
-        ArgumentError: ``p`` outside [0, 1].
-
-    Source: Srivastava et al., JMLR 15, 2014.
-    """
-
-    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None, seed: int | None = None) -> None:
-        super().__init__()
-        refuse_data(self, p)
-        self.p = check_probability(p)
-        self.rng = generator(rng, seed)
-
-    def forward(self, x: Any) -> Any:
-        """``x`` with elements dropped, of the same shape and dtype."""
-        return dropout(x, self.p, self.training, rng=self.rng)
-
-    def extra_repr(self) -> str:
-        """The probability."""
-        return f"p={self.p}"

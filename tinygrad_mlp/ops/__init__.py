@@ -22,6 +22,7 @@ from .arithmetic import (
     where,
 )
 from .broadcast import broadcast_to, sum_to
+from .checks import require_finite
 from .compare import (
     argmax,
     argmin,
@@ -40,12 +41,15 @@ from .compare import (
     ne,
     some,
 )
-from .declare import NUMPY
-from .elementwise import astype, cast
+from .declare import NUMPY, cast
+from .elementwise import astype
+from .embedding import embedding
 from .functions import cos, exp, expm1, log1p, sin, tan, tanh
 from .kernels import chosen
 from .linalg import einsum, linear, matmul, outer
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from .lstm import lstm
+from .recurrent import gru, rnn
 from .reductions import amax, amin, log_softmax, logsumexp, mean, prod, softmax, std, sum, var
 from .shape import cat, expand, flatten, getitem, permute, plain_index, reshape, squeeze, stack, transpose, unsqueeze
 
@@ -68,6 +72,7 @@ __all__ = [
     "cross_entropy",
     "div",
     "einsum",
+    "embedding",
     "eq",
     "every",
     "exp",
@@ -77,6 +82,7 @@ __all__ = [
     "ge",
     "gelu",
     "getitem",
+    "gru",
     "gt",
     "isfinite",
     "isinf",
@@ -91,6 +97,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logsumexp",
+    "lstm",
     "lt",
     "matmul",
     "maximum",
@@ -106,7 +113,9 @@ __all__ = [
     "pow",
     "prod",
     "relu",
+    "require_finite",
     "reshape",
+    "rnn",
     "safe_where",
     "sigmoid",
     "sign",

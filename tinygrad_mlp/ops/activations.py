@@ -45,6 +45,7 @@ def relu(x: Array, *, out: Array | None = None) -> Array:
     reference=lambda mp, x: 1 / (1 + mp.exp(-x)),
     samples=_WIDE,
     scalar="sigmoid({0})",
+    calls=calls.sigmoid,
     latex=r"\sigma({0})",
 )
 def sigmoid(x: Array) -> Array:
@@ -58,6 +59,7 @@ def sigmoid(x: Array) -> Array:
     reference=lambda mp, x: mp.exp(-x) / (1 + mp.exp(-x)) ** 2,
     samples=_WIDE,
     scalar="sigmoid_slope({0})",
+    calls=calls.sigmoid_slope,
     latex=r"\sigma'({0})",
 )
 def sigmoid_slope(x: Array) -> Array:

@@ -85,6 +85,12 @@ def over_axes(op: Op, values: Sequence[Any], _batched: Sequence[bool], params: d
     return op.call(*values, **{**params, "axes": tuple([axis + 1 for axis in params["axes"]])})
 
 
+def spread_over_axes(op: Op, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """What works over ``axes`` on several operands of one shape; what was saved is that of one sample."""
+    rows = [spread(v, b, size) for v, b in zip(values, batched, strict=True)]
+    return op.call(*rows, **{**params, "axes": tuple([axis + 1 for axis in params["axes"]]), "saved": None})
+
+
 def along_axis(op: Op, values: Sequence[Any], _batched: Sequence[bool], params: dict[str, Any], _size: int) -> Any:
     """What works along one ``axis``."""
     return op.call(*values, **{**params, "axis": params["axis"] + 1})
@@ -199,6 +205,11 @@ def indexing_each(op: Op, values: Sequence[Any], batched: Sequence[bool], params
             "chunk_size=1, which runs the function for one sample after the other"
         )
     return np.stack(found)
+
+
+def looking_up(op: Op, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """Rows of one table: the ids of all samples at once."""
+    return one_by_one(op, values, batched, params, size) if batched[0] else op.call(*values, **params)
 
 
 # --- products -------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..capture import capturing
+from ..capture import noting
 from ..samples import Domain, Elementwise, Reduction
 from ..tape import Array, Traced, wrap
 from . import batched, native
@@ -83,7 +83,7 @@ _every = _verdict("all", np.all, native.every)
 
 def _is_apart(x: Any) -> bool:
     # The answer is on no tape, except that of a captured run: without one NumPy is asked directly.
-    return isinstance(x, Traced) and (x.node is None or not capturing())
+    return isinstance(x, Traced) and not noting(x)
 
 
 def _found(search: Callable[..., Any], x: Any, axis: int | None, keepdims: bool) -> Any:

@@ -12,8 +12,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..dtypes import common_dtype, float_dtype_of
 from ..errors import ArgumentError, DTypeError, did_you_mean
-from ..tape import OPS, WHOLE, Node, Op, Traced, recorder, wrap
+from ..samples import Reshaping
+from ..tape import OPS, WHOLE, Array, Node, Op, Traced, recorder, wrap
+from . import batched
+from . import native as in_c
 
 OpFunction = Callable[..., Any]
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -97,6 +101,7 @@ def declare(
     batch: Callable[..., Any] | None = None,
     native: Callable[..., Any] | None = None,
     calls: Callable[..., Any] | None = None,
+    joint: Callable[..., Any] | None = None,
 ) -> Op:
     """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields.
 
@@ -129,6 +134,7 @@ def declare(
         batch=batch,
         native=native,
         calls=calls,
+        joint=joint,
     )
     _refuse_rules(op)
     _make_room(op, forward)
@@ -239,6 +245,7 @@ def primitive(
     batch: Callable[..., Any] | None = None,
     native: Callable[..., Any] | None = None,
     calls: Callable[..., Any] | None = None,
+    joint: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
@@ -261,6 +268,7 @@ def primitive(
             batch=batch,
             native=native,
             calls=calls,
+            joint=joint,
         )
         makers = {1: call_one, 2: call_two}
         make = call_general if callable(vjp) else makers.get(len(op.operands), call_general)
@@ -283,9 +291,15 @@ def publish(call: OpFunction, op: Op, forward: Callable[..., Any]) -> OpFunction
 
 
 def call_general(op: Op) -> OpFunction:
-    """The op function for any number of operands and parameters."""
+    """The op function for any number of operands and parameters.
+
+    Operands with a rule meet in one dtype first: rules compute in the dtype of the gradient that comes in, the
+    result's, and could not know that an operand had another one.
+    """
     forward = op.forward
     saves = op.saves
+    ruled = None if callable(op.rules) else tuple([i for i, rule in enumerate(op.rules) if rule is not None])
+    several = ruled is None or len(ruled) > 1
 
     def call(*operands: Any, **params: Any) -> Any:
         kind: type[Traced] | None = None
@@ -304,6 +318,11 @@ def call_general(op: Op) -> OpFunction:
             else:
                 arrays.append(value)
             bit += bit
+        if several and kind is not None:
+            firm = arrays if ruled is None else [arrays[i] for i in ruled]
+            dtype = firm[0].dtype
+            if any([one.dtype is not dtype and one.dtype != dtype for one in firm]):  # noqa: C419 - as in _agree
+                return call(*_met(operands, ruled or range(len(operands))), **params)
         y = forward(*arrays, **params)
         if kind is None:
             return y[0] if saves else y
@@ -391,3 +410,66 @@ def _pull(rules: list[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
     # Last operand first: a bias's gradient, with its temporaries, comes before the large one of the weight.
     backwards = rules[::-1]
     return lambda g, kept, inputs: tuple([rule(g, kept, inputs) for rule in backwards][::-1])
+
+
+# --- mixed dtypes ---------------------------------------------------------------------------------
+
+
+@primitive(
+    vjp=(lambda g, source: cast(g, dtype=source, source=g.dtype),),
+    reference=lambda np, x, *, dtype, source: np.array(x, dtype),
+    samples=Reshaping("cast"),
+    passes_on=True,
+    text="{x}.astype({dtype})",
+    batch=batched.as_it_is,
+    native=in_c.casting,
+)
+def cast(x: Array, *, dtype: np.dtype[Any], source: np.dtype[Any]) -> Array:
+    """``x`` in another dtype; the gradient goes back in ``source``, the dtype it came from."""
+    return x.astype(dtype)
+
+
+def same_dtype(*values: Any) -> tuple[Any, ...]:
+    """Tensors and arrays of one dtype, cast on the tape where they differ; numbers and lists of them adopt it."""
+    if _agree(values):
+        return values
+    values = tuple([plain_array(one) if isinstance(one, np.ndarray) else one for one in values])
+    firm = [one.data if isinstance(one, Traced) else one for one in values if isinstance(one, (Traced, np.ndarray))]
+    target = meeting_dtype(firm) if firm else None
+    settled = []
+    for one in values:
+        if not isinstance(one, (Traced, np.ndarray)):
+            one = np.asarray(operand(one))
+            if one.dtype.kind == "f" and (target is None or target.kind not in "fc"):
+                target = float_dtype_of(np.dtype(bool))
+        settled.append(one)
+    wanted = settled[0].dtype if target is None else target
+    return tuple([one if one.dtype == wanted else cast(one, dtype=wanted, source=one.dtype) for one in settled])
+
+
+def _met(operands: Sequence[Any], places: Sequence[int]) -> list[Any]:
+    """The operands, those at ``places`` cast to one dtype."""
+    met = list(operands)
+    for place, one in zip(places, same_dtype(*[operands[place] for place in places]), strict=True):
+        met[place] = one
+    return met
+
+
+def _agree(values: tuple[Any, ...]) -> bool:
+    """Whether all are tensors of one dtype already, as they are in nearly every call."""
+    if not isinstance(values[0], Traced):
+        return False
+    dtype = values[0].data.dtype
+    # A list, because a generator would cost more than the comparisons.
+    return all([isinstance(one, Traced) and one.data.dtype is dtype for one in values])  # noqa: C419
+
+
+def meeting_dtype(arrays: Sequence[Array]) -> np.dtype[Any]:
+    """The dtype in which all of these arrays meet."""
+    target = arrays[0].dtype
+    widest = arrays[0]
+    for array in arrays[1:]:
+        if array.dtype is not target:
+            target = common_dtype(widest, array)
+            widest = array if array.dtype == target else widest
+    return target

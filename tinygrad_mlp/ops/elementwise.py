@@ -10,28 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..capture import capturing, quietly
-from ..dtypes import common_dtype, float_dtype_of
+from ..capture import noting, quietly
+from ..dtypes import float_dtype_of
 from ..errors import DTypeError, ShapeError
-from ..samples import Reshaping
-from ..tape import WHOLE, Array, Node, Op, Traced, recorder, wrap
-from . import batched, native
+from ..tape import WHOLE, Node, Op, Traced, recorder, wrap
+from . import batched
 from .broadcast import sum_to
-from .declare import OpFunction, declare, operand, plain_array, primitive, publish, record
-
-
-@primitive(
-    vjp=(lambda g, source: cast(g, dtype=source, source=g.dtype),),
-    reference=lambda np, x, *, dtype, source: np.array(x, dtype),
-    samples=Reshaping("cast"),
-    passes_on=True,
-    text="{x}.astype({dtype})",
-    batch=batched.as_it_is,
-    native=native.casting,
-)
-def cast(x: Array, *, dtype: np.dtype[Any], source: np.dtype[Any]) -> Array:
-    """``x`` in another dtype; the gradient goes back in ``source``, the dtype it came from."""
-    return x.astype(dtype)
+from .declare import OpFunction, cast, declare, meeting_dtype, operand, publish, record
 
 
 def astype(x: Any, dtype: Any) -> Any:
@@ -46,47 +31,10 @@ def astype(x: Any, dtype: Any) -> Any:
     if wanted.kind not in "fiub":
         raise DTypeError(f"astype: expected a dtype of floats, integers or booleans, got {dtype!r}")
     if isinstance(x, Traced) and wanted.kind != "f":
-        if x.node is not None and capturing():
+        if noting(x):
             return quietly(f"astype({wanted})", cast, x, dtype=wanted, source=x.data.dtype)
         return wrap(type(x), x.data.astype(wanted))
     return cast(x, dtype=wanted, source=x.dtype)
-
-
-def same_dtype(*values: Any) -> tuple[Any, ...]:
-    """Tensors and arrays of one dtype, cast on the tape where they differ; numbers and lists of them adopt it."""
-    if _agree(values):
-        return values
-    values = tuple([plain_array(one) if isinstance(one, np.ndarray) else one for one in values])
-    firm = [one.data if isinstance(one, Traced) else one for one in values if isinstance(one, (Traced, np.ndarray))]
-    target = _meeting(firm) if firm else None
-    settled = []
-    for one in values:
-        if not isinstance(one, (Traced, np.ndarray)):
-            one = np.asarray(operand(one))
-            if one.dtype.kind == "f" and (target is None or target.kind not in "fc"):
-                target = float_dtype_of(np.dtype(bool))
-        settled.append(one)
-    wanted = settled[0].dtype if target is None else target
-    return tuple([one if one.dtype == wanted else cast(one, dtype=wanted, source=one.dtype) for one in settled])
-
-
-def _agree(values: tuple[Any, ...]) -> bool:
-    """Whether all are tensors of one dtype already, as they are in nearly every call."""
-    if not isinstance(values[0], Traced):
-        return False
-    dtype = values[0].data.dtype
-    # A list, because a generator would cost more than the comparisons.
-    return all([isinstance(one, Traced) and one.data.dtype is dtype for one in values])  # noqa: C419
-
-
-def _meeting(arrays: Sequence[Array]) -> np.dtype[Any]:
-    target = arrays[0].dtype
-    widest = arrays[0]
-    for array in arrays[1:]:
-        if array.dtype is not target:
-            target = common_dtype(widest, array)
-            widest = array if array.dtype == target else widest
-    return target
 
 
 def elementwise(
@@ -321,7 +269,7 @@ def _meet(
     """Bring the operands to one dtype, on the tape. Bare numbers adopt it; conditions (boolean) stay what they are."""
     everything = [array for array in arrays if isinstance(array, np.ndarray)]
     present = [array for array in everything if array.dtype.kind != "b"] or everything
-    target = _meeting(present)
+    target = meeting_dtype(present)
     if target.kind not in "fc" and (floats or any(type(one) is float for one in arrays)):
         target = float_dtype_of(target)
     if all(array.dtype is target for array in present):

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..samples import Domain, Elementwise
 from ..tape import Array
+from . import calls
 from .arithmetic import add, mul, neg, square, zdiv, zmul
 from .elementwise import elementwise
 from .kernels import magnitude
@@ -106,6 +107,7 @@ def tanh(x: Array) -> Any:
     reference=lambda mp, x: 1 / mp.cosh(x) ** 2,
     samples=_SATURATING,
     scalar="tanh_slope({0})",
+    calls=calls.tanh_slope,
     latex=r"\left(1 - \tanh^2 {0}\right)",
 )
 def tanh_slope(x: Array) -> Array:

@@ -13,8 +13,7 @@ from ..tape import Array, Traced
 from . import batched, calls, native
 from .arithmetic import mul
 from .broadcast import sum_to
-from .declare import plain_array, primitive, stands_for
-from .elementwise import cast, same_dtype
+from .declare import plain_array, primitive, same_dtype, stands_for
 from .reductions import reduce_sum
 from .shape import getitem, permuted, reshaped, unsqueeze
 
@@ -146,14 +145,11 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
             f"linear: expected input (…, {weight.shape[-1]}) for weight {tuple(weight.shape)} (out, in), got shape "
             f"{tuple(x.shape)}"
         )
-    dtype = weight.dtype
-    if x.dtype is not dtype:
-        x, weight = same_dtype(x, weight) if x.dtype.kind in "fc" else (cast(x, dtype=dtype, source=x.dtype), weight)
     if bias is None:
         return dense_without_bias(x, weight)
     if bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: bias {tuple(bias.shape)} does not fit weight {tuple(weight.shape)} (out, in)")
-    return dense(x, weight, bias if bias.dtype is x.dtype else same_dtype(bias, x)[0])
+    return dense(x, weight, bias)
 
 
 @stands_for(np.outer)

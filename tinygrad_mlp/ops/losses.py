@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..capture import asked
+from ..dtypes import float_dtype_of
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..samples import Classes, Domain, Elementwise
 from ..tape import Array, Traced
-from . import batched, native
+from . import batched, calls, native
 from .activations import bce_with_logits, softplus
-from .arithmetic import add, mul, neg, sub
-from .declare import operand, primitive
-from .elementwise import elementwise, same_dtype
+from .arithmetic import add, div, mul, neg, sub, where
+from .compare import ne
+from .declare import cast, operand, primitive, same_dtype
+from .elementwise import astype, elementwise
 from .reductions import exponentials, log_softmax_along, mean, softmax_along, softmax_pull, sum
-from .shape import reshaped, transpose, unsqueeze
+from .shape import getitem, permute, reshaped, unsqueeze
 
 
 @primitive(
@@ -32,6 +36,7 @@ from .shape import reshaped, transpose, unsqueeze
     latex=r"-\ln \operatorname{{softmax}}({0})_{{{1}}}",
     batch=batched.classes,
     native=native.class_losses,
+    calls=calls.class_losses,
 )
 def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     """``-log softmax(logits)[target]`` per row: ``logits (n, classes)``, ``targets (n,)`` class ids, gives ``(n,)``.
@@ -60,6 +65,7 @@ def class_loss(logits: Array, targets: Array) -> tuple[Array, tuple[Array, Array
     latex=r"(\operatorname{{softmax}}({0}) - 1_{{{1}}})",
     batch=batched.classes,
     native=native.class_gradients,
+    calls=calls.class_gradients,
 )
 def class_gradient(logits: Array, targets: Array, *, saved: tuple[Array, Array, Array] | None = None) -> Array:
     """The derivative of :func:`class_loss` by the logits: probabilities, and at the target minus the sum of the others.
@@ -128,7 +134,12 @@ def soft_class_gradient(logits: Array, targets: Array) -> Array:
     return p * (np.add.reduce(targets, axis=-1, keepdims=True) - targets) - targets * others
 
 
-def _reduce(losses: Any, reduction: str) -> Any:
+def reduced(losses: Any, reduction: str) -> Any:
+    """The mean or sum of losses, or with ``"none"`` the losses.
+
+    Raises:
+        ArgumentError: another ``reduction``.
+    """
     if reduction == "mean":
         return mean(losses)
     if reduction == "sum":
@@ -142,74 +153,202 @@ def _plain(value: Any) -> Array:
     return value.data if isinstance(value, Traced) else np.asarray(operand(value))
 
 
-def _check_ids(ids: Array, classes: int) -> None:
+def _check_ids(ids: Array, classes: int, what: str = "cross_entropy", ignored: int | None = None) -> None:
     # As unsigned numbers, negative ones are larger than any other: one pass asks both questions.
     if ids.size and np.maximum.reduce(ids.view(f"u{ids.dtype.itemsize}"), axis=None) >= classes:
+        if ignored is not None:
+            _check_ids(ids[ids != ignored], classes, what)
+            return
         raise ArgumentError(
-            f"cross_entropy: class ids run from {ids.min()} to {ids.max()}, but the logits have {classes} classes "
+            f"{what}: class ids run from {ids.min()} to {ids.max()}, but the logits have {classes} classes "
             f"(0 to {classes - 1})"
             + ("; ids counted from 1? target - 1" if ids.min() == 1 and ids.max() == classes else "")
+            + ("; compiled from ids without ignore_index, say compile=False" if ids.min() == -100 else "")
         )
 
 
-def cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
-    """Softmax and negative log-likelihood in one, from logits.
+def _checked_ids(target: Any, ids: Array, classes: int, what: str, ignore_index: int) -> bool:
+    """Ask that ids are classes; whether some may be ``ignore_index``."""
+    try:
+        asked(target, ids, partial(_check_ids, classes=classes, what=what))
+    except ArgumentError:
+        if not (ids == ignore_index).any():
+            raise
+        asked(target, ids, partial(_check_ids, classes=classes, what=what, ignored=ignore_index))
+        return True
+    return 0 <= ignore_index < classes
 
-    Args:
-        logits: ``(n, classes)``, ``(classes,)`` or ``(n, classes, d1, …)`` unnormalised scores.
-        target: class ids in [0, classes) of shape ``(n,)`` (``()``, ``(n, d1, …)``), or probabilities shaped like
-            ``logits``, which may want gradients too.
-        reduction: ``"mean"`` over all targets, ``"sum"`` or ``"none"``.
 
-    Formula: ``-log(exp(logits[t]) / sum(exp(logits)))``; gradient ``softmax(logits) - onehot(t)``.
+def _check_class_weight(weight: Any, x: Any, classes: int, what: str) -> Any:
+    if tuple(weight.shape) != (classes,):
+        raise ShapeError(f"{what}: expected a weight for each of {classes} classes, got shape {tuple(weight.shape)}")
+    return weight if weight.dtype == x.dtype else astype(weight, x.dtype)
+
+
+def _labels(logits: Any, target: Any, what: str) -> tuple[Array, Any]:
+    """Class ids as an array, and as the ops take them.
 
     Raises:
-        ShapeError: shapes that do not fit; DTypeError: ids that are not integers; ArgumentError: ids out of range.
+        DTypeError: not integers. ShapeError: not one for each row of scores.
     """
-    if logits.ndim == 0:
-        raise ShapeError("cross_entropy: logits need an axis of classes, got a 0-d tensor")
     ids = _plain(target)
     axis = 0 if logits.ndim == 1 else 1
-    classes = logits.shape[axis]
-    if classes == 1:
-        raise ArgumentError(
-            "cross_entropy: the logits have one class, whose probability is always 1. A number to predict? mse_loss. "
-            "Two classes? Two outputs, or binary_cross_entropy_with_logits"
-        )
-    if ids.dtype.kind in "fc":
-        if ids.shape != tuple(logits.shape):
-            raise ShapeError(
-                f"cross_entropy: probability targets have the logits' shape {tuple(logits.shape)}, got {ids.shape}"
-                + ("; class ids are integers: target.astype(int)" if ids.ndim < logits.ndim else "")
-            )
-        target = target if isinstance(target, Traced) else ids.astype(logits.dtype, copy=False)
-        if logits.ndim <= 2:
-            return _reduce(soft_class_loss(logits, target), reduction)
-        losses = soft_class_loss(transpose(logits, 1, -1), transpose(target, 1, -1))
-        return _reduce(transpose(losses, 1, -1) if losses.ndim > 2 else losses, reduction)
     expected = (*logits.shape[:axis], *logits.shape[axis + 1 :])
     if ids.dtype.kind not in "iu":
-        raise DTypeError(f"cross_entropy: class ids are integers, got dtype {ids.dtype}; say target.astype(int)")
+        raise DTypeError(f"{what}: class ids are integers, got dtype {ids.dtype}; say target.astype(int)")
     if ids.shape != expected:
         hint = ""
         if ids.shape == (*expected, 1):
             hint = "; drop the last axis: target.squeeze(-1)"
         elif ids.shape == tuple(logits.shape):
             hint = "; one-hot targets are floats: target.astype('float32'), or ids: target.argmax(1)"
-        raise ShapeError(f"cross_entropy: expected class ids of shape {expected}, got {ids.shape}{hint}")
-    asked(target, ids, partial(_check_ids, classes=classes))
+        raise ShapeError(f"{what}: expected class ids of shape {expected}, got {ids.shape}{hint}")
     # Ids are on the tape in captured runs only; elsewhere the op takes the plain array.
-    labels: Any = target if isinstance(target, Traced) and target.node is not None else ids
-    if logits.ndim == 1:
-        losses = class_loss(unsqueeze(logits, 0), reshaped(labels, shape=(1,)))
-        return reshaped(losses, shape=()) if reduction == "none" else _reduce(losses, reduction)
-    if logits.ndim == 2:
-        return _reduce(class_loss(logits, labels), reduction)
-    last = transpose(logits, 1, -1)
-    swapped = transpose(labels, 1, -1) if ids.ndim > 2 else labels
-    losses = class_loss(reshaped(last, shape=(ids.size, classes)), reshaped(swapped, shape=(ids.size,)))
-    losses = reshaped(losses, shape=swapped.shape)
-    return _reduce(transpose(losses, 1, -1) if ids.ndim > 2 else losses, reduction)
+    return ids, target if isinstance(target, Traced) and target.node is not None else ids
+
+
+def _by_rows(
+    x: Any,
+    labels: Any,
+    row_losses: Callable[[Any, Any], tuple[Any, Any]],
+    reduction: str,
+) -> Any:
+    """Losses of scores ``(classes,)``, ``(n, classes)`` or ``(n, classes, d1, …)``, reduced.
+
+    ``row_losses`` gives those of ``(n, classes)`` and ``(n,)``, and their shares in the mean: None where all are equal.
+    """
+    shape = tuple(labels.shape)
+    if x.ndim != 2:
+        x = _classes_last(x)
+        rows = math.prod(shape)
+        x, labels = reshaped(x, shape=(rows, x.shape[-1])), reshaped(labels, shape=(rows,))
+    losses, shares = row_losses(x, labels)
+    if reduction == "mean" and shares is not None:
+        with np.errstate(invalid="ignore"):  # where nothing takes part the mean is NaN, as in torch
+            return div(sum(losses), sum(shares))
+    return reduced(losses if len(shape) == 1 or reduction != "none" else reshaped(losses, shape=shape), reduction)
+
+
+def _classes_last(x: Any) -> Any:
+    return x if x.ndim <= 2 else permute(x, (0, *range(2, x.ndim), 1))
+
+
+def _shares(x: Any, labels: Any, weight: Any, ignore_index: int) -> tuple[Any, Any, Any]:
+    """Which rows are kept, ids that are classes, and the share of each row in the mean."""
+    kept = ne(labels, ignore_index)
+    safe = where(kept, labels, 0)
+    ones = np.ones((), x.dtype) if weight is None else getitem(weight, safe)
+    return kept, safe, where(kept, ones, np.zeros((), x.dtype))
+
+
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """Softmax and negative log-likelihood in one, from logits.
+
+    Args:
+        logits: ``(n, classes)``, ``(classes,)`` or ``(n, classes, d1, …)`` unnormalised scores.
+        target: class ids in [0, classes) of shape ``(n,)`` (``()``, ``(n, d1, …)``), or probabilities shaped like
+            ``logits``, in whose dtype they are taken, and which may want gradients too.
+        weight: ``(classes,)``, a factor for each class; the mean of losses of ids is then the weighted mean.
+        ignore_index: targets with this id take no part, nor in the mean.
+        reduction: ``"mean"`` over all targets, ``"sum"`` or ``"none"``.
+        label_smoothing: the part of each target, from 0 to 1, that is spread evenly over all classes.
+
+    Formula: ``-log(exp(logits[t]) / sum(exp(logits)))``; gradient ``softmax(logits) - onehot(t)``.
+
+    Raises:
+        ShapeError: shapes that do not fit; DTypeError: ids that are not integers; ArgumentError: ids out of range, or
+            ``label_smoothing`` outside [0, 1].
+
+    Source of label smoothing: Szegedy et al., CVPR 2016, section 7.
+    """
+    if logits.ndim == 0:
+        raise ShapeError("cross_entropy: logits need an axis of classes, got a 0-d tensor")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ArgumentError(f"cross_entropy: label_smoothing is a part, from 0 to 1, got {label_smoothing}")
+    classes = logits.shape[0 if logits.ndim == 1 else 1]
+    if classes == 1:
+        raise ArgumentError(
+            "cross_entropy: the logits have one class, whose probability is always 1. A number to predict? mse_loss. "
+            "Two classes? Two outputs, or binary_cross_entropy_with_logits"
+        )
+    if weight is not None:
+        weight = _check_class_weight(weight, logits, classes, "cross_entropy")
+    if _plain(target).dtype.kind in "fc":
+        return _soft_cross_entropy(logits, target, weight, reduction, float(label_smoothing))
+    ids, labels = _labels(logits, target, "cross_entropy")
+    ignoring = _checked_ids(target, ids, classes, "cross_entropy", ignore_index)
+    if weight is None and not ignoring and not label_smoothing:
+        if logits.ndim == 2:
+            return reduced(class_loss(logits, labels), reduction)
+        return _by_rows(logits, labels, lambda x, rows: (class_loss(x, rows), None), reduction)
+
+    def losses(x: Any, rows: Any) -> tuple[Any, Any]:
+        kept, safe, shares = _shares(x, rows, weight, ignore_index)
+        # What takes no part must not spoil the others' gradients either.
+        x = where(unsqueeze(kept, 1), x, 0.0)
+        found = mul(class_loss(x, safe), shares)
+        if label_smoothing:
+            logs = log_softmax_along(x, axis=1)
+            spread = neg(sum(logs if weight is None else mul(logs, weight), 1))
+            spread = mul(where(kept, spread, 0.0), label_smoothing / classes)
+            found = add(mul(found, 1.0 - label_smoothing), spread)
+        return found, shares
+
+    return _by_rows(logits, labels, losses, reduction)
+
+
+def _soft_cross_entropy(logits: Any, target: Any, weight: Any, reduction: str, smoothing: float) -> Any:
+    given = _plain(target)
+    if given.shape != tuple(logits.shape):
+        raise ShapeError(
+            f"cross_entropy: probability targets have the logits' shape {tuple(logits.shape)}, got {given.shape}"
+            + ("; class ids are integers: target.astype(int)" if given.ndim < logits.ndim else "")
+        )
+    dtype = float_dtype_of(logits.dtype)
+    target = target if isinstance(target, Traced) else given
+    if given.dtype != dtype:
+        target = cast(target, dtype=dtype, source=given.dtype)
+    logits, target = _classes_last(logits), _classes_last(target)
+    if smoothing:
+        target = add(mul(target, 1.0 - smoothing), smoothing / logits.shape[-1])
+    if weight is not None:
+        target = mul(target, weight)
+    return reduced(soft_class_loss(logits, target), reduction)
+
+
+def nll_loss(input: Any, target: Any, *, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
+    """The negative log-likelihood ``-input[t]`` of log-probabilities; from logits say :func:`cross_entropy`.
+
+    Args:
+        input: ``(n, classes)``, ``(classes,)`` or ``(n, classes, d1, …)``; the others as in :func:`cross_entropy`.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: as :func:`cross_entropy`.
+    """
+    if input.ndim == 0:
+        raise ShapeError("nll_loss: log-probabilities need an axis of classes, got a 0-d tensor")
+    classes = input.shape[0 if input.ndim == 1 else 1]
+    if weight is not None:
+        weight = _check_class_weight(weight, input, classes, "nll_loss")
+    ids, labels = _labels(input, target, "nll_loss")
+    ignoring = _checked_ids(target, ids, classes, "nll_loss", ignore_index)
+
+    def losses(x: Any, rows: Any) -> tuple[Any, Any]:
+        places = np.arange(len(ids.ravel()))
+        if weight is None and not ignoring:
+            return neg(getitem(x, (places, rows))), None
+        kept, safe, shares = _shares(x, rows, weight, ignore_index)
+        return neg(mul(where(kept, getitem(x, (places, safe)), 0.0), shares)), shares
+
+    return _by_rows(input, labels, losses, reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -228,7 +367,7 @@ def binary_cross_entropy_with_logits(
         ShapeError: the shapes differ.
     """
     logits, target = same_dtype(logits, target)
-    _equal_shapes("binary_cross_entropy_with_logits", "logits", logits, target)
+    equal_shapes("binary_cross_entropy_with_logits", "logits", logits, target)
     if pos_weight is None:
         losses = bce_with_logits(logits, target)
     else:
@@ -236,7 +375,7 @@ def binary_cross_entropy_with_logits(
             mul(pos_weight if isinstance(pos_weight, Traced) else operand(pos_weight), target), softplus(neg(logits))
         )
         losses = add(weighted, mul(sub(1.0, target), softplus(logits)))
-    return _reduce(losses if weight is None else mul(losses, weight), reduction)
+    return reduced(losses if weight is None else mul(losses, weight), reduction)
 
 
 @elementwise(
@@ -244,6 +383,7 @@ def binary_cross_entropy_with_logits(
     reference=lambda mp, a, b: (a - b) ** 2,
     samples=Elementwise((Domain(reach=(-1e50, 1e50)), Domain(reach=(-1e50, 1e50)))),
     scalar="(({0} - {1}) * ({0} - {1}))",
+    calls=calls.squaring_difference,
     latex=r"\left({0} - {1}\right)^2",
 )
 def squared_error(a: Array, b: Array) -> Array:
@@ -260,11 +400,16 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
         prediction with every target.
     """
     input, target = same_dtype(input, target)
-    _equal_shapes("mse_loss", "input", input, target)
-    return _reduce(squared_error(input, target), reduction)
+    equal_shapes("mse_loss", "input", input, target)
+    return reduced(squared_error(input, target), reduction)
 
 
-def _equal_shapes(what: str, first: str, a: Any, b: Any) -> None:
+def equal_shapes(what: str, first: str, a: Any, b: Any) -> None:
+    """Refuse predictions and targets of two shapes.
+
+    Raises:
+        ShapeError: they differ.
+    """
     if a.shape != b.shape:
         line = f"target.reshape({', '.join(map(str, a.shape))})" if a.size == b.size else "predict one value per target"
         raise ShapeError(f"{what}: {first} {tuple(a.shape)} and target {tuple(b.shape)} differ in shape; {line}")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Code", "Form", "Layout", "Map", "Matmul", "Parts", "Reduce", "Spec", "SumOfProducts", "View"]
+__all__ = ["FLOATS", "Code", "Form", "Layout", "Map", "Matmul", "Parts", "Reduce", "Spec", "SumOfProducts", "View"]
 
 Shape = tuple[int, ...]
 
@@ -215,7 +215,7 @@ class Code:
 Form = View | Map | Reduce | Matmul | SumOfProducts | Parts | Code
 Rule = Callable[[Sequence[Spec], dict[str, Any], Spec], "Form | None"]
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 INT64 = np.dtype(np.int64)
 
 
@@ -230,7 +230,7 @@ def casting(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> F
 def powering(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """A power with a plain number as exponent."""
     exponent = params["exponent"]
-    if result.dtype not in _FLOATS:
+    if result.dtype not in FLOATS:
         return None
     small = {0: "({type})1", 1: "{0}", 2: "({0} * {0})", -1: "(1 / {0})", 0.5: "sqrt({0})"}
     return Map(small.get(exponent, f"pow({{0}}, ({{type}}){float(exponent)!r})"))
@@ -335,6 +335,33 @@ def indexing_each(operands: Sequence[Spec], params: dict[str, Any], result: Spec
     )
 
 
+def _row_of(count: int) -> str:
+    return f"int64_t p = A1[i]; if (p < 0 || p >= {count}) return 1; "
+
+
+def looking_up(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """Rows of a table at places that are only known when the program runs."""
+    count, width = operands[0].shape
+    return Code(
+        f"for (int64_t i = 0; i < {math.prod(operands[1].shape)}; i++) {{{{ {_row_of(count)}"
+        f"for (int64_t j = 0; j < {width}; j++) Y[i * {width} + j] = A0[p * {width} + j]; }}}}",
+        dtypes=(None, INT64),
+        fails=_OUT_OF_RANGE.format(count),
+    )
+
+
+def summing_rows(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """The adjoint of :func:`looking_up`."""
+    count, width = result.shape
+    return Code(
+        f"for (int64_t i = 0; i < {count * width}; i++) Y[i] = 0; "
+        f"for (int64_t i = 0; i < {math.prod(operands[1].shape)}; i++) {{{{ {_row_of(count)}"
+        f"for (int64_t j = 0; j < {width}; j++) Y[p * {width} + j] += A0[i * {width} + j]; }}}}",
+        dtypes=(None, INT64),
+        fails=_OUT_OF_RANGE.format(count),
+    )
+
+
 def joining(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """One after the other along an axis."""
     axis, ends = params["axis"], params["ends"]
@@ -344,6 +371,45 @@ def joining(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> F
 
     starts = (0, *ends[:-1])
     return Parts(tuple([place(start, stop) for start, stop in zip(starts, ends, strict=True)]))
+
+
+def unfolding(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """Windows over the last axes: the same memory under other strides."""
+    before = len(operands[0].shape) - len(params["sizes"])
+
+    def place(layout: Layout) -> Layout:
+        own = layout.strides[before:]
+        moves = [stride * step for stride, step in zip(own, params["steps"], strict=True)]
+        inner = [stride * gap for stride, gap in zip(own, params["gaps"], strict=True)]
+        return Layout(result.shape, (*layout.strides[:before], *moves, *inner), layout.offset)
+
+    return View(place)
+
+
+def folding(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """The adjoint of :func:`unfolding`: element by element of the windows, in order."""
+    lengths, steps, gaps = params["lengths"], params["steps"], params["gaps"]
+    axes = len(lengths)
+    shape = operands[0].shape
+    before = len(shape) - 2 * axes
+    rows = math.prod(shape[:before])
+    count = math.prod(lengths)
+    if not rows * count or 0 in shape:
+        return None
+    # The innermost loop runs along the input, so that the compiler can add many at once.
+    places, sizes = shape[before : before + axes], shape[before + axes :]
+    heads = [f"for (int64_t k{i} = 0; k{i} < {size}; k{i}++)" for i, size in enumerate(sizes)]
+    heads += [f"for (int64_t p{i} = 0; p{i} < {place}; p{i}++)" for i, place in enumerate(places)]
+    source = "r"
+    for name, size in [(f"p{i}", n) for i, n in enumerate(places)] + [(f"k{i}", n) for i, n in enumerate(sizes)]:
+        source = f"({source} * {size} + {name})"
+    target = "r"
+    for i, length in enumerate(lengths):
+        target = f"({target} * {length} + p{i} * {steps[i]} + k{i} * {gaps[i]})"
+    return Code(
+        f"for (int64_t i = 0; i < {rows * count}; i++) Y[i] = 0; "
+        f"for (int64_t r = 0; r < {rows}; r++) {' '.join(heads)} Y[{target}] += A0[{source}];"
+    )
 
 
 # --- reductions -----------------------------------------------------------------------------------
@@ -356,7 +422,7 @@ def summing(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> F
 
 def averaging(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """The mean over axes."""
-    if operands[0].dtype not in _FLOATS:
+    if operands[0].dtype not in FLOATS:
         return None
     count = math.prod([operands[0].shape[axis] for axis in params["axes"]])
     return Reduce(tuple(params["axes"]), finish=f"({{0}} / ({{type}}){count})")
@@ -398,6 +464,22 @@ def _rows(spec: Spec, axis: int) -> tuple[int, int]:
     return (math.prod(spec.shape) // count if count else 0), count
 
 
+def _several(spec: Spec, axes: Sequence[int]) -> tuple[tuple[int, ...], int, int]:
+    order = (*[i for i in range(len(spec.shape)) if i not in axes], *axes)
+    count = math.prod([spec.shape[axis] for axis in axes])
+    return order, (math.prod(spec.shape) // count if count else 0), count
+
+
+def standardising(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """Mean 0 and variance 1 over axes, in the order of the result; not where anything saved is read."""
+    return None
+
+
+def standardising_gradients(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
+    """The gradient of :func:`standardising`."""
+    return None
+
+
 def searching(largest: bool) -> Rule:
     """The place of the first largest or smallest element along an axis."""
 
@@ -419,7 +501,7 @@ def along_rows(name: str) -> Rule:
 
     def rule(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
         rows, count = _rows(operands[0], params["axis"])
-        if result.dtype not in _FLOATS:
+        if result.dtype not in FLOATS:
             return None
         return Code(f"{name}_{{type}}(A0, Y, {rows}, {count});", order=_last(operands[0], params["axis"]))
 
@@ -430,7 +512,7 @@ def exponential_sums(operands: Sequence[Spec], params: dict[str, Any], result: S
     """``log(sum(exp))`` over axes."""
     (x,) = operands
     axes = tuple(params["axes"])
-    if result.dtype not in _FLOATS:
+    if result.dtype not in FLOATS:
         return None
     count = math.prod([x.shape[axis] for axis in axes])
     order = (*[i for i in range(len(x.shape)) if i not in axes], *axes)
@@ -442,7 +524,7 @@ def exponential_sums(operands: Sequence[Spec], params: dict[str, Any], result: S
 
 def multiplying(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """Stacks of matrices."""
-    if result.dtype not in _FLOATS or any(one.dtype != result.dtype for one in operands):
+    if result.dtype not in FLOATS or any(one.dtype != result.dtype for one in operands):
         return None
     stack = result.shape[:-2]
     a, b = operands
@@ -456,7 +538,7 @@ def multiplying(operands: Sequence[Spec], params: dict[str, Any], result: Spec) 
 
 def dense_layers(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """``x @ weight.T``, plus the bias if there is one."""
-    if result.dtype not in _FLOATS or any(one.dtype != result.dtype for one in operands):
+    if result.dtype not in FLOATS or any(one.dtype != result.dtype for one in operands):
         return None
     x, weight = operands[:2]
     rows = math.prod(x.shape[:-1])
@@ -470,7 +552,7 @@ def dense_layers(operands: Sequence[Spec], params: dict[str, Any], result: Spec)
 
 def weight_gradients(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """``z.T @ x`` over all batch axes."""
-    if result.dtype not in _FLOATS or any(one.dtype != result.dtype for one in operands):
+    if result.dtype not in FLOATS or any(one.dtype != result.dtype for one in operands):
         return None
     z, x = operands
     rows = math.prod(x.shape[:-1])
@@ -484,7 +566,7 @@ def weight_gradients(operands: Sequence[Spec], params: dict[str, Any], result: S
 
 def contracting(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """Einstein sums of two operands."""
-    if result.dtype not in _FLOATS or any(one.dtype != result.dtype for one in operands):
+    if result.dtype not in FLOATS or any(one.dtype != result.dtype for one in operands):
         return None
     left, out = params["equation"].split("->")
     terms = left.split(",")
@@ -526,7 +608,7 @@ _NO_CLASS = "cross_entropy: a class id is out of range, the logits have {0} clas
 def class_losses(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """Cross-entropy of class ids, which saves exponentials, their sums and the places of the largest logits."""
     rows, count = operands[0].shape
-    if result.dtype not in _FLOATS:
+    if result.dtype not in FLOATS:
         return None
     saves = (Spec((rows, count), result.dtype), Spec((rows,), result.dtype), Spec((rows,), INT64))
     return Code(
@@ -540,7 +622,7 @@ def class_losses(operands: Sequence[Spec], params: dict[str, Any], result: Spec)
 def class_gradients(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
     """The gradient of :func:`class_losses`, from what that has saved where it has."""
     rows, count = operands[0].shape
-    if result.dtype not in _FLOATS:
+    if result.dtype not in FLOATS:
         return None
     fails = _NO_CLASS.format(count, count - 1)
     if params.get("saved") is None:
@@ -554,7 +636,7 @@ def soft_class(name: str) -> Rule:
     """Cross-entropy of probabilities, or its gradient: ``name(A0, A1, Y, rows, count)``."""
 
     def rule(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
-        if result.dtype not in _FLOATS or operands[0].shape != operands[1].shape:
+        if result.dtype not in FLOATS or operands[0].shape != operands[1].shape:
             return None
         rows, count = _rows(operands[0], len(operands[0].shape) - 1)
         return Code(f"{name}_{{type}}(A0, A1, Y, {rows}, {count});", dtypes=(None, operands[0].dtype))

@@ -9,11 +9,10 @@ import numpy as np
 
 from ..samples import Reduction
 from ..tape import Array, Traced
-from . import batched, native
+from . import batched, calls, native
 from .arithmetic import add, div, mul, neg, sqrt, square, sub, ties, where
 from .broadcast import broadcast_to
-from .declare import primitive, stands_for
-from .elementwise import cast
+from .declare import cast, primitive, stands_for
 from .functions import exp, expm1
 from .kernels import chosen, normalise_axes, normalise_axis, sum_axes
 from .shape import cat, reshape, select
@@ -77,6 +76,7 @@ def _mean_rule(g: Any, x_shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     latex=r"\operatorname{{mean}}({0})",
     batch=batched.over_axes,
     native=native.averaging,
+    calls=calls.averaging,
 )
 def reduce_mean(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The mean over ``axes``. One op and not sum then divide, because every loss ends in it."""

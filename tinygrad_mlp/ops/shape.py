@@ -14,8 +14,7 @@ from ..samples import Indexing, Joining, Places, Reshaping
 from ..tape import Array, Traced
 from . import batched, native
 from .broadcast import broadcast_to
-from .declare import primitive, stands_for
-from .elementwise import same_dtype
+from .declare import primitive, same_dtype, stands_for
 from .kernels import chosen, normalise_axes, normalise_axis
 
 

@@ -137,7 +137,9 @@ class LBFGS(Optimizer):
     ) -> State:
         """The state, which the first parameter has for all."""
         if not isinstance(entry, Mapping) or (entry and parameter is not self.param_groups[0]["params"][0]):
-            faults.append(f"{where}: expected {'nothing' if isinstance(entry, Mapping) else 'a dictionary'}, got {entry!r}")
+            faults.append(
+                f"{where}: expected {'nothing' if isinstance(entry, Mapping) else 'a dictionary'}, got {entry!r}"
+            )
             return {}
         entry = {name: _taken_in(value) for name, value in entry.items() if name != "al"}
         unknown = sorted(set(entry) - set(_KINDS), key=str)
@@ -226,8 +228,7 @@ class _Descent:
         with enable_grad():
             given = self._closure()
         parts = [
-            np.zeros(one.size, one.dtype) if one.grad is None else one.grad.data.reshape(-1)
-            for one in self._parameters
+            np.zeros(one.size, one.dtype) if one.grad is None else one.grad.data.reshape(-1) for one in self._parameters
         ]
         return given, float(given.item() if isinstance(given, Tensor) else given), np.concatenate(parts)
 

@@ -7,19 +7,20 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, Literal, overload
 
 import numpy as np
 
-from ..capture import capturing
 from ..data import DataLoader, TensorDataset
 from ..dtypes import get_default_dtype
 from ..errors import ArgumentError, CompilerError, did_you_mean
 from ..profiler import active, spanned
-from ..tape import Array, Leaf, recorder, wrap, wrote
+from ..tape import Array, Leaf, recorder, wrap, writer
 from ..tensor import Tensor
 from ..tree import flatten, unflatten
 from ..watch import watched
+from .guards import Guards
 from .ir import Program
 from .numpy_replay import Replay
 from .trace import Capture, NotKeptError, capture
@@ -44,8 +45,12 @@ class _Entry:
     def __init__(self, captured: Capture) -> None:
         self.captured = captured
         self.program = captured.program
-        self.holds = [guard.holds for guard in captured.guards]
+        self.valid = Guards(captured.guards).hold
         self.written = [buffer.array for buffer, _ in captured.program.writes if buffer.array is not None]
+        self.wrote = writer(f"{captured.program.name}, which is compiled", self.written)
+        # What is asked first of a call whose arguments are all arrays, or tensors that are nothing else.
+        self.layouts: list[Any] | None = None
+        self.recording, self.default = recorder() is not None, get_default_dtype()
         self.arguments: list[Any] = []
         self.runs = 0
         self.replay: Replay | None = None
@@ -54,8 +59,14 @@ class _Entry:
         # Made for the last batch of an epoch, where that is not full: one run per epoch never pays for a compiler.
         self.rare = False
 
-    def valid(self) -> bool:
-        return all([hold() for hold in self.holds])  # noqa: C419 - a generator costs more than most guards
+    def fits(self, arrays: list[Array], make: Any) -> bool:
+        """Whether a call with these arguments is of the kind that was captured; False also where it is not known."""
+        return (
+            [*map(_layout_of, arrays)] == self.layouts
+            and len({*map(id, arrays)}) == len(arrays)
+            and (make is not None) is self.recording
+            and get_default_dtype() is self.default
+        )
 
     def broken(self) -> list[str]:
         return [guard.what for guard in self.captured.guards if not guard.holds()]
@@ -178,26 +189,26 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result: the first call of a kind runs and captures it, later ones run the program."""
-        if capturing():
+        make = recorder()
+        if make is not None and make.captures:
             return self.function(*args, **kwargs)
         if watched():  # every single op is to be looked at
             return _eagerly(self.function, args, kwargs)
-        if not kwargs and all([type(one) in _PLAIN for one in args]):  # noqa: C419 - the usual call, and a short one
-            leaves, shape = list(args), _shape_of(len(args))
-        else:
-            leaves, shape = flatten((args, kwargs))
+        arrays = None if kwargs else _arrays_of(args)
         with self._lock:
-            entry = self._entry_for(leaves, shape)
-            if entry is None:
-                return self._capture(leaves, shape)
-            inputs = [one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)]
-            if len(inputs) != len(entry.program.inputs):  # an argument given twice is one input
-                once = {id(one): one.data if isinstance(one, Tensor) else one for one in leaves if _is_input(one)}
-                inputs = list(once.values())
+            # The usual call is like the one before.
+            entry = self._last
+            if arrays is None or entry is None or not entry.fits(arrays, make) or not entry.valid():
+                leaves, shape = (list(args), _shape_of(len(args))) if arrays is not None else flatten((args, kwargs))
+                entry = self._entry_for(leaves, shape)
+                if entry is None:
+                    return self._capture(leaves, shape)
+                # An argument given twice is one input.
+                arrays = list({id(one): _array_in(one) for one in leaves if _is_input(one)}.values())
             if active() is None:  # a context manager would cost as much as a small step
-                return self._once(entry, inputs)
+                return self._once(entry, arrays)
             with spanned(self.__name__, kind="program"):
-                return self._once(entry, inputs)
+                return self._once(entry, arrays)
 
     # --- which program ---
 
@@ -236,6 +247,13 @@ class Compiled:
         entry.runs = 1
         # What the arguments were stays alive with the entry: they are known by identity.
         entry.arguments = [one for one in leaves if not _is_input(one)]
+        arrays = _arrays_of(leaves)
+        if (
+            arrays is not None
+            and len(arrays) == len(entry.program.inputs)
+            and tuple(shape) == tuple(_shape_of(len(arrays)))
+        ):
+            entry.layouts = [*map(_layout_of, arrays)]
         entries.insert(0, entry)
         del entries[_VARIANTS:]
         self.captures.append(reason)
@@ -247,15 +265,13 @@ class Compiled:
 
     def _once(self, entry: _Entry, inputs: list[Array]) -> Any:
         captured = entry.captured
-        for update in captured.counted:
-            update.count()
+        captured.count()
         try:
             fed = [array for feed in entry.program.feeds for array in feed.draw()]
             native = entry.compiled(self.backend)
             outputs = entry.replayed().run(inputs, fed) if native is None else _natively(native, entry, inputs, fed)
         except BaseException:
-            for update in captured.counted:
-                update.count(-1)
+            captured.count(-1)
             raise
         entry.runs += 1
         self._settle(entry, outputs)
@@ -264,8 +280,7 @@ class Compiled:
     def _settle(self, entry: _Entry, outputs: Sequence[Array]) -> None:
         for leaf, place in entry.captured.gradients:
             leaf.gradient = None if place is None else wrap(Tensor, outputs[place])
-        if entry.written:
-            wrote(f"{self.__name__}, which is compiled", *entry.written)
+        entry.wrote()
 
     def run(
         self,
@@ -341,8 +356,7 @@ class Compiled:
                     np.copyto(array, values)
                 for leaf, gradient in gradients:
                     leaf.gradient = gradient
-                for update in entry.captured.counted:
-                    update.count(-1)
+                entry.captured.count(-1)
         runs._add(None, result, 1)
         runs.finite = _finite(result)
         return runs.finite
@@ -354,8 +368,7 @@ class Compiled:
         piece = 16
         while source.full:
             count = min(piece, source.full)
-            for update in captured.counted:
-                update.count(count)
+            captured.count(count)
             done = 0
             began = time.perf_counter()
             try:
@@ -368,10 +381,9 @@ class Compiled:
                 _ask(entry, source.next())
                 raise
             finally:
-                for update in captured.counted:
-                    update.count(done - count)
-                if entry.written and done:
-                    wrote(f"{self.__name__}, which is compiled", *entry.written)
+                captured.count(done - count)
+                if done:
+                    entry.wrote()
             stopped = done < count
             runs._add(captured, [one[: done + stopped] for one in found.outputs], done + stopped)
             source.advance(done + stopped)
@@ -537,7 +549,25 @@ class _Source:
         self._at += count
 
 
-_PLAIN = (np.ndarray, Tensor)
+_layout_of = attrgetter("shape", "dtype", "strides")
+
+
+def _arrays_of(args: Sequence[Any]) -> list[Array] | None:
+    """The arrays in arguments that are nothing but arrays and tensors of data; None if there are others."""
+    arrays: list[Array] = []
+    for one in args:
+        if type(one) is np.ndarray:
+            arrays.append(one)
+        elif type(one) is Tensor and one.node is None:
+            arrays.append(one.data)
+        else:
+            return None
+    return arrays
+
+
+def _array_in(one: Any) -> Array:
+    array: Array = one.data if isinstance(one, Tensor) else one
+    return array
 
 
 @functools.cache

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from .ir import Operand, Program, SavedRef, Step, Value
 __all__ = ["Replay"]
 
 _ALIGNMENT = 64
+# A place in the line of a call, and what is taken of the array there: views of it, at last perhaps a method.
+_TAKEN = re.compile(r"\.\w+(?:\((?:'K')?\))?|\[[^\]{}]*\]")
+_PLACE = re.compile(rf"\{{(\w+)\}}((?:{_TAKEN.pattern})*)")
 
 
 class Replay:
@@ -85,19 +89,22 @@ def _compiled(code: str, space: dict[str, Any]) -> Callable[..., list[Array]]:
     return run
 
 
-def _calls(step: Step) -> Calls | None:
-    """The NumPy calls of a step, where its op writes them out."""
-    if step.op.calls is None or step.saved or not all(isinstance(one, Value) for one in step.operands):
-        return None
-    found: Calls | None = step.op.calls(step.operands, step.params, step.result)
+def _written_out(program: Program) -> dict[Step, Calls]:
+    """The NumPy calls of the steps whose ops write them out."""
+    found: dict[Step, Calls] = {}
+    for step in program.steps:
+        if step.op.calls is None or not step.result.size or not all(isinstance(one, Value) for one in step.operands):
+            continue
+        makers = [param.step for param in step.params.values() if isinstance(param, SavedRef)]
+        calls: Calls | None = step.op.calls(step.operands, step.params, step.result)
+        if calls is not None and all(one in found for one in makers) and (calls.keeps or not step.saved):
+            found[step] = calls
     return found
 
 
 def _takes_out(step: Step) -> bool:
-    """Whether the step can write into memory that it is given."""
+    """Whether the op's function can write into memory that it is given."""
     op = step.op
-    if _calls(step) is not None:
-        return True
     code = getattr(op.forward, "__code__", None)
     if code is None:
         return isinstance(op.forward, np.ufunc)
@@ -118,12 +125,15 @@ class _Memory:
         self._free: dict[int, list[Array]] = {}
         self._sizes: list[int] = []
         self._scratch: dict[Any, Array] = {}
+        self.calls = _written_out(program)
+        self.kept: dict[Step, list[Array]] = {}
+        """What steps that are written out save for later ones."""
         self._raw: dict[Value, Array] = {}
         for value in [*program.buffers, *program.constants]:
             assert value.array is not None
             self.fixed[value] = value.array
         last = program.last_uses()
-        targets = _direct_targets(program, last)
+        targets = _direct_targets(program, last, self.calls)
         dying: dict[int, list[Value]] = {}
         for value, place in last.items():
             dying.setdefault(place, []).append(value)
@@ -140,8 +150,12 @@ class _Memory:
             if result.alias in self.fixed:
                 self.fixed[result] = _view(step, self.fixed)
             return
-        if not _takes_out(step) or result.size == 0:
+        calls = self.calls.get(step)
+        if (calls is None and not _takes_out(step)) or result.size == 0:
             return
+        if calls is not None and calls.keeps:
+            self.kept[step] = [np.empty(*one) for one in calls.keeps]
+            self.bytes += sum(one.nbytes for one in self.kept[step])
         buffer = targets.get(result)
         if buffer is not None:
             assert buffer.array is not None
@@ -159,13 +173,17 @@ class _Memory:
         if result not in last:
             self._release(self._raw.pop(result))
 
-    def scratch(self, shape: tuple[int, ...], dtype: Any) -> Array:
+    def scratch(self, wanted: Sequence[tuple[tuple[int, ...], Any]]) -> list[Array]:
         """Memory for within one step; steps that ask for the same share it."""
-        key = shape, np.dtype(dtype)
-        if key not in self._scratch:
-            self._scratch[key] = np.empty(shape, dtype)
-            self.bytes += self._scratch[key].nbytes
-        return self._scratch[key]
+        found: list[Array] = []
+        for shape, dtype in wanted:
+            # The second array of a kind within a step is another one.
+            key = shape, np.dtype(dtype), sum(one.shape == shape and one.dtype == dtype for one in found)
+            if key not in self._scratch:
+                self._scratch[key] = np.empty(shape, dtype)
+                self.bytes += self._scratch[key].nbytes
+            found.append(self._scratch[key])
+        return found
 
     def _release(self, raw: Array) -> None:
         if raw.nbytes not in self._free:
@@ -204,7 +222,7 @@ def _like(one: Value, other: Value) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype and _dense(one) == _dense(other)
 
 
-def _direct_targets(program: Program, last: dict[Value, int]) -> dict[Value, Value]:
+def _direct_targets(program: Program, last: dict[Value, int], calls: Mapping[Step, Calls]) -> dict[Value, Value]:
     """New values of buffers that can be computed in the buffer's own memory: nothing reads the old one any more."""
     places = {step.result: place for place, step in enumerate(program.steps)}
     found: dict[Value, Value] = {}
@@ -220,7 +238,9 @@ def _direct_targets(program: Program, last: dict[Value, int]) -> dict[Value, Val
         step = program.steps[place]
         ufunc = isinstance(step.op.forward, np.ufunc)
         free = last.get(buffer, -1) <= place if ufunc else last.get(buffer, -1) < place
-        if free and _takes_out(step) and value.shape == buffer.shape and value.dtype == buffer.dtype:
+        alike = value.shape == buffer.shape and value.dtype == buffer.dtype
+        # A product in another layout may add in another order.
+        if free and alike and (ufunc or ((step in calls or _takes_out(step)) and _dense(value) == buffer.strides)):
             found[value] = buffer
     return found
 
@@ -324,18 +344,18 @@ class _Writer:
         result, op = step.result, step.op
         if result.alias is not None and result in self.fixed:
             return ""
-        calls = _calls(step)
-        if calls is not None and result in self.fixed:
+        calls = self.memory.calls.get(step)
+        if calls is not None:
             return self._written_out(step, calls)
         function = self.bind("f", op.forward)
-        arguments = [self.text(one) for one in step.operands]
+        arguments = [self._operand(step, one) for one in step.operands]
         arguments += [f"{name}={self._param(param)}" for name, param in step.params.items()]
         into = result in self.fixed
         if into:
             out = self.name(result)
             arguments.append(out if isinstance(op.forward, np.ufunc) else f"out={out}")
         call = f"{function}({', '.join(arguments)})"
-        saved = f"s{self.bind('k', step)}" if step.saved else "_"
+        saved = self._saved(step) if step.saved else "_"
         if op.saves:
             call = f"{'_' if into else self.name(result)}, {saved} = {call}"
             return call if result.shape or into else f"{call}; {self.name(result)} = asarray({self.name(result)})"
@@ -343,20 +363,69 @@ class _Writer:
             return call
         return f"{self.name(result)} = {call if result.shape else f'asarray({call})'}"
 
+    def _operand(self, step: Step, one: Operand) -> str:
+        """An operand as it is written; a number of a ufunc as an array without axes, which NumPy takes faster."""
+        dtype = step.result.dtype
+        arrays = [other for other in step.operands if isinstance(other, Value)]
+        if (
+            isinstance(one, Value)
+            or not isinstance(step.op.forward, np.ufunc)
+            or dtype not in (np.float32, np.float64)
+            or not arrays
+            or any(other.dtype != dtype for other in arrays)
+            or abs(one) > np.finfo(dtype).max
+        ):
+            return self.text(one)
+        return self.bind("n", np.array(one, dtype), (dtype, repr(float(one))))
+
     def _written_out(self, step: Step, calls: Calls) -> str:
         """The NumPy calls of a step, one a line."""
-        names = {str(place): self.text(one) for place, one in enumerate(step.operands)}
-        names |= {f"t{place}": self.bind("t", self.memory.scratch(*one)) for place, one in enumerate(calls.scratch)}
+        memory = self.memory
+        arrays: dict[str, Any] = {str(place): one for place, one in enumerate(step.operands)}
+        arrays["y"] = step.result
+        arrays |= {f"t{place}": one for place, one in enumerate(memory.scratch(calls.scratch))}
+        saved = [one.step for one in step.params.values() if isinstance(one, SavedRef)]
+        kept = memory.kept[step] if calls.keeps else [array for one in saved for array in memory.kept[one]]
+        arrays |= {f"k{place}": one for place, one in enumerate(kept)}
         self.space.update(calls.names)
-        text = "\n".join(calls.lines).replace("{y}", self.name(step.result))
-        for key, name in names.items():
-            text = text.replace(f"{{{key}}}", name)
-        return text
+
+        def written(found: re.Match[str]) -> str:
+            given = arrays[found[1]]
+            array = self.fixed.get(given) if isinstance(given, Value) else given
+            if array is None:
+                return f"{self.name(given)}{found[2]}"
+            return self._part(array, found[2])
+
+        return "\n".join([_PLACE.sub(written, line) for line in calls.lines])
+
+    def _part(self, array: Array, path: str) -> str:
+        """A view of memory that stays, or a method of one, taken once."""
+        part: Any = array
+        taken = 0
+        for found in _TAKEN.finditer(path):
+            before = part
+            part = eval(f"_{found[0]}", {"_": part})  # noqa: S307 - out of op calls alone
+            if isinstance(part, np.ndarray):
+                if not np.shares_memory(part, array):  # a copy, which has to be made anew each time
+                    part = before
+                    break
+            elif not callable(part):
+                part = before
+                break
+            taken = found.end()
+        key = ("part", id(array), path[:taken]) if taken else ("fixed", id(array))
+        return self.bind("b" if taken else "a", part, key) + path[taken:]
 
     def _param(self, param: Any) -> str:
         if isinstance(param, SavedRef):
-            return f"s{self.bind('k', param.step)}"
+            return self._saved(param.step)
         return self.bind("p", param)
+
+    def _saved(self, step: Step) -> str:
+        kept = self.memory.kept.get(step)
+        if kept is None:
+            return f"s{self.bind('k', step)}"
+        return self.bind("k", tuple(kept), ("kept", id(step)))
 
     def _writes(self) -> list[str]:
         waiting = [(buffer, value) for buffer, value in self.program.writes if buffer not in self.direct]

@@ -7,12 +7,14 @@ NumPy call. If the function raises, or does something that could not be run agai
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import zlib
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
+from operator import attrgetter, itemgetter
 from types import FrameType
 from typing import Any
 
@@ -42,10 +44,15 @@ from ..tape import (
 from ..tensor import Tensor
 from ..tree import Structure, flatten, unflatten
 from ..watch import scope
+from .guards import Guard
 from .ir import Check, Feed, Kind, Operand, Program, SavedRef, Step, Value
 from .passes import simplify
 
-__all__ = ["Capture", "Guard", "Noted", "Trace", "capture"]
+__all__ = ["Capture", "Noted", "Trace", "capture"]
+
+_data, _node, _hooks, _gradient = map(attrgetter, ("data", "node", "hooks", "gradient"))
+# Guards are asked together where they read the same, which is known by identity.
+_entry = functools.cache(itemgetter)
 
 _TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
@@ -126,12 +133,15 @@ class Noted(Captured):
 
     @classmethod
     def read(cls, value: Traced, what: str) -> None:
-        """Python or NumPy is about to read ``value``.
+        """Python or NumPy is about to read ``value``: the program is good for as long as it would be read again.
 
         Raises:
             CaptureError: it is another one in every run.
         """
-        if isinstance(value.node, Noted) and not value.node.fixed:
+        node = value.node
+        if node is None or (isinstance(node, Noted) and node.fixed):
+            _now().rely_on(value, what)
+        else:
             raise CaptureError(
                 f"compile: {what} reads a value of the step, at {line_text(user_line())}. The compiled step runs "
                 "without Python, so nothing can be decided or printed inside: return the tensor and read it outside, "
@@ -180,6 +190,23 @@ class Noted(Captured):
         out = Cell(trace, target, trace.value_of(target))
         trace.note_in_place(ufunc, cells, out)
         trace.write(target, out)
+
+    @classmethod
+    def fills(cls, out: Sequence[Array], ufunc: Any, *operands: Any) -> None:
+        """``ufunc(*operands, out=out)`` was called on plain arrays; ``ufunc`` is None if in a way that is not noted.
+
+        Raises:
+            CaptureError: that cannot be done again in each run.
+        """
+        trace = _now()
+        if ufunc is not None and len(out) == 1 and trace.owns(out[0]):
+            cls.assigns(out[0], ufunc, *operands)
+            return
+        raise CaptureError(
+            f"compile: NumPy computes with a tensor into an array, at {line_text(user_line())}. If the array is made "
+            "inside the function, no run would make it anew: say a = a + x. If it is to be kept from run to run, make "
+            "it a Tensor t and say `with no_grad(): t += x`"
+        )
 
     @classmethod
     def rewrites(cls, target: Traced, made: Traced, what: str) -> Traced:
@@ -264,6 +291,22 @@ class Noted(Captured):
         _now().walked = None
 
 
+def _data_under(node: Node | None, array: Array) -> list[Array]:
+    """The arrays that a value was computed from: plain data alone; of data itself the one array."""
+    found: list[Array] = []
+    waiting: list[tuple[Any, Any]] = [(node, array)]
+    seen: set[Node] = set()
+    while waiting:
+        source, given = waiting.pop()
+        if source is None:
+            if isinstance(given, np.ndarray):
+                found.append(given)
+        elif source not in seen:
+            seen.add(source)
+            waiting += source.operands
+    return found
+
+
 class _Quietly(Noted):
     """Steps noted where no gradient passes: inside ``no_grad``, in the backward pass."""
 
@@ -293,16 +336,6 @@ class Cell:
         return target
 
 
-class Guard:
-    """Something that the captured program relies on; ``holds`` asks if it is still so, ``what`` says what is not."""
-
-    __slots__ = ("holds", "what")
-
-    def __init__(self, what: str, holds: Callable[[], bool]) -> None:
-        self.what = what
-        self.holds = holds
-
-
 class Trace:
     """What is known of the run that is being captured."""
 
@@ -316,6 +349,8 @@ class Trace:
         self.sums: dict[int, tuple[Array, int]] = {}
         self.backups: dict[int, tuple[Array, Array]] = {}
         self.undo: list[Callable[[], Any]] = []
+        self.tensors: set[int] = set()
+        self.reads: dict[int, tuple[Array, int, str]] = {}
         self.written: dict[int, tuple[Array, str]] = {}
         self.guards: list[Guard] = []
         self.entered: set[Any] = set()
@@ -415,12 +450,13 @@ class Trace:
         (self.program.constants if leaf is None else self.program.buffers).append(value)
         if tensor is not None and tensor.data is array and type(tensor) is Tensor:
             node = tensor.node
+            self.tensors.add(id(array))
             if leaf is not None:
                 self.leaves[leaf] = tensor
             self.guards.append(
                 Guard(
                     f"{name or 'a tensor'} has another array or another requires_grad",
-                    lambda: tensor.data is array and tensor.node is node,
+                    same=[(_data, tensor, array), (_node, tensor, node)],
                 )
             )
         return self.register(value, array)
@@ -451,6 +487,20 @@ class Trace:
         return value.array if value.array is not None else self._arrays.get(value)
 
     # --- writes ---
+
+    def rely_on(self, value: Traced, what: str) -> None:
+        """Python decides by what ``value`` holds, plain data or computed from it, which has to be so in every run."""
+        if not isinstance(value.node, Noted):
+            self.value_of(value.data, value)
+        for array in _data_under(value.node, value.data):
+            if id(array) not in self.reads:
+                self.reads[id(array)] = array, _checksum(array), f"{what} reads, at {line_text(user_line())}"
+
+    def owns(self, array: Array) -> bool:
+        """Whether this very array is a tensor's that the function has used, or one that it finds outside by a name."""
+        return (
+            id(array) in self.names or id(array) in self.tensors or any(leaf.array is array for leaf, _ in self.handed)
+        )
 
     def cell(self, one: Any) -> Cell:
         """What a NumPy call was given, as array and value."""
@@ -543,13 +593,15 @@ class Trace:
             return
         before = leaf.gradient
         self.handed.append((leaf, before))
-        array = None if before is None else before.data
+        name = leaf.name or "a leaf"
+        if before is None:
+            self.guards.append(Guard(f"the gradient of {name} was there", same=[(_gradient, leaf, None)]))
+            return
+        array = before.data
         self.guards.append(
             Guard(
-                f"the gradient of {leaf.name or 'a leaf'} was {'there' if array is None else 'absent or another'}",
-                (lambda: leaf.gradient is None)
-                if array is None
-                else (lambda: leaf.gradient is not None and leaf.gradient.data is array),
+                f"the gradient of {name} was absent or another",
+                lambda: leaf.gradient is not None and leaf.gradient.data is array,
             )
         )
 
@@ -593,7 +645,7 @@ class Trace:
             value = self.value_of(array)
             value.name = value.name or f"{key} of {name}"
             arrays[key] = Cell(self, array, value)
-            self.guards.append(Guard(f"{value.name} is another array", partial(_same_entry, state, key, array)))
+            self.guards.append(Guard(f"{value.name} is another array", same=[(_entry(key), state, array)]))
         before = {key: cell.value for key, cell in arrays.items()}
         numbers = self._numbers(update)
         scratch, second = (Cell(self, np.empty_like(parameter.data), 0.0) for _ in range(2))
@@ -644,30 +696,32 @@ class Trace:
             for name, value in module.__dict__.items()
             if isinstance(value, (bool, int, float, str, tuple, type(None))) and not name.startswith("_")
         }
-        names = tuple(plain)
-        expected = tuple(plain.values())
         space = module.__dict__
-        held = [space[name] for name in ("_parameters", "_modules", "_buffers")]
-        members = [one for some in held for one in some.values()]
-        identities = list(map(id, members))
-
-        def holds() -> bool:
-            assert len(members) == len(identities)  # they stay alive, so that no other has their identity
-            return (
-                tuple([space.get(name) for name in names]) == expected
-                and [id(one) for some in held for one in some.values()] == identities
+        read = _entry(*plain) if plain else None
+        self.guards.append(
+            Guard(
+                f"{type(module).__name__}: an option or its training mode has changed",
+                equal=[(read, space, read(space))] if read is not None else (),
+                members=[space[name] for name in ("_parameters", "_modules", "_buffers")],
             )
-
-        self.guards.append(Guard(f"{type(module).__name__}: an option or its training mode has changed", holds))
+        )
 
     # --- the end ---
 
     def check_untouched(self) -> None:
-        """Refuse what was written past the library while the function ran.
+        """Refuse what was written past the library while the function ran, and what was read that the program writes.
 
         Raises:
-            CaptureError: an array that the program reads was overwritten by NumPy alone.
+            CaptureError: an array that the program reads was overwritten by NumPy alone, or Python has read one that
+                every run overwrites.
         """
+        for array, total, what in self.reads.values():
+            if any(np.may_share_memory(array, one) for one, _ in self.written.values()):
+                raise CaptureError(
+                    f"compile: {what}, a tensor that the step itself writes. The compiled step runs without Python: "
+                    "return the tensor and read it outside"
+                )
+            self.guards.append(Guard(f"a tensor that {what}, holds other values", _unchanged(array, total)))
         for array, total in self.sums.values():
             if _checksum(array) != total:
                 value = self.values[id(array)]
@@ -699,6 +753,7 @@ class _Numbers:
         self._turn = turn
         self._counts = counts
         self._known: tuple[Any, int] = (None, -1)
+        self._values: tuple[Any, ...] = ()
         self._arrays: list[Array] = []
 
     def draw(self) -> list[Array]:
@@ -708,8 +763,14 @@ class _Numbers:
         if step:
             step -= self._counts[id(self.update.state)] - self._turn
         if self._known != (plan, step):
-            self._arrays = [np.array(one, self.dtype) for one in self.update.numbers(step)]
-            self._known = plan, step
+            values = self.update.numbers(step)
+            if len(values) != len(self._arrays):
+                self._arrays = [np.array(one, self.dtype) for one in values]
+            else:  # most of them do not depend on the step
+                for array, value, before in zip(self._arrays, values, self._values, strict=True):
+                    if value != before:
+                        array[()] = value
+            self._known, self._values = (plan, step), values
         return self._arrays
 
     def many(self, count: int) -> Array:
@@ -723,8 +784,8 @@ class _Numbers:
 
 
 def _equal_steps(states: Sequence[State]) -> bool:
-    first = states[0].get("step")
-    return all([state.get("step") == first for state in states])  # noqa: C419 - a generator costs more
+    steps = [state.get("step") for state in states]
+    return steps.count(steps[0]) == len(steps)
 
 
 def _members_guard(optimizer: Optimizer, updates: Sequence[Update], cleared: set[Node]) -> Callable[[], bool]:
@@ -775,18 +836,22 @@ def _restore(state: dict[str, Any], saved: dict[str, Any]) -> None:
     state.update(saved)
 
 
-def _same_entry(state: dict[str, Any], key: str, array: Array) -> bool:
-    return state.get(key) is array
-
-
 def _checksum(array: Array) -> int:
     flat = array if array.flags.c_contiguous else array.T if array.T.flags.c_contiguous else np.ascontiguousarray(array)
     return zlib.crc32(flat.data) if flat.size else 0
 
 
+def _unchanged(array: Array, total: int) -> Callable[[], bool]:
+    return lambda: _checksum(array) == total
+
+
 def _has_hooks(node: Node) -> bool:
     hooks = node.hooks
     return hooks is not None and bool(hooks.before or hooks.after or hooks.retains is not None)
+
+
+def _none_has_hooks(nodes: Sequence[Node]) -> bool:
+    return [*map(_hooks, nodes)].count(None) == len(nodes) or not any(map(_has_hooks, nodes))
 
 
 def _hooked(what: str) -> CaptureError:
@@ -808,11 +873,11 @@ class Capture:
 
     Attributes:
         program: the program. guards: what it relies on. gradients: the leaves whose gradients a run sets: to the output
-            at a place, or to None. counted: the optimizer's updates whose step counts each run moves on.
+            at a place, or to None.
         result: what the captured run returned.
     """
 
-    __slots__ = ("_fixed", "_places", "_shape", "counted", "gradients", "guards", "program", "result")
+    __slots__ = ("_fixed", "_places", "_shape", "_states", "gradients", "guards", "program", "result")
 
     _fixed: list[Any]
     _places: list[int | None]
@@ -822,7 +887,7 @@ class Capture:
         program = self.program = trace.program
         self.guards = trace.guards
         # An optimizer that steps twice in the function counts twice in each run.
-        self.counted = [one for one in trace.counted if "step" in one.state]
+        self._states = [one.state for one in trace.counted if "step" in one.state]
         leaves, self._shape = flatten(result)
         self._fixed = []
         self._places = []
@@ -838,8 +903,7 @@ class Capture:
                 program.outputs.append(value)
         self.result = unflatten(self._shape, shown)
         self.gradients = []
-        reached = trace.reached
-        trace.guards.append(Guard("hooks were registered", lambda: not any([_has_hooks(leaf) for leaf in reached])))  # noqa: C419
+        trace.guards.append(Guard("hooks were registered", partial(_none_has_hooks, list(trace.reached))))
         for leaf in {**trace.leaves, **dict.fromkeys([one for one, _ in trace.handed])}:
             self._settle(leaf, trace, keep_gradients)
         for key in trace.written:
@@ -860,6 +924,11 @@ class Capture:
         leaf.gradient = wrap(Tensor, np.array(gradient.node.value))
         self.gradients.append((leaf, len(self.program.outputs)))
         self.program.outputs.append(value)
+
+    def count(self, steps: int = 1) -> None:
+        """Move on the step counts of the optimizers' states, or back."""
+        for state in self._states:
+            state["step"] += steps
 
     @property
     def gradients_kept(self) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import ArgumentError, did_you_mean
 from ..ops.declare import OpFunction
+from ..ops.windows import places_of_windows
 from ..samples import (
     Classes,
     Domain,
@@ -29,8 +30,12 @@ from ..samples import (
     Layer,
     Places,
     Product,
+    Recurrence,
     Reduction,
     Reshaping,
+    Rows,
+    Standardising,
+    Windows,
 )
 from ..tape import OPS, Array, Leaf, Op, walk, wrap
 from ..tensor import Tensor
@@ -541,6 +546,62 @@ def _classes(op: Op, sample: Classes, choices: Choices) -> _Call:
     raise ArgumentError(f"op {op.name} declares Classes({sample.targets!r}), for which testing/cases.py has no maker")
 
 
+# Beyond it gates are shut or open to the last digit.
+_GATES = Domain(-2.0, 2.0)
+
+
+def _rows(op: Op, sample: Rows, choices: Choices) -> _Call:
+    rows, width = choices.side(1, 4), choices.side(1, 3)
+    ids = choices.among(choices.shape(0, 2, 0, 4), range(rows))
+    if sample.what == "table":
+        return [choices.values((rows, width), _ANY), ids], {}
+    if sample.what == "sums":
+        return [choices.values((*ids.shape, width), _ANY), ids], {"rows": rows}
+    raise ArgumentError(f"op {op.name} declares Rows({sample.what!r}), for which testing/cases.py has no maker")
+
+
+def _recurrence(op: Op, sample: Recurrence, choices: Choices) -> _Call:
+    time, batch, size = choices.side(1, 3), choices.side(1, 2), choices.side(1, 2)
+    width = sample.gates * size
+    shapes = {
+        "z": (time + sample.more, batch, size),
+        "gates": (time, batch, width),
+        "state": (batch, size),
+        "cell": (batch, size),
+        "weight": (width, size),
+        "bias": (width,),
+    }
+    missing = set(op.operands) - {*shapes, "valid"}
+    if missing:
+        raise ArgumentError(f"op {op.name} declares Recurrence, of which testing/cases.py knows no operand {missing}")
+    valid = choices.among((time, batch) if choices.variant((False, True)) else (0,), [False, True])
+    return [valid.astype(bool) if name == "valid" else choices.values(shapes[name], _GATES) for name in op.operands], {}
+
+
+def _windows(op: Op, sample: Windows, choices: Choices) -> _Call:
+    axes = choices.integer(1, 2)
+    sizes, steps, gaps = (tuple(choices.integer(1, most) for _ in range(axes)) for most in (3, 3, 2))
+    lengths = tuple(
+        gap * (size - 1) + choices.integer(0 if choices.rarely() else 1, 4)
+        for size, gap in zip(sizes, gaps, strict=True)
+    )
+    before = choices.shape(0, 2, 0, 2)
+    if sample.how == "unfold":
+        return [choices.values((*before, *lengths), _ANY)], {"sizes": sizes, "steps": steps, "gaps": gaps}
+    if sample.how == "fold":
+        places = places_of_windows(lengths, sizes, steps, gaps)
+        return [choices.values((*before, *places, *sizes), _ANY)], {"lengths": lengths, "steps": steps, "gaps": gaps}
+    raise ArgumentError(f"op {op.name} declares Windows({sample.how!r}), for which testing/cases.py has no maker")
+
+
+def _standardising(_op: Op, sample: Standardising, choices: Choices) -> _Call:
+    shape = choices.shape(1, 3, 0, 4)
+    axes = choices.axes(len(shape)) or (len(shape) - 1,)
+    shape = tuple(max(size, 1) if i in axes else size for i, size in enumerate(shape))
+    operands = [choices.values(shape, Domain()) for _ in range(1 + sample.incoming)]
+    return operands, {"axes": axes, "eps": choices.pick((0.125, 1e-2))}
+
+
 _MAKERS: dict[type, Callable[[Op, Any, Choices], _Call]] = {
     Classes: _classes,
     Einsum: _einsum,
@@ -550,8 +611,12 @@ _MAKERS: dict[type, Callable[[Op, Any, Choices], _Call]] = {
     Layer: _layer,
     Places: _places,
     Product: _product,
+    Recurrence: _recurrence,
     Reduction: _reduction,
     Reshaping: _reshaping,
+    Rows: _rows,
+    Standardising: _standardising,
+    Windows: _windows,
 }
 
 

@@ -84,6 +84,10 @@ def _with_batch(op: Op) -> str | None:
     return None if op.batch is not None else "it declares no batch rule, and is called one by one"
 
 
+def _with_several(op: Op) -> str | None:
+    return _with_rule(op) or ("it has one operand" if len(op.operands) == 1 else None)
+
+
 def _with_equals(op: Op) -> str | None:
     reason = _elementwise(op)
     if reason is not None:
@@ -370,33 +374,54 @@ def forward_mode(case: Case) -> None:
 # --- dtypes, shapes, memory -----------------------------------------------------------------------
 
 
-@_law(_with_rule, options=(np.float32, np.float64, np.float16))
-def dtype_and_shape_stay(case: Case, dtype: type) -> None:
-    """Value, gradient and second gradient have the operands' dtype; gradients have the operands' shapes."""
-    operands = [one.astype(dtype) if one.dtype.kind == "f" else one for one in case.operands]
-    params = {name: np.dtype(dtype) if isinstance(one, np.dtype) else one for name, one in case.params.items()}
-    case = replace(case, operands=operands, params=params)
+def _in_both_orders(case: Case) -> tuple[Any, list[tuple[str, Tensor, Tensor]]]:
+    """The value, and each gradient of first and second order with its name and what it is the gradient of."""
     with np.errstate(all="ignore"):
         handles, leaves = _handles(case)
         y = case.call(*handles)
-        require(y.dtype == dtype, f"the value of {np.dtype(dtype)} operands is {y.dtype}")
-        seed = leaf(_incoming(case, y.data).astype(dtype))
+        seed = leaf(_incoming(case, y.data).astype(y.dtype))
         plain = grad(y, leaves, [seed.detach()], retain_graph=True)
         first = grad(y, leaves, [seed], create_graph=True)
         tracked = [one for one in first if one is not None and one.node is not None]
         second: Sequence[Tensor | None] = ()
         if tracked:
             second = grad(tracked, [*leaves, seed], [one.detach() for one in tracked], allow_unused=True)
-    for order, found in ((1, plain), (1, first), (2, second)):
-        for one, operand in zip(found, [*leaves, seed], strict=False):
-            if one is None:
-                continue
-            require(type(one.data) is np.ndarray, f"a gradient of order {order} holds {type(one.data).__name__}")
-            require(one.dtype == dtype, f"a gradient of order {order} is {one.dtype}, the operands are {operand.dtype}")
-            require(
-                one.shape == operand.shape,
-                f"a gradient of order {order} has shape {one.shape}, its operand {operand.shape}",
-            )
+    return y, [
+        (f"a gradient of order {order}", one, operand)
+        for order, found in ((1, plain), (1, first), (2, second))
+        for one, operand in zip(found, [*leaves, seed], strict=False)
+        if one is not None
+    ]
+
+
+def _require_alike(found: list[tuple[str, Tensor, Tensor]], where: str) -> None:
+    for what, one, operand in found:
+        require(type(one.data) is np.ndarray, f"{where}{what} holds {type(one.data).__name__}")
+        require(one.dtype == operand.dtype, f"{where}{what} is {one.dtype}, its operand {operand.dtype}")
+        require(one.shape == operand.shape, f"{where}{what} has shape {one.shape}, its operand {operand.shape}")
+
+
+@_law(_with_rule, options=(np.float32, np.float64, np.float16))
+def dtype_and_shape_stay(case: Case, dtype: type) -> None:
+    """Value, gradient and second gradient have the operands' dtype; gradients have the operands' shapes."""
+    operands = [one.astype(dtype) if one.dtype.kind == "f" else one for one in case.operands]
+    params = {name: np.dtype(dtype) if isinstance(one, np.dtype) else one for name, one in case.params.items()}
+    y, found = _in_both_orders(replace(case, operands=operands, params=params))
+    require(y.dtype == dtype, f"the value of {np.dtype(dtype)} operands is {y.dtype}")
+    _require_alike(found, "")
+
+
+@_law(_with_several, options=(("float32", "float64"), ("float64", "float32"), ("float16", "float32")))
+def each_gradient_has_its_own_dtype(case: Case, dtypes: tuple[str, str]) -> None:
+    """Where one operand has another dtype than the rest, every gradient has the dtype and shape of its operand."""
+    odd, usual = dtypes
+    floats = [i for i, one in enumerate(case.operands) if one.dtype.kind == "f"]
+    for place in floats if len(floats) > 1 else ():
+        operands = [
+            one.astype(odd if i == place else usual) if i in floats else one for i, one in enumerate(case.operands)
+        ]
+        _, found = _in_both_orders(replace(case, operands=operands))
+        _require_alike(found, f"operand {place} is {odd}, the rest {usual}: ")
 
 
 @_law(_elementwise)

@@ -40,7 +40,9 @@ def _checked_parts(owner: str, optimizer: Any, schedulers: Sequence[Any]) -> Non
         if not isinstance(one, LRScheduler):
             raise ArgumentError(f"{owner}: expected a schedule at {place}, got {type(one).__name__}")
         if isinstance(one, ReduceLROnPlateau):
-            raise ArgumentError(f"{owner}: ReduceLROnPlateau at {place} wants a number in every step; step it by itself")
+            raise ArgumentError(
+                f"{owner}: ReduceLROnPlateau at {place} wants a number in every step; step it by itself"
+            )
         if one.optimizer is not optimizer:
             raise ArgumentError(f"{owner}: {type(one).__name__} at {place} is of another optimizer")
 

@@ -6,7 +6,7 @@ import math
 
 from ...errors import ArgumentError
 from ..optimizer import Optimizer
-from .base import LRScheduler, warn_of_epoch
+from .base import LRScheduler
 
 __all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts"]
 
@@ -33,9 +33,7 @@ class CosineAnnealingLR(LRScheduler):
         if self._is_initial:
             return self._lrs()
         if self._step_count == 1 and t > 0:
-            return [
-                least + (base - least) * (1 + math.cos(t * math.pi / self.T_max)) / 2 for base in self.base_lrs
-            ]
+            return [least + (base - least) * (1 + math.cos(t * math.pi / self.T_max)) / 2 for base in self.base_lrs]
         if (t - 1 - self.T_max) % (2 * self.T_max) == 0:
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
             return [rate + (base - least) * rise for base, rate in zip(self.base_lrs, self._lrs(), strict=True)]

@@ -240,7 +240,10 @@ def _phases(total: int, share: float, *, three_phase: bool) -> list[dict[str, An
     """The parts of the cycle: the step that ends each, and which numbers of a group it goes from and to."""
 
     def phase(end_step: float, *names: str) -> dict[str, Any]:
-        return {"end_step": end_step, **dict(zip(("start_lr", "end_lr", "start_momentum", "end_momentum"), names, strict=True))}
+        return {
+            "end_step": end_step,
+            **dict(zip(("start_lr", "end_lr", "start_momentum", "end_momentum"), names, strict=True)),
+        }
 
     rise = phase(float(share * total) - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum")
     if not three_phase:

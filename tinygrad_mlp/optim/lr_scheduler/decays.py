@@ -244,4 +244,6 @@ class InverseTimeLR(LRScheduler):
         """See :class:`LRScheduler`."""
         self._warn_of_asking()
         time = self.last_epoch / self.decay_steps
-        return [base / (1.0 + self.decay_rate * (math.floor(time) if self.staircase else time)) for base in self.base_lrs]
+        return [
+            base / (1.0 + self.decay_rate * (math.floor(time) if self.staircase else time)) for base in self.base_lrs
+        ]

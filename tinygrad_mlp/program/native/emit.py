@@ -897,6 +897,8 @@ def _preamble(wide: bool) -> str:
                 f"INLINE void store_{name}({kind}* p, {name} v) {{ memcpy(p, &v, sizeof v); }}"
             )
             lanes *= 2
+    recurrent = resources.files(__package__).joinpath("recurrent.h").read_text()
+    parts += [recurrent.replace("REAL", "float"), recurrent.replace("REAL", "double")]
     parts.append("void set_blas(void* s, void* d) { gemm_float = (Gemm_float)s; gemm_double = (Gemm_double)d; }")
     return "\n".join(parts)
 
