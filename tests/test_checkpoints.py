@@ -109,6 +109,10 @@ RUNS: dict[str, Callable[[], tuple[nn.Module, dict[str, Any]]]] = {
     "accumulation": lambda: (made(), {"accumulate": 2, "batch_size": 7}),
     "class weights": lambda: (made(), {"class_weight": {0: 1.0, 1: 3.0}, "weighted_metrics": ["accuracy"]}),
     "metrics": lambda: (made(), {"metrics": ["accuracy", "auc", "f1"]}),
+    "batch statistics": lambda: (
+        nn.Sequential(nn.Linear(4, 8, seed=0), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2, seed=1)),
+        {"compile": "replay"},
+    ),
     "sgd": lambda: (made(), {"optimizer": "sgd"}),
     "a loss with buffers": lambda: (
         nn.MLP(4, 8, 1, seed=0),
@@ -226,7 +230,7 @@ def test_another_environment_and_missing_callbacks_warn(tmp_path: Path, monkeypa
         fitted(made(), resume_from=path)
     said = " ".join(str(one.message) for one in told)
     assert "OMP_NUM_THREADS 7 (now 1)" in said
-    assert "states of EarlyStopping, ModelCheckpoint, which this run does without" in said
+    assert "states of EarlyStopping, which this run does without" in said
 
 
 # --- the two callbacks ---
@@ -281,6 +285,8 @@ def test_a_disk_that_fails_ends_training_and_leaves_the_last_checkpoint(tmp_path
 
 
 class Breaks(Callback):
+    """What stands for a power cut."""
+
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
 

@@ -98,7 +98,7 @@ def test_the_stored_grid_is_that_of_the_script() -> None:
 def test_defaults_are_those_of_torch() -> None:
     """Every option that torch has too starts with torch's value."""
     torch = pytest.importorskip("torch")
-    for name in ("SGD", "Adam", "AdamW"):
+    for name in [name for name, one in vars(optim).items() if isinstance(one, type) and name != "Optimizer"]:
         theirs = getattr(torch.optim, name)([torch.zeros(1, requires_grad=True)]).defaults
         for option, value in getattr(optim, name)([nn.Parameter(1.0)]).defaults.items():
             assert value == theirs[option], (name, option)
@@ -114,6 +114,13 @@ MAKES: dict[str, Make] = {
     "Adam": lambda params, lr=0.05: optim.Adam(params, lr, weight_decay=0.01),
     "Adam, amsgrad": lambda params, lr=0.05: optim.Adam(params, lr, amsgrad=True),
     "AdamW": lambda params, lr=0.05: optim.AdamW(params, lr),
+    "Adadelta": lambda params, lr=0.5: optim.Adadelta(params, lr, rho=0.8, eps=1e-3),
+    "Adagrad": lambda params, lr=0.05: optim.Adagrad(params, lr, lr_decay=0.01, initial_accumulator_value=0.1),
+    "Adamax": lambda params, lr=0.05: optim.Adamax(params, lr),
+    "NAdam": lambda params, lr=0.05: optim.NAdam(params, lr, weight_decay=0.01, decoupled_weight_decay=True),
+    "RAdam": lambda params, lr=0.05: optim.RAdam(params, lr, betas=(0.8, 0.9)),
+    "RMSprop": lambda params, lr=0.05: optim.RMSprop(params, lr, momentum=0.5, centered=True, eps=1e-2),
+    "Rprop": lambda params, lr=0.01: optim.Rprop(params, lr),
 }
 
 
@@ -260,9 +267,10 @@ def test_changed_options_hold_from_the_next_step(make: Make) -> None:
     parameter.grad = Tensor([1.0, 1.0])
     optimizer.step()
     moved = parameter.data.copy()
-    optimizer.param_groups[0]["lr"] = 0.0
-    optimizer.step()
-    assert np.array_equal(parameter.data, moved)
+    if not isinstance(optimizer, optim.Rprop):  # which has left its first rate behind
+        optimizer.param_groups[0]["lr"] = 0.0
+        optimizer.step()
+        assert np.array_equal(parameter.data, moved)
     optimizer.param_groups[0]["lr"] = -1.0
     with pytest.raises(ArgumentError, match="lr"):
         optimizer.step()
@@ -649,4 +657,4 @@ def test_asking_for_updates_changes_nothing(make: Make) -> None:
     assert (update.group, update.gradient.tolist()) == (0, [1.0])
     update.begin()
     counts = [update.count(), update.count(3)]
-    assert counts == ([1, 4] if "Adam" in type(optimizer).__name__ else [0, 0])
+    assert counts == ([0, 0] if type(optimizer) is optim.SGD else [1, 4])

@@ -12,24 +12,17 @@ from .elementwise import elementwise
 __all__ = ["require_finite"]
 
 
-@elementwise(
-    vjp=(lambda g: g,),
-    reference=lambda mp, x, *, what: x,
-    samples=Elementwise(params=((("what", "x"),),)),
-    passes_on=True,
-)
-def require_finite(x: Array, *, what: str) -> Array:
-    """``x`` itself, where all of it is finite.
-
-    Args:
-        what: what ``x`` is, for the message.
+@elementwise(vjp=(lambda g: g,), reference=lambda mp, x: x, samples=Elementwise(), passes_on=True)
+def require_finite(x: Array) -> Array:
+    """The values of ``x``; for values that nothing may follow from unless they are finite.
 
     Raises:
-        ArgumentError: a NaN or an infinity. A compiled step that meets one has changed nothing.
+        ArgumentError: a NaN or an infinity. A compiled step that meets one changes nothing.
     """
     if not np.isfinite(x).all():
         raise ArgumentError(
-            f"{what} is not finite ({np.count_nonzero(~np.isfinite(x))} of {x.size} numbers are NaN or infinite); "
-            "tinygrad_mlp.autograd.detect_anomaly() finds where the first one comes from"
+            f"expected finite numbers (of clip_grad_norm_: the norm of the gradients), but of {x.size} "
+            f"{np.count_nonzero(~np.isfinite(x))} are NaN or infinite; autograd.detect_anomaly() finds where the first "
+            "one comes from"
         )
     return x.copy()

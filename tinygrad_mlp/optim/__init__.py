@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import lr_scheduler
+from . import lr_scheduler, swa_utils
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
@@ -13,6 +13,7 @@ from .optimizer import Optimizer
 from .radam import RAdam
 from .rmsprop import RMSprop
 from .rprop import Rprop
+from .scipy_bridge import scipy_minimize
 from .sgd import SGD
 
 __all__ = [
@@ -29,4 +30,6 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "lr_scheduler",
+    "scipy_minimize",
+    "swa_utils",
 ]

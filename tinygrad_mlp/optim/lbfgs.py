@@ -12,7 +12,7 @@ from ..errors import ArgumentError, CaptureError
 from ..tape import Array, wrote
 from ..tensor import Tensor, enable_grad
 from .line_search import Trial, strong_wolfe
-from .optimizer import Optimizer, State, Update, plain
+from .optimizer import Optimizer, State, Update, plain, taken_in
 
 __all__ = ["LBFGS"]
 
@@ -133,7 +133,12 @@ class LBFGS(Optimizer):
         return _Descent(self, options, state, closure).run()
 
     def _fitting_entry(
-        self, where: str, entry: Any, parameter: Tensor, options: Mapping[str, Any], faults: list[str]
+        self,
+        where: str,
+        entry: Any,
+        parameter: Tensor,
+        options: Mapping[str, Any],  # noqa: ARG002 - the state is the same whatever they are
+        faults: list[str],
     ) -> State:
         """The state, which the first parameter has for all."""
         if not isinstance(entry, Mapping) or (entry and parameter is not self.param_groups[0]["params"][0]):
@@ -179,7 +184,7 @@ _KINDS = {
 def _taken_in(one: Any) -> Any:
     if isinstance(one, (list, tuple)):
         return [_taken_in(each) for each in one]
-    return np.array(one.data if isinstance(one, Tensor) else one)
+    return taken_in(one)
 
 
 class _Descent:

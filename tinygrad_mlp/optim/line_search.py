@@ -43,7 +43,7 @@ def strong_wolfe(
     Returns:
         The best point found.
 
-    Source: Nocedal & Wright, Numerical Optimization, 2006, algorithms 3.5 and 3.6; as in minFunc (Schmidt, 2005) and torch.
+    Source: Nocedal & Wright, Numerical Optimization, 2006, algorithms 3.5 and 3.6; as in minFunc and torch.
     """
     before, here, number = start, evaluate(t), 0
     ends = [start, here]

@@ -42,6 +42,7 @@ __all__ = [
     "follow_square",
     "number",
     "plain",
+    "taken_in",
 ]
 
 Options = Mapping[str, Any]
@@ -521,6 +522,7 @@ class Optimizer:
         for (_, kept, *_), entry in zip((slot for slots in self._slots for slot in slots), entries, strict=True):
             kept.clear()
             kept.update(entry)
+        self._stepped = True  # a state is taken between two steps: schedules have nothing to warn of
 
     def _fitting_options(self, state: Any, faults: list[str]) -> list[dict[str, Any]]:
         groups = state.get("param_groups") if isinstance(state, Mapping) else None
@@ -581,7 +583,7 @@ class Optimizer:
             if name not in wanted or name not in entry:
                 continue
             value = entry[name]
-            array = np.asarray(value.data if isinstance(value, Tensor) else value).copy(order="K")
+            array = taken_in(value)
             if name == "step":
                 if (
                     array.size != 1
@@ -634,6 +636,12 @@ def _given_out(one: Any) -> Any:
     if isinstance(one, list):
         return [_given_out(each) for each in one]
     return wrap(Tensor, one.copy("K")) if isinstance(one, np.ndarray) else one
+
+
+def taken_in(value: Any) -> Array:
+    """A copy of what a state holds: a tensor of ours or torch's, an array, or a number."""
+    # Not np.array(), which warns of torch's tensors.
+    return np.asarray(value.data if isinstance(value, Tensor) else value).copy(order="K")
 
 
 def _listed(params: Any, owner: str) -> list[Any]:

@@ -95,8 +95,8 @@ class Rprop(Optimizer):
             np.sign(scratch, scratch)
             if climbs:
                 np.negative(scratch, scratch)
-            # The factor has a part for each of the signs 0, 1 and -1. Two are exactly 0, so their sum is exact. The array
-            # of the gradient before is a third scratch until it is written at the end.
+            # The factor has a part for each of the signs 0, 1 and -1. Two are exactly 0, so their sum is exact. The
+            # array of the gradient before is a third scratch until it is written at the end.
             np.absolute(scratch, second)
             subtract(one, second, second)
             maximum(scratch, zero, out=before)

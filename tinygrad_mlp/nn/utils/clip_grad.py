@@ -12,7 +12,7 @@ from ...tensor import Tensor, clamp_in_place, no_grad, tensor
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
 
-def _norm(values: Tensor, order: float) -> Tensor:
+def _norm(values: Any, order: float) -> Any:
     """``(sum |x|**order) ** (1 / order)``; for ±inf the largest or least size, for 0 how many are not 0."""
     if order == 2.0:
         return ops.sqrt(ops.sum(values * values))
@@ -60,9 +60,9 @@ def get_total_norm(
     norms = [_norm(one, order) for one in _listed(tensors) if one.size]
     if not norms:
         return tensor(0.0)
-    total = _norm(ops.stack(norms), order)
+    total: Tensor = _norm(ops.stack(norms), order)
     if error_if_nonfinite:
-        total = ops.require_finite(total, what=f"the norm of order {order:g} of the gradients")
+        total = ops.require_finite(total)
     return total
 
 
@@ -108,7 +108,7 @@ def clip_grad_norm_(
     Source: Pascanu, Mikolov, Bengio, ICML 2013, algorithm 1.
     """
     parameters = _listed(parameters)
-    total = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite)
+    total: Tensor = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(parameters, max_norm, total)
     return total
 

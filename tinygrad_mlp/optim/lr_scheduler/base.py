@@ -29,7 +29,7 @@ class LRScheduler:
         base_lrs: the rate that each group began with. last_epoch: how many steps were done.
 
     Raises:
-        ArgumentError: not an optimizer of this package; a group without ``"initial_lr"`` though ``last_epoch`` is given.
+        ArgumentError: not an optimizer of this package; a group without ``"initial_lr"``, with ``last_epoch``.
     """
 
     _unsaved: frozenset[str] = frozenset({"optimizer"})

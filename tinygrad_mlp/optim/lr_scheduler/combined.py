@@ -78,7 +78,7 @@ class SequentialLR(_Combined):
         _checked_parts("SequentialLR", checked_optimizer("SequentialLR", optimizer), schedulers)
         if len(milestones) != len(schedulers) - 1:
             raise ArgumentError(
-                f"SequentialLR: {len(schedulers)} schedules meet at {len(schedulers) - 1} milestones, got {milestones!r}"
+                f"SequentialLR: {len(schedulers)} schedules have {len(schedulers) - 1} milestones, got {milestones!r}"
             )
         self._schedulers = schedulers
         self._milestones = milestones

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ...errors import ArgumentError
 from ..optimizer import Optimizer
@@ -46,8 +47,9 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Cosines down to ``eta_min``, each starting at the first rate again: the first takes ``T_0`` steps, every next
-    one ``T_mult`` times as many as the one before.
+    """Cosines from the first rate down to ``eta_min``, one after the other.
+
+    The first takes ``T_0`` steps, every next one ``T_mult`` times as many as the one before.
 
     Args:
         optimizer, last_epoch: see :class:`LRScheduler`. T_0: steps of the first cosine. T_mult: how much longer each
@@ -62,7 +64,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        for name, value in (("T_0", T_0), ("T_mult", T_mult)):
+        given: dict[str, Any] = {"T_0": T_0, "T_mult": T_mult}
+        for name, value in given.items():
             if not isinstance(value, int) or value < 1:
                 raise ArgumentError(f"CosineAnnealingWarmRestarts: {name} is a positive integer, got {value!r}")
         self.T_0 = T_0

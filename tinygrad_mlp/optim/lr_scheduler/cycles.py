@@ -180,7 +180,7 @@ class OneCycleLR(LRScheduler):
     ) -> None:
         checked_optimizer("OneCycleLR", optimizer)
         self.total_steps = _total(total_steps, epochs, steps_per_epoch)
-        if not isinstance(pct_start, (float, int)) or not 0 <= pct_start <= 1:
+        if not 0 <= pct_start <= 1:
             raise ArgumentError(f"OneCycleLR: pct_start is a share in [0, 1], got {pct_start!r}")
         if anneal_strategy not in {"cos", "linear"}:
             raise ArgumentError(f"OneCycleLR: anneal_strategy is 'cos' or 'linear', got {anneal_strategy!r}")
