@@ -375,3 +375,18 @@ def test_checkpoints_of_models_that_cannot_be_described_are_written(tmp_path: Pa
     with pytest.raises(FileFormatError, match="without a model"):
         io.load_model(path)
     fitted(nn.MLP(4, 8, 2, activation=lambda: nn.ReLU()), 2, [ModelCheckpoint(path)], resume_from=path)
+
+
+def test_a_checkpoint_of_format_1_is_read(tmp_path: Path) -> None:
+    """A file that was written by the first version of the format: its weights, its model, and the run in it."""
+    path = Path(__file__).parent / "data" / "checkpoint_format_1.safetensors"
+    model = io.load_model(path)
+    assert repr(model) == repr(made())
+    fresh = made(seed=8)
+    assert io.load_weights(fresh, path) == ([], [])
+    assert bits(fresh) == bits(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # it was written elsewhere
+        history = fitted(made(seed=8), 3, [LearningRateScheduler(lambda epoch, lr: lr * 0.5)], resume_from=path)
+    assert history.epoch == [0, 1, 2]
+    assert history.history["learning_rate"] == [0.025, 0.0125, 0.00625]

@@ -108,7 +108,7 @@ def _packed(weights: Mapping[str, Array], about: Mapping[str, Any], state: Mappi
         arrays[name] = array
         return name
 
-    document = {"format": 1, "kind": _KIND, **about, "training": encoded(state, keep, "the state of training")}
+    document = {"kind": _KIND, **about, "training": encoded(state, keep, "the state of training")}
     return packed(arrays, document)
 
 
