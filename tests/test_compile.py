@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import signal
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -771,6 +773,60 @@ def test_data_of_the_function_may_be_read() -> None:
         agree(compiled(numbers(3, seed=k)).data, numbers(3, seed=k) * 6, "result", exact=True)
 
 
+@pytest.mark.parametrize("profiler", [None, lambda *_: None])
+def test_values_have_the_names_of_the_user(profiler: Any) -> None:
+    """That of the call that ended first counts, a recursive one among them; profilers go on undisturbed."""
+
+    def inner(x: Any, depth: int) -> Any:
+        deep = x.sin() if depth == 0 else inner(x, depth - 1) * 2.0
+        assert deep.shape == x.shape
+        return deep
+
+    def outer(x: Any) -> Any:
+        first = inner(x, 1)
+        again = first
+        second, third = again * 3.0, again * 4.0
+        values = [value.exp() for value in (second, third)]
+        result = values[0] + values[1]
+        assert result.shape == x.shape
+        return result
+
+    step = tg.compile(outer, backend="replay")
+    sys.setprofile(profiler)
+    try:
+        step(numbers(3))
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(None)
+    names = [one.result.name for one in step.program.steps]
+    assert names == ["deep", "deep", "second", "third", "", "", "result"]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_collector_waits_for_the_end_of_a_capture(on: bool) -> None:
+    """It is as it was afterwards, whatever has happened."""
+    seen = []
+
+    def step(x: Any, fails: bool) -> Any:
+        seen.append(gc.isenabled())
+        if fails:
+            raise ValueError("no")
+        return x * 2.0
+
+    compiled = tg.compile(step, backend="replay")
+    before = gc.isenabled()
+    (gc.enable if on else gc.disable)()
+    try:
+        with pytest.raises(ValueError, match="no"):
+            compiled(numbers(3), True)
+        assert gc.isenabled() is on
+        compiled(numbers(3), False), compiled(numbers(3), False)
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert seen == [False, False]
+
+
 # --- derivatives inside -----------------------------------------------------------------------------
 
 
@@ -972,6 +1028,122 @@ def test_running_out_of_memory_before_the_update_changes_nothing(error: Any, mon
     assert replay._run is run
     assert places == 0
     twins.calls(given(k) for k in range(3, 5))
+
+
+def _signalling(function: Callable[..., Any], number: int) -> Callable[..., Any]:
+    def call(*args: Any, **options: Any) -> Any:
+        result = function(*args, **options)
+        signal.raise_signal(number)
+        return result
+
+    return call
+
+
+def _called(replay: Any) -> list[str]:
+    """The names of the functions that a replay calls."""
+    return [
+        name for name, thing in replay._space.items() if name != "run" and callable(thing) and f"{name}(" in replay.code
+    ]
+
+
+@pytest.mark.parametrize("rule", ["SGD", "nesterov", "Adam amsgrad"])
+def test_ctrl_c_waits_for_the_end_of_a_replayed_step(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever call of the program it comes in: parameters, state and counts are those of the whole step."""
+    twins = Twins(classifier(RULES[rule]), "replay")
+    twins.calls(given(k) for k in range(3))
+    (entries,) = twins.step._entries.values()
+    replay = entries[0].replayed()
+    names = _called(replay)
+    assert len(names) > 5
+    for k, name in enumerate(names):
+        with monkeypatch.context() as patched:
+            patched.setitem(replay._space, name, _signalling(replay._space[name], signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                twins.step(*given(k))
+        twins.eager.step(*map(Tensor, given(k)))
+        unchanged(twins.compiled, snapshot(twins.eager))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    twins.calls(given(k) for k in range(3, 5))
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize("rule", ["SGD", "Adam"])
+def test_ctrl_c_waits_for_the_end_of_a_native_step(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python hears of it when C returns: what is counted afterwards is counted, in single calls and in many."""
+    world, twin = classifier(RULES[rule])(), classifier(RULES[rule])()
+    compiled, counted = (tg.compile(one.step, backend="native") for one in (world, twin))
+    for k in range(3):
+        compiled(*given(k)), counted(*given(k))
+    native = compiled._last.native
+    for k in range(3):
+        with monkeypatch.context() as patched:
+            patched.setattr(native, "run", _signalling(native.run, signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                compiled(*given(k))
+        counted(*given(k))
+        unchanged(world, snapshot(twin))
+    x, y = given(0)
+    columns = np.repeat(x, 40, axis=0), np.repeat(y, 40)
+    told: list[int] = []
+    loader = DataLoader(columns, batch_size=len(x))
+    with monkeypatch.context() as patched:
+        patched.setattr(native, "run_batches", _signalling(native.run_batches, signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            compiled.run(loader, progress=lambda done, _: told.append(done))
+    assert told == []
+    made = 16
+    counted.run(DataLoader(tuple(one[: made * len(x)] for one in columns), batch_size=len(x)))
+    unchanged(world, snapshot(twin))
+
+
+def test_ctrl_c_while_a_capture_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends after that: everything is as before the call."""
+    from tinygrad_mlp.program.trace import Trace
+
+    world = classifier(RULES["Adam"])()
+
+    def step(x: Any, y: Any) -> None:
+        world.step(x, y)
+        raise ValueError
+
+    before = snapshot(world)
+    monkeypatch.setattr(np, "copyto", _signalling(np.copyto, signal.SIGINT))
+    monkeypatch.setattr(Trace, "put_back", Trace.put_back)
+    with pytest.raises(KeyboardInterrupt):
+        tg.compile(step, backend="replay")(*given(0))
+    monkeypatch.undo()
+    unchanged(world, before)
+
+
+def test_another_signal_may_tear_a_step_and_says_what_it_has_torn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only Ctrl-C is held back: a handler of the user's that raises gets a note on what is written and what not."""
+
+    def out_of_time(*_: Any) -> None:
+        raise TimeoutError
+
+    world = classifier(RULES["Adam"])()
+    step = tg.compile(world.step, backend="replay")
+    for k in range(3):
+        step(*given(k))
+    replay = step._last.replayed()
+    handler = signal.signal(signal.SIGALRM, out_of_time)
+    torn = 0
+    try:
+        for name in _called(replay):
+            before = snapshot(world)
+            with monkeypatch.context() as patched:
+                patched.setitem(replay._space, name, _signalling(replay._space[name], signal.SIGALRM))
+                with pytest.raises(TimeoutError) as caught:
+                    step(*given(3))
+            after = snapshot(world)
+            notes = "".join(getattr(caught.value, "__notes__", []))
+            differs = any(not np.array_equal(after[key], one) for key, one in before.items() if "param" in key)
+            assert not differs or "written: " in notes
+            torn += bool(notes)
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+    assert torn > 0
+    assert "not written: " in notes or "perhaps written: " in notes
 
 
 @backends

@@ -98,10 +98,21 @@ def test_import_needs_numpy_alone() -> None:
 
 
 def test_every_module_imports_with_numpy_alone() -> None:
-    """Below the command line no module asks for an optional library when it is imported, only on first use."""
-    wanted = [name for name in modules() if not name.startswith("tinygrad_mlp.cli.")]
+    """Below the faces no module asks for an optional library when it is imported, only on first use.
+
+    Estimators are classes derived from scikit-learn's, so their room needs it; the room says what to install.
+    """
+    faces = ("tinygrad_mlp.cli.", "tinygrad_mlp.sklearn")
+    wanted = [name for name in modules() if not name.startswith(faces)]
     result = run_python(ONLY_NUMPY + f"for name in {wanted!r}:\n    importlib.import_module(name)")
     assert result.returncode == 0, result.stderr
+
+
+def test_the_room_of_estimators_names_its_extra() -> None:
+    """Without scikit-learn the room cannot be imported, and the error holds the command that installs it."""
+    result = run_python(ONLY_NUMPY + "import tinygrad_mlp.sklearn")
+    assert "MissingExtraError: sklearn is needed to use the estimators" in result.stderr
+    assert 'pip install "tinygrad-mlp[sklearn]"' in result.stderr
 
 
 def test_the_blocker_blocks() -> None:

@@ -98,8 +98,8 @@ __version__ = "0.1.0"
 
 # Imported when first named, so that `import tinygrad_mlp` costs little more than `import numpy`.
 _ROOMS = frozenset(
-    {"data", "datasets", "func", "graph", "io", "nn", "optim", "profiler", "program", "sklearn", "testing", "train"}
-    | {"viz"}
+    {"data", "datasets", "func", "graph", "io", "keras", "nn", "optim", "profiler", "program", "sklearn", "testing"}
+    | {"train", "viz"}
 )
 _LATE = {"compile": "program", "profile": "profiler"}
 

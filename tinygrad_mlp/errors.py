@@ -135,6 +135,8 @@ def did_you_mean(what: str, given: object, valid: Iterable[str]) -> str:
     "unknown optimizer 'adma'; did you mean 'adam'? Valid: adam, sgd"
     """
     names = sorted(valid)
-    near = difflib.get_close_matches(str(given), names, n=1)
+    # Letters that changed places come first: "adma" is adam, though by difflib's count it is nearer to adamax.
+    near = [name for name in names if sorted(name) == sorted(str(given))]
+    near = near or difflib.get_close_matches(str(given), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"unknown {what} {given!r}{hint} Valid: {', '.join(names)}"

@@ -47,6 +47,7 @@ __all__ = [
     "recorder",
     "recording_with",
     "tick",
+    "user_frame",
     "user_line",
     "walk",
     "walking",
@@ -222,6 +223,8 @@ class Plan:
     ``roles`` says which kept value is the output (-1), a tracked operand (its place among ``inputs``) or plain data
     (None), so that a recorded walk can put the first two back on the tape. ``reads`` has their names.
     """
+
+    pull: Callable[..., tuple[Any, ...]]
 
     __slots__ = ("fresh", "keep", "op", "pull", "reads", "reads_params", "roles", "tracked")
 
@@ -441,16 +444,19 @@ Line = tuple[CodeType, int]
 PACKAGE = __file__.removesuffix("tape.py")
 
 
-def user_line() -> Line | None:
-    """The innermost line on the stack that is not this package's own; None if all are."""
+def user_frame() -> FrameType | None:
+    """The innermost call on the stack that is not this package's own; None if all are."""
     # inspect's way to the frames would read source files on every call.
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        code = frame.f_code
-        if not code.co_filename.startswith(PACKAGE):
-            return code, frame.f_lasti
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
-    return None
+    return frame
+
+
+def user_line() -> Line | None:
+    """The line that :func:`user_frame` is at."""
+    frame = user_frame()
+    return None if frame is None else (frame.f_code, frame.f_lasti)
 
 
 def line_text(line: Line | None) -> str:

@@ -68,8 +68,15 @@ def default_collate(samples: Sequence[Any]) -> Batch:
 
 def _flat(row: tuple[Any, ...]) -> tuple[list[Any], Any]:
     """Leaves and nesting, where a list is a leaf: rows of numbers come as lists."""
-    boxed = [np.asarray(one) if isinstance(one, list) else one for one in row]
-    return flatten(tuple(boxed))
+    return flatten(_boxed(row))
+
+
+def _boxed(value: Any) -> Any:
+    if type(value) is tuple:
+        return tuple(_boxed(one) for one in value)
+    if type(value) is dict:
+        return {name: _boxed(one) for name, one in value.items()}
+    return np.asarray(value) if isinstance(value, list) else value
 
 
 class Fetcher:

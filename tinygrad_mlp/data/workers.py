@@ -15,6 +15,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -119,10 +120,8 @@ class _Crew:
             raise
 
     def ask(self, worker: int, *task: Any) -> None:
-        try:
+        with suppress(OSError):  # it has died over an earlier task, whose turn to be told comes first
             self.pipes[worker].send(task)
-        except OSError:
-            self._died(worker, task)
 
     def answer(self, worker: int, task: tuple[Any, ...], timeout: float | None) -> Any:
         pipe, process = self.pipes[worker], self.processes[worker]

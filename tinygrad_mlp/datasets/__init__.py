@@ -16,7 +16,7 @@ from .text import Vocabulary, pad_sequences, words_of
 from .toys import make_and, make_bmi, make_circles, make_gauss, make_moons, make_or, make_spiral, make_xor
 
 if TYPE_CHECKING:
-    from . import fashion_mnist, mnist
+    from . import fashion_mnist, mnist, reviews
     from .reviews import MovieReviews, load_movie_reviews
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "mnist",
     "one_hot",
     "pad_sequences",
+    "reviews",
     "to_categorical",
     "train_test_split",
     "words_of",
@@ -51,7 +52,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # gzip, json, hashlib and pathlib cost a third of what importing the whole package may: only who reads files pays.
-    if name in {"fashion_mnist", "mnist"}:
+    if name in {"fashion_mnist", "mnist", "reviews"}:
         return importlib.import_module(f".{name}", __name__)
     if name in {"MovieReviews", "load_movie_reviews"}:
         return getattr(importlib.import_module(".reviews", __name__), name)

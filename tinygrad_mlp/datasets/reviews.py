@@ -1,8 +1,8 @@
 """10,605 sentences of film reviews with ratings by people: read where a user has them, never shipped.
 
-The sentences are from rotten.tomatoes.com (Pang and Lee, ACL 2004); twenty people rated each from -4 to 4. The file is part
-of the source release of the Python package vaderSentiment (MIT licence). Cite: C. J. Hutto and E. Gilbert, "VADER: a
-parsimonious rule-based model for sentiment analysis of social media text", ICWSM 2014.
+The sentences are from rotten.tomatoes.com (Pang and Lee, ACL 2004); twenty people rated each from -4 to 4. The file is
+part of the source release of the Python package vaderSentiment (MIT licence). Cite: C. J. Hutto and E. Gilbert, "VADER:
+a parsimonious rule-based model for sentiment analysis of social media text", ICWSM 2014.
 """
 
 from __future__ import annotations

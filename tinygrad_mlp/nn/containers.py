@@ -1,15 +1,15 @@
-"""Layers of layers: Sequential, ModuleList, and the multilayer perceptron."""
+"""Layers of layers: in a row, in a list, under names; and the multilayer perceptron."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, did_you_mean
 from ..tensor import generator
 from . import init
 from .activations import GELU, LeakyReLU, ReLU, SiLU, Softplus, make_activation
@@ -17,7 +17,7 @@ from .dropout import Dropout
 from .layers import Linear
 from .module import Module
 
-__all__ = ["MLP", "ModuleList", "Sequential"]
+__all__ = ["MLP", "ModuleDict", "ModuleList", "Sequential"]
 
 
 class _Indexed(Module):
@@ -35,6 +35,28 @@ class _Indexed(Module):
     def add(self, layer: Module) -> Self:
         """Attach one more layer at the end; Keras' name for :meth:`append`."""
         return self.append(layer)
+
+    def extend(self, layers: Iterable[Module]) -> Self:
+        """Attach several layers at the end.
+
+        Raises:
+            ArgumentError: one is not a Module.
+        """
+        for layer in layers:
+            self.append(layer)
+        return self
+
+    def insert(self, index: int, layer: Module) -> Self:
+        """Put a layer in front of the one at ``index``; those behind it move on by one.
+
+        Raises:
+            ArgumentError: it is not a Module.
+        """
+        layers = self._layers()
+        layers.insert(index, layer)
+        for name in list(self._modules):
+            delattr(self, name)
+        return self.extend(layers)
 
     def _layers(self) -> list[Module]:
         return [layer for layer in self._modules.values() if layer is not None]
@@ -74,7 +96,7 @@ class Sequential(_Indexed):
     """Layers called one after the other, each on the output of the one before.
 
     Args:
-        layers: Modules, one by one or in one list.
+        layers: Modules, one by one, in one list, or in one dict, whose keys are then their names.
 
     Raises:
         ArgumentError: something in it is not a Module.
@@ -90,8 +112,11 @@ class Sequential(_Indexed):
 
     def __init__(self, *layers: Any) -> None:
         super().__init__()
-        for layer in _one_by_one(layers):
-            self.append(layer)
+        if len(layers) == 1 and isinstance(layers[0], dict):
+            for name, layer in layers[0].items():
+                self.add_module(name, layer)
+        else:
+            self.extend(_one_by_one(layers))
 
     def forward(self, x: Any) -> Any:
         """The output of the last layer."""
@@ -112,8 +137,73 @@ class ModuleList(_Indexed):
 
     def __init__(self, layers: Iterable[Module] = ()) -> None:
         super().__init__()
-        for layer in layers:
-            self.append(layer)
+        self.extend(layers)
+
+
+class ModuleDict(Module):
+    """Layers under names, in a dict that a Module sees. It has no ``forward`` of its own.
+
+    Args:
+        layers: Modules by name.
+
+    Raises:
+        ArgumentError: something in it is not a Module, or a name is taken by a method or holds a dot.
+
+    >>> from tinygrad_mlp import nn
+    >>> heads = nn.ModuleDict({"digit": nn.Linear(8, 10, seed=0), "letter": nn.Linear(8, 26, seed=0)})
+    >>> [name for name, _ in heads.named_parameters()]
+    ['digit.weight', 'digit.bias', 'letter.weight', 'letter.bias']
+    """
+
+    def __init__(self, layers: Mapping[str, Module] | None = None) -> None:
+        super().__init__()
+        self.update(layers or {})
+
+    def update(self, layers: Mapping[str, Module]) -> None:
+        """Attach layers by name, in the place of those that have the names."""
+        for name, layer in layers.items():
+            self[name] = layer
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._modules.keys()
+
+    def values(self) -> Iterable[Module]:
+        """The layers."""
+        return [layer for layer in self._modules.values() if layer is not None]
+
+    def items(self) -> Iterable[tuple[str, Module]]:
+        """Names and layers."""
+        return [(name, layer) for name, layer in self._modules.items() if layer is not None]
+
+    def pop(self, name: str) -> Module:
+        """Take a layer out."""
+        layer: Module = self[name]
+        del self[name]
+        return layer
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._modules:
+            raise KeyError(did_you_mean("layer", name, self._modules))
+        return self._modules[name]
+
+    def __setitem__(self, name: str, layer: Module) -> None:
+        if name in self._modules and isinstance(layer, Module):
+            setattr(self, name, layer)
+        else:
+            self.add_module(name, layer)
+
+    def __delitem__(self, name: str) -> None:
+        delattr(self, name)
 
 
 _HE = (ReLU, LeakyReLU, GELU, SiLU, Softplus)

@@ -21,6 +21,8 @@ from ..tensor import Tensor, generator
 __all__ = [
     "calculate_gain",
     "constant_",
+    "dirac_",
+    "eye_",
     "fans",
     "glorot_normal_",
     "glorot_uniform_",
@@ -32,6 +34,9 @@ __all__ = [
     "lecun_uniform_",
     "normal_",
     "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
     "uniform_",
     "xavier_normal_",
     "xavier_uniform_",
@@ -58,13 +63,15 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * field, shape[0] * field
 
 
+_LINEAR = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 _GAINS = {"identity": 1.0, "linear": 1.0, "relu": math.sqrt(2.0), "selu": 0.75, "sigmoid": 1.0, "tanh": 5.0 / 3.0}
+_GAINS |= dict.fromkeys(_LINEAR, 1.0)
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor on the standard deviation of weights that feed a nonlinearity; torch's table.
 
-    linear, identity and sigmoid 1, tanh 5/3, relu sqrt(2), leaky_relu sqrt(2 / (1 + slope**2)), selu 3/4.
+    linear, identity, sigmoid and convolutions 1, tanh 5/3, relu sqrt(2), leaky_relu sqrt(2 / (1 + slope**2)), selu 3/4.
 
     Args:
         param: the slope of leaky_relu, 0.01 by default.
@@ -118,6 +125,131 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, *, rng: Rng = None,
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, rng: Rng = None, seed: int | None = None) -> Tensor:
     """Draw from the normal distribution with this mean and standard deviation."""
     return _fill(tensor, generator(rng, seed).normal(mean, std, tensor.shape), "normal_")
+
+
+def _gauss_below(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2.0))
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    *,
+    rng: Rng = None,
+    seed: int | None = None,
+) -> Tensor:
+    """Draw from the normal distribution with this mean and standard deviation, cut off at ``a`` and ``b``.
+
+    What falls outside is drawn again. Where hardly anything falls inside, it is drawn evenly between the bounds and
+    kept with a probability that is proportional to the density.
+
+    Raises:
+        ArgumentError: ``a`` is not below ``b``, or ``std`` is not positive.
+
+    Source: von Neumann, "Various techniques used in connection with random digits", 1951.
+    """
+    if not (a < b and std > 0):
+        raise ArgumentError(f"trunc_normal_: expected a < b and std > 0, got a={a}, b={b}, std={std}")
+    draws = generator(rng, seed)
+    low, high = (a - mean) / std, (b - mean) / std
+    inside = _gauss_below(high) - _gauss_below(low)
+    nearest = max(low, min(0.0, high))  # where the density between the bounds is largest
+    # Further out the density is below exp(-40) of that.
+    reach = math.sqrt(nearest * nearest + 80.0)
+    even = max(low, -reach), min(high, reach)
+    values = np.empty(tensor.size)
+    missing = np.arange(tensor.size)
+    while len(missing):
+        if inside > 0.05:
+            tried = draws.normal(size=len(missing))
+            kept = (low <= tried) & (tried <= high)
+        else:
+            tried = draws.uniform(*even, len(missing))
+            kept = draws.random(len(missing)) <= np.exp(0.5 * (nearest * nearest - tried * tried))
+        values[missing[kept]] = tried[kept]
+        missing = missing[~kept]
+    scaled = np.clip(values * std + mean, a, b)
+    return _fill(tensor, scaled.reshape(tensor.shape), "trunc_normal_")
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Fill a matrix with the identity, as far as it goes.
+
+    Raises:
+        ShapeError: not two axes.
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"eye_ fills a matrix, got shape {tensor.shape}")
+    return _fill(tensor, np.eye(tensor.shape[0], tensor.shape[1]), "eye_")
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fill the weight ``(out, in, *window)`` of a convolution so that it gives back as many channels as it can.
+
+    Args:
+        groups: the groups of the convolution.
+
+    Raises:
+        ShapeError: fewer than three axes. ArgumentError: ``out`` is not a multiple of ``groups``.
+
+    Source: Zagoruyko & Komodakis, "DiracNets", 2017.
+    """
+    if tensor.ndim < 3:
+        raise ShapeError(f"dirac_ fills the weight (out, in, *window) of a convolution, got shape {tensor.shape}")
+    if tensor.shape[0] % groups:
+        raise ArgumentError(f"dirac_: {tensor.shape[0]} output channels do not fall into {groups} equal groups")
+    values = np.zeros(tensor.shape)
+    middle = [size // 2 for size in tensor.shape[2:]]
+    each = tensor.shape[0] // groups
+    for group in range(groups):
+        for channel in range(min(each, tensor.shape[1])):
+            values[(group * each + channel, channel, *middle)] = 1.0
+    return _fill(tensor, values, "dirac_")
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None, seed: int | None = None) -> Tensor:
+    """Fill with a random matrix whose rows (columns, if they are fewer) are orthogonal and ``gain`` long.
+
+    Axes after the first are taken together. Each orthogonal matrix is equally likely.
+
+    Raises:
+        ShapeError: fewer than two axes.
+
+    Source: Saxe, McClelland, Ganguli, ICLR 2014; Mezzadri, Notices of the AMS 54, 2007 (the signs).
+    """
+    if tensor.ndim < 2:
+        raise ShapeError(f"orthogonal_ fills a matrix (out, in, …), got shape {tensor.shape}")
+    rows = tensor.shape[0]
+    columns = math.prod(tensor.shape[1:])
+    if not rows * columns:
+        return _fill(tensor, 0.0, "orthogonal_")
+    drawn = generator(rng, seed).normal(size=(max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(drawn)
+    q *= np.where(np.diag(r) < 0, -1.0, 1.0)
+    return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape), "orthogonal_")
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, *, rng: Rng = None, seed: int | None = None) -> Tensor:
+    """Draw a matrix from N(0, std**2) and set ``ceil(sparsity * rows)`` numbers of each column to 0.
+
+    Raises:
+        ShapeError: not two axes. ArgumentError: ``sparsity`` outside [0, 1].
+
+    Source: Martens, "Deep learning via Hessian-free optimization", ICML 2010.
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"sparse_ fills a matrix, got shape {tensor.shape}")
+    if not 0.0 <= sparsity <= 1.0:
+        raise ArgumentError(f"sparse_: sparsity is the part of zeros, from 0 to 1, got {sparsity}")
+    draws = generator(rng, seed)
+    values = draws.normal(0.0, std, tensor.shape)
+    zeros = math.ceil(sparsity * tensor.shape[0])
+    for column in range(tensor.shape[1]):
+        values[draws.permutation(tensor.shape[0])[:zeros], column] = 0.0
+    return _fill(tensor, values, "sparse_")
 
 
 def _uniform_of_std(tensor: Tensor, std: float, rng: Rng, seed: int | None) -> Tensor:

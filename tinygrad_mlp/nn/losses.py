@@ -38,7 +38,7 @@ __all__ = [
 class _Loss(Module):
     """A loss of one value per sample, then reduced."""
 
-    _reductions = ("mean", "sum", "none")
+    _reductions: tuple[str, ...] = ("mean", "sum", "none")
 
     def __init__(self, reduction: str = "mean", *data: object) -> None:
         super().__init__()
@@ -59,6 +59,10 @@ class _Loss(Module):
         return f"reduction={self.reduction!r}"
 
 
+def _as_buffer(weight: Any) -> Tensor | None:
+    return weight if weight is None or isinstance(weight, Tensor) else Tensor(weight)
+
+
 class _ClassLoss(_Loss):
     """A loss of class ids, with a factor for each class that is state but not trained."""
 
@@ -74,7 +78,7 @@ class _ClassLoss(_Loss):
                 f"nn.{name}()(pred, y)"
             )
         super().__init__(reduction)
-        self.register_buffer("weight", weight if weight is None or isinstance(weight, Tensor) else Tensor(weight))
+        self.register_buffer("weight", _as_buffer(weight))
         self.ignore_index = int(ignore_index)
 
 
@@ -203,7 +207,7 @@ class BCELoss(_Loss):
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.register_buffer("weight", weight if weight is None or isinstance(weight, Tensor) else Tensor(weight))
+        self.register_buffer("weight", _as_buffer(weight))
 
     def forward(self, input: Any, target: Any) -> Any:
         """A number, or for ``"none"`` one per element or sample."""
@@ -307,7 +311,7 @@ class MultiMarginLoss(_Loss):
         super().__init__(reduction)
         self.p = int(p)
         self.margin = float(margin)
-        self.register_buffer("weight", weight if weight is None or isinstance(weight, Tensor) else Tensor(weight))
+        self.register_buffer("weight", _as_buffer(weight))
 
     def forward(self, input: Any, target: Any) -> Any:
         """A number, or for ``"none"`` one per element or sample."""

@@ -19,9 +19,10 @@ from numpy.typing import ArrayLike, DTypeLike
 from ..capture import whole_step
 from ..errors import ArgumentError, DTypeError, StateError
 from ..tape import Array, Leaf, Node, recorder, recording_with, wrap, wrote
-from ..tensor import Tensor
+from ..tensor import RemovableHandle, Tensor
 from ..watch import Recorded, scoped
 from .arguments import bound, make, noted
+from .hooks import ModuleHooks, after_forward, before_forward
 from .summary import Row, Summary
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter", "clear_gradient", "convert", "parameters_limited", "refuse_data"]
@@ -153,6 +154,7 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _transient: set[str]
+    _hooks: ModuleHooks | None = None
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **options: Any) -> Self:  # noqa: D102 - classes describe their arguments themselves
@@ -175,15 +177,23 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Run :meth:`forward`. An exception on the way gets a note that names the layer by its path."""
-        make = recorder()
-        if make is not Node and make is not None and make.notes_modules:
-            make.enters(self)
-            return self._call_recorded(inputs, options)
-        try:
-            return self.forward(*inputs, **options)
-        except Exception as error:
-            self._note_place(error)
-            raise
+        kind = recorder()
+        watched = kind is not Node and kind is not None and kind.notes_modules
+        if watched:
+            kind.enters(self)  # type: ignore[union-attr]
+        hooks = self._hooks
+        link = None
+        if hooks is not None:
+            inputs, options, link = hooks.enter(self, inputs, options)
+        if watched:
+            output = self._call_recorded(inputs, options)
+        else:
+            try:
+                output = self.forward(*inputs, **options)
+            except Exception as error:
+                self._note_place(error)
+                raise
+        return output if hooks is None else hooks.leave(self, inputs, options, output, link)
 
     def _call_recorded(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
         outer = _RUNNING.get()
@@ -201,8 +211,11 @@ class Module:
         finally:
             _RUNNING.reset(token)
         shapes = _SHAPES.get()
-        if shapes is not None and isinstance(output, Tensor):
-            shapes[self] = output.shape
+        if shapes is not None:
+            # Recurrent layers give their output and, beside it, a state.
+            first = output[0] if isinstance(output, tuple) and output else output
+            if isinstance(first, Tensor):
+                shapes[self] = first.shape
         return output
 
     def _note_place(self, error: Exception) -> None:
@@ -258,7 +271,7 @@ class Module:
             if any(isinstance(one, Module) or (isinstance(one, Tensor) and _is_parameter(one)) for one in members):
                 raise ArgumentError(
                     f"{type(self).__name__}.{name}: layers in a {type(value).__name__} would stay untrained; say "
-                    f"self.{name} = nn.ModuleList([...]), and give single parameters an attribute each"
+                    f"self.{name} = nn.ModuleList([...]), or nn.ParameterList([...]) for parameters"
                 )
 
     def _register(self, name: str, value: Module | Tensor, registry: str) -> None:
@@ -326,6 +339,60 @@ class Module:
     def _check_name(self, name: str) -> None:
         if not name or "." in name or hasattr(self, name):
             raise ArgumentError(f"{type(self).__name__}: {name!r} is taken, empty or holds a dot; choose another name")
+
+    # --- hooks ---
+
+    def _hooked(self) -> ModuleHooks:
+        if self._hooks is None:
+            self.__dict__["_hooks"] = ModuleHooks()
+        assert self._hooks is not None
+        return self._hooks
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Have ``hook(module, args)`` called before each forward; what it returns, if not None, replaces the arguments.
+
+        Args:
+            prepend: before the hooks that are there. with_kwargs: call ``hook(module, args, kwargs)``, which returns
+                None or ``(args, kwargs)``.
+
+        Returns:
+            A handle: ``handle.remove()`` takes the hook off. A compiled step refuses modules with hooks.
+        """
+        hooks = self._hooked()
+        return hooks.add(hooks.before, before_forward(hook, with_kwargs=with_kwargs), prepend=prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Have ``hook(module, args, output)`` called after each forward; what it returns, if not None, is the output.
+
+        Arguments and result: :meth:`register_forward_pre_hook`; ``with_kwargs`` puts ``kwargs`` before ``output``.
+
+        >>> from tinygrad_mlp import nn, zeros
+        >>> layer, seen = nn.Linear(3, 2, seed=0), []
+        >>> with layer.register_forward_hook(lambda module, args, output: seen.append(output.shape)):
+        ...     _ = layer(zeros(5, 3))
+        >>> seen
+        [(5, 2)]
+        """
+        hooks = self._hooked()
+        return hooks.add(hooks.after, after_forward(hook, with_kwargs=with_kwargs), prepend=prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Have ``hook(module, grad_input, grad_output)`` called when the gradients of a call's inputs are there.
+
+        Both are tuples, with None for what has no gradient, ``grad_input`` one for each positional argument. What the
+        hook returns, if not None, takes the place of ``grad_input``.
+        """
+        hooks = self._hooked()
+        return hooks.add(hooks.backward, hook, prepend=prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Have ``hook(module, grad_output)`` called before the backward pass of a call; it may return a replacement."""
+        hooks = self._hooked()
+        return hooks.add(hooks.backward_before, hook, prepend=prepend)
 
     # --- walking the tree ---
 
@@ -579,10 +646,18 @@ class Module:
                     shapes = self._output_shapes((features,))
         counted: set[int] = set()
         rows: list[Row] = []
+        within: set[Module] = set()
         for path, module in self.named_modules():
-            own = [one for one in module._parameters.values() if one is not None and id(one) not in counted]
+            if module in within:
+                continue
+            # What a weight is computed from counts with the layer that has the weight.
+            computed = module._modules.get("parametrizations")
+            inner = [] if computed is None else list(computed.modules())
+            within.update(inner)
+            given = [one for some in (module, *inner) for one in some._parameters.values() if one is not None]
+            own = [one for one in given if id(one) not in counted]
             counted.update(map(id, own))
-            if own or not any(module.children()):
+            if own or all(one in within for one in module.children()):
                 known = shapes.get(module)
                 shown = (None, *known[1:]) if known and known[0] == _BATCH else known
                 rows.append(

@@ -88,8 +88,8 @@ class _Weights(Module):
             raise DTypeError(f"{type(self).__name__} takes a Tensor or array, got {type(x).__name__}; say Tensor(x)")
         if x.dtype.kind != "f":
             raise DTypeError(
-                f"{type(self).__name__} takes floats, got dtype {x.dtype}; word ids go through nn.Embedding(...) first, "
-                "other numbers through x.astype('float32')"
+                f"{type(self).__name__} takes floats, got dtype {x.dtype}; word ids go through nn.Embedding(...) "
+                "first, other numbers through x.astype('float32')"
             )
         dtype = self._first_weight().dtype
         return x if x.dtype == dtype else astype(x, dtype)
@@ -523,7 +523,10 @@ class _Cell(_Weights):
         begins = [self._state(given, held, label, axes, zeros) for given, label in ((hidden, "h"), (cell, "c"))]
         if single:
             x, begins = unsqueeze(x, 0), [unsqueeze(one, 0) for one in begins]
-        _, state, cell = _run(self.kind, unsqueeze(x, 0), *begins, self._weights(""), None, self.nonlinearity)
+        hidden, cell = begins
+        _, state, cell = _run(
+            self.kind, unsqueeze(x, 0), hidden, cell, self._weights(""), nonlinearity=self.nonlinearity
+        )
         if single:
             state = reshape(state, held)
             cell = None if cell is None else reshape(cell, held)

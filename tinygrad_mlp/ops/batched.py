@@ -212,6 +212,41 @@ def looking_up(op: Op, values: Sequence[Any], batched: Sequence[bool], params: d
     return one_by_one(op, values, batched, params, size) if batched[0] else op.call(*values, **params)
 
 
+def summing_rows(op: Op, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """The adjoint of :func:`looking_up`: a table for each sample, one after the other."""
+    z, ids = spread(values[0], batched[0], size), spread(_plain(values[1]), batched[1], size)
+    rows = params["rows"]
+    return _reshape(op.call(z, _offsets(ids, size, rows), rows=size * rows), (size, rows, z.shape[-1]))
+
+
+# --- recurrence -----------------------------------------------------------------------------------
+
+
+def recurring(op: Op, values: Sequence[Any], batched: Sequence[bool], params: dict[str, Any], size: int) -> Any:
+    """Recurrent layers whose weights all samples share: all sequences of all samples are one batch.
+
+    Of the operands the states and the weights are matrices, and weights have no batch axis; all others are
+    ``(time, batch, …)``.
+    """
+    names = dict(zip(op.operands, zip(values, batched, strict=True), strict=True))
+    if any(names[name][1] for name in ("weight", "bias") if name in names):
+        return one_by_one(op, values, batched, params, size)
+    merged: list[Any] = []
+    for name, (value, one) in names.items():
+        if name in ("weight", "bias") or not math.prod(value.shape[one:]):
+            merged.append(value if name in ("weight", "bias") else np.empty(0, np.bool_))
+            continue
+        wide = spread(value, one, size)
+        if name not in ("state", "cell"):
+            wide = OPS["permute"].call(wide, axes=(1, 0, *range(2, wide.ndim)))
+        first = 0 if name in ("state", "cell") else 1
+        shape = wide.shape
+        merged.append(_reshape(wide, (*shape[:first], shape[first] * shape[first + 1], *shape[first + 2 :])))
+    y = op.call(*merged, **{name: None if name == "saved" else value for name, value in params.items()})
+    y = _reshape(y, (y.shape[0], size, y.shape[1] // size, y.shape[2]))
+    return OPS["permute"].call(y, axes=(1, 0, 2, 3))
+
+
 # --- products -------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import _FEW
+from .kernels import _FEW, slice_by_slice
 
 __all__ = ["Calls"]
 
@@ -95,6 +95,8 @@ def weight_gradient(operands: Sequence[Any], params: dict[str, Any], _result: An
 
 def _sums_row_by_row(shape: tuple[int, ...], axes: Sequence[int], dtype: np.dtype[Any]) -> bool:
     """Whether the accurate sum is one call of NumPy's."""
+    if slice_by_slice(shape, tuple(axes)):
+        return False
     return all(axis == len(shape) - 1 or shape[axis] <= _FEW or dtype.kind not in "fc" for axis in axes)
 
 

@@ -35,6 +35,7 @@ def embedding(weight: Array, ids: Array) -> Array:
     reference=lambda np, z, ids, *, rows: np.eye(rows)[np.ravel(ids)].T @ np.reshape(z, (np.size(ids), z.shape[-1])),
     samples=Rows("sums"),
     latex=r"\operatorname{{put}}({0})",
+    batch=batched.summing_rows,
     native=native.summing_rows,
 )
 def row_sums(z: Array, ids: Array, *, rows: int) -> Array:

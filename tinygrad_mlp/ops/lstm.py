@@ -12,7 +12,7 @@ import numpy as np
 
 from ..samples import Recurrence
 from ..tape import Array
-from . import native_recurrent
+from . import batched, native_recurrent
 from .activations import sigmoid, sigmoid_slope
 from .arithmetic import add, mul, neg
 from .declare import primitive
@@ -71,6 +71,7 @@ def _logistic(x: Array) -> None:
     saves=True,
     passes_on=True,
     latex=r"\operatorname{{lstm}}({0}, {1}, {2}; {3})",
+    batch=batched.recurring,
     native=native_recurrent.lstm,
 )
 def lstm_states(
@@ -125,6 +126,7 @@ def lstm_states(
     samples=Recurrence(4, 2),
     passes_on=True,
     latex=r"\operatorname{{lstm}}'({1}, {2}, {3}; {4})\,{0}",
+    batch=batched.recurring,
     native=native_recurrent.lstm_gradient,
 )
 def lstm_gradient(
@@ -139,8 +141,8 @@ def lstm_gradient(
 ) -> Array:
     """What ``z``, the gradient of :func:`lstm_states`, becomes before the LSTM: ``(time + 1, batch, 4 h)``.
 
-    The gradients of ``gates``, and in the last row those of ``state`` and of ``cell`` in the first columns. ``saved`` is
-    what :func:`lstm_states` has worked out of the same operands.
+    The gradients of ``gates``, and in the last row those of ``state`` and of ``cell`` in the first columns. ``saved``
+    is what :func:`lstm_states` has worked out of the same operands.
     """
     time, batch, width = gates.shape
     size = width // 4

@@ -14,7 +14,7 @@ from .arithmetic import add, div, mul, neg, sqrt, square, sub, ties, where
 from .broadcast import broadcast_to
 from .declare import cast, primitive, stands_for
 from .functions import exp, expm1
-from .kernels import chosen, normalise_axes, normalise_axis, sum_axes
+from .kernels import chosen, extreme_axes, normalise_axes, normalise_axis, sum_axes
 from .shape import cat, reshape, select
 
 Axis = int | tuple[int, ...] | list[int] | None
@@ -150,7 +150,7 @@ def _share(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
 )
 def reduce_max(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The largest value over ``axes``; k equal extremes share the gradient, g/k each."""
-    return np.maximum.reduce(x, axes, keepdims=keepdims)  # type: ignore[call-overload]
+    return extreme_axes(np.maximum, x, axes, keepdims)
 
 
 @primitive(
@@ -164,7 +164,7 @@ def reduce_max(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
 )
 def reduce_min(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
     """The smallest value over ``axes``; k equal extremes share the gradient, g/k each."""
-    return np.minimum.reduce(x, axes, keepdims=keepdims)  # type: ignore[call-overload]
+    return extreme_axes(np.minimum, x, axes, keepdims)
 
 
 @stands_for(np.max)

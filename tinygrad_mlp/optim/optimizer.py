@@ -463,7 +463,7 @@ class Optimizer:
                     now = opening
                     break
             if counted:
-                step = state["step"] = state["step"] + 1
+                step = state["step"] = state.get("step", 0) + 1  # a rule may count and keep no arrays
                 # Most often the count is that of the parameter before, and most numbers do not depend on it.
                 if step != made_for:
                     fresh = numbers_of(options, step)

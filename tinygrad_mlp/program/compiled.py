@@ -20,7 +20,9 @@ from ..tape import Array, Leaf, recorder, wrap, writer
 from ..tensor import Tensor
 from ..tree import flatten, unflatten
 from ..watch import watched
+from .collector import collector_paused
 from .guards import Guards
+from .interrupts import Held
 from .ir import Program
 from .numpy_replay import Replay
 from .trace import Capture, NotKeptError, capture
@@ -51,6 +53,8 @@ class _Entry:
         # What is asked first of a call whose arguments are all arrays, or tensors that are nothing else.
         self.layouts: list[Any] | None = None
         self.recording, self.default = recorder() is not None, get_default_dtype()
+        # Whether a run leaves anything behind but its results: then it is made whole or not at all.
+        self.changes = bool(captured.program.writes or captured.gradients or captured.counts)
         self.arguments: list[Any] = []
         self.runs = 0
         self.replay: Replay | None = None
@@ -73,7 +77,8 @@ class _Entry:
 
     def replayed(self) -> Replay:
         if self.replay is None:
-            self.replay = Replay(self.program)
+            with collector_paused():
+                self.replay = Replay(self.program)
         return self.replay
 
     def compiled(self, backend: Backend) -> Any:
@@ -87,7 +92,8 @@ class _Entry:
             from .native import Native  # noqa: PLC0415 - most programs never need a compiler
 
             try:
-                self.native = Native(self.program)
+                with collector_paused():
+                    self.native = Native(self.program)
             except CompilerError as error:
                 self.refused = True
                 _say_once(error)
@@ -264,13 +270,25 @@ class Compiled:
     # --- running it ---
 
     def _once(self, entry: _Entry, inputs: list[Array]) -> Any:
+        if not entry.changes:
+            return self._wholly(entry, inputs)
+        with Held():
+            return self._wholly(entry, inputs)
+
+    def _wholly(self, entry: _Entry, inputs: list[Array]) -> Any:
         captured = entry.captured
         captured.count()
         try:
             fed = [array for feed in entry.program.feeds for array in feed.draw()]
             native = entry.compiled(self.backend)
             outputs = entry.replayed().run(inputs, fed) if native is None else _natively(native, entry, inputs, fed)
-        except BaseException:
+        except BaseException as error:
+            torn = entry.replay.torn(error) if entry.replay is not None else ""
+            if torn:
+                error.add_note(
+                    f"{self.__name__}, which is compiled, was torn by this while it wrote its results: {torn}. Load "
+                    "parameters and optimizer state from before the step"
+                )
             captured.count(-1)
             raise
         entry.runs += 1
@@ -348,47 +366,34 @@ class Compiled:
                 (result,) = refused.args
         else:
             entry.rare = entry.rare or source.ragged(batch)
-            before = [(array, array.copy()) for array in entry.written]
-            gradients = [(leaf, leaf.gradient) for leaf, _ in entry.captured.gradients]
-            result = self(*batch)
-            if not _finite(result):
-                for array, values in before:
-                    np.copyto(array, values)
-                for leaf, gradient in gradients:
-                    leaf.gradient = gradient
-                entry.captured.count(-1)
+            with Held():
+                result = self._unless_broken(entry, batch)
         runs._add(None, result, 1)
         runs.finite = _finite(result)
         return runs.finite
 
+    def _unless_broken(self, entry: _Entry, batch: tuple[Any, ...]) -> Any:
+        """The step on ``batch``; everything is as before if its result is not finite."""
+        before = [(array, array.copy()) for array in entry.written]
+        gradients = [(leaf, leaf.gradient) for leaf, _ in entry.captured.gradients]
+        result = self(*batch)
+        if not _finite(result):
+            for array, values in before:
+                np.copyto(array, values)
+            for leaf, gradient in gradients:
+                leaf.gradient = gradient
+            entry.captured.count(-1)
+        return result
+
     def _many(
         self, entry: _Entry, source: _Source, runs: Runs, check: bool, progress: Callable[[int, Runs], Any] | None
     ) -> bool:
-        captured, native = entry.captured, entry.native
         piece = 16
         while source.full:
             count = min(piece, source.full)
-            captured.count(count)
-            done = 0
             began = time.perf_counter()
-            try:
-                fed = _fed_many(entry.program, count)
-                found = native.run_batches(count, source.gathered(count), fed, check=check)
-                done = found.done
-            except IndexError as error:
-                done = getattr(error, "done", 0)
-                source.advance(done)
-                _ask(entry, source.next())
-                raise
-            finally:
-                captured.count(done - count)
-                if done:
-                    entry.wrote()
-            stopped = done < count
-            runs._add(captured, [one[: done + stopped] for one in found.outputs], done + stopped)
-            source.advance(done + stopped)
-            entry.runs += done
-            self._settle(entry, [one[max(done - 1, 0)] for one in found.outputs])
+            with Held():
+                stopped = self._piece(entry, source, runs, count, check)
             if stopped:
                 runs.finite = False
                 return False
@@ -399,6 +404,31 @@ class Compiled:
                 if not entry.valid():
                     break
         return True
+
+    def _piece(self, entry: _Entry, source: _Source, runs: Runs, count: int, check: bool) -> bool:
+        """The next ``count`` full batches; whether they stopped before one whose result is not finite."""
+        captured = entry.captured
+        captured.count(count)
+        done = 0
+        try:
+            fed = _fed_many(entry.program, count)
+            found = entry.native.run_batches(count, source.gathered(count), fed, check=check)
+            done = found.done
+        except IndexError as error:
+            done = getattr(error, "done", 0)
+            source.advance(done)
+            _ask(entry, source.next())
+            raise
+        finally:
+            captured.count(done - count)
+            if done:
+                entry.wrote()
+        stopped: bool = done < count
+        runs._add(captured, [one[: done + stopped] for one in found.outputs], done + stopped)
+        source.advance(done + stopped)
+        entry.runs += done
+        self._settle(entry, [one[max(done - 1, 0)] for one in found.outputs])
+        return stopped
 
     # --- for people ---
 

@@ -40,9 +40,11 @@ class Replay:
         self.program = program
         self._memory = _Memory(program)
         self.arena = self._memory.bytes
-        self.code, self._space = _Writer(program, self._memory).write(timed=False)
+        writer = _Writer(program, self._memory)
+        self.code, self._space = writer.write(timed=False)
         self._run = _compiled(self.code, self._space)
         self._timed: Callable[..., list[Array]] | None = None
+        self._writing = {self._run.__code__: writer.writing}
 
     def run(self, inputs: Sequence[Array], fed: Sequence[Array] = ()) -> list[Array]:
         """One run: writes the buffers, gives the outputs, which share memory with nothing.
@@ -76,11 +78,34 @@ class Replay:
     ) -> tuple[list[Array], list[tuple[float, float]]]:
         """The same, and for each step of the program when it began and ended, in seconds of ``time.perf_counter``."""
         if self._timed is None:
-            code, space = _Writer(self.program, self._memory).write(timed=True)
-            self._timed = _compiled(code, space)
+            writer = _Writer(self.program, self._memory)
+            self._timed = _compiled(*writer.write(timed=True))
+            self._writing[self._timed.__code__] = writer.writing
         times: list[float] = []
         results = self._timed(inputs, fed, times.append, time.perf_counter)
         return results, list(itertools.pairwise(times))
+
+    def torn(self, error: BaseException) -> str:
+        """What a run that ended in ``error`` has written and what not, in words; empty if nothing was written.
+
+        Nothing of the run itself raises once writing has begun, but the handler of a signal may, at any line.
+        """
+        at = error.__traceback__
+        while at is not None and at.tb_frame.f_code not in self._writing:
+            at = at.tb_next
+        if at is None:
+            return ""
+        line, writing = at.tb_lineno, self._writing[at.tb_frame.f_code]
+        parts = {
+            "written": [buffer for lines, buffer in writing if lines.stop <= line],
+            "perhaps written": [buffer for lines, buffer in writing if line in lines],
+            "not written": [buffer for lines, buffer in writing if lines.start > line],
+        }
+        if not parts["written"] and not parts["perhaps written"]:
+            return ""
+        return "; ".join(
+            f"{what}: {', '.join(one.name or 'an array' for one in some)}" for what, some in parts.items() if some
+        )
 
 
 def _compiled(code: str, space: dict[str, Any]) -> Callable[..., list[Array]]:
@@ -133,18 +158,19 @@ class _Memory:
             assert value.array is not None
             self.fixed[value] = value.array
         last = program.last_uses()
-        targets = _direct_targets(program, last, self.calls)
+        self.targets = _direct_targets(program, last, self.calls)
+        """The buffer in whose memory a value may be computed."""
         dying: dict[int, list[Value]] = {}
         for value, place in last.items():
             dying.setdefault(place, []).append(value)
         for place, step in enumerate(program.steps):
-            self._place(step, targets, last, place)
+            self._place(step, last, place)
             for value in dying.get(place, ()):
                 raw = self._raw.pop(value, None)
                 if raw is not None:
                     self._release(raw)
 
-    def _place(self, step: Step, targets: dict[Value, Value], last: dict[Value, int], place: int) -> None:
+    def _place(self, step: Step, last: dict[Value, int], place: int) -> None:
         result = step.result
         if result.alias is not None:
             if result.alias in self.fixed:
@@ -156,7 +182,7 @@ class _Memory:
         if calls is not None and calls.keeps:
             self.kept[step] = [np.empty(*one) for one in calls.keeps]
             self.bytes += sum(one.nbytes for one in self.kept[step])
-        buffer = targets.get(result)
+        buffer = self.targets.get(result)
         if buffer is not None:
             assert buffer.array is not None
             self.fixed[result] = buffer.array
@@ -267,6 +293,8 @@ class _Writer:
         self.direct = memory.direct
         self.space: dict[str, Any] = {"asarray": np.asarray, "copyto": np.copyto, "errstate": np.errstate}
         self.names: dict[Any, str] = {}
+        self.writing: list[tuple[range, Value]] = []
+        """The lines that write into the user's memory, and the buffer that each of them writes."""
 
     def bind(self, prefix: str, thing: Any, key: Any = None) -> str:
         """A name in the function's globals for ``thing``, one for each ``key``."""
@@ -313,7 +341,11 @@ class _Writer:
                     lines.append("    with errstate(divide='ignore', invalid='ignore', over='ignore'):")
             indent = "        " if quiet else "    "
             call = self._call(step)
+            before = len(lines)
             lines += [indent + one for one in call.splitlines()]
+            buffer = self.memory.targets.get(step.result)
+            if buffer is not None and buffer in self.direct:
+                self.writing.append((range(before + 1, len(lines) + 1), buffer))
             lines += [indent + one for one in asked.get(step.result, ())]
             if timed:
                 lines.append(indent + "tick(clock())")
@@ -326,7 +358,7 @@ class _Writer:
             if value.root in written:
                 lines.append(f"    o{place} = {given[place]}")
                 given[place] = f"o{place}"
-        lines += self._writes()
+        lines += self._writes(len(lines))
         lines.append(f"    return [{', '.join(given)}]")
         return "\n".join(lines) + "\n", self.space
 
@@ -427,7 +459,7 @@ class _Writer:
             return f"s{self.bind('k', step)}"
         return self.bind("k", tuple(kept), ("kept", id(step)))
 
-    def _writes(self) -> list[str]:
+    def _writes(self, line: int) -> list[str]:
         waiting = [(buffer, value) for buffer, value in self.program.writes if buffer not in self.direct]
         targets = {buffer for buffer, _ in waiting}
         lines: list[str] = []
@@ -439,6 +471,8 @@ class _Writer:
                 lines.append(f"    {copy} = {source}.copy()")
                 source = copy
             copies.append(f"    copyto({self.name(buffer)}, {source})")
+        first = line + len(lines) + 1
+        self.writing += [(range(first + k, first + k + 1), buffer) for k, (buffer, _) in enumerate(waiting)]
         return lines + copies
 
     def _given(self, place: int) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 import zlib
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -27,7 +26,6 @@ from ..ops import NUMPY
 from ..optim import Optimizer
 from ..optim.optimizer import State, Update
 from ..tape import (
-    PACKAGE,
     WHOLE,
     Array,
     Leaf,
@@ -36,6 +34,7 @@ from ..tape import (
     Traced,
     line_text,
     recording_with,
+    user_frame,
     user_line,
     walking,
     wrap,
@@ -44,13 +43,15 @@ from ..tape import (
 from ..tensor import Tensor
 from ..tree import Structure, flatten, unflatten
 from ..watch import scope
+from .collector import collector_paused
 from .guards import Guard
+from .interrupts import Held
 from .ir import Check, Feed, Kind, Operand, Program, SavedRef, Step, Value
 from .passes import simplify
 
 __all__ = ["Capture", "Noted", "Trace", "capture"]
 
-_data, _node, _hooks, _gradient = map(attrgetter, ("data", "node", "hooks", "gradient"))
+_data, _node, _hooks, _gradient, _hooks_of = map(attrgetter, ("data", "node", "hooks", "gradient", "_hooks"))
 # Guards are asked together where they read the same, which is known by identity.
 _entry = functools.cache(itemgetter)
 
@@ -362,6 +363,7 @@ class Trace:
         self.stale: set[Value] = set()
         self.consumed: set[Leaf] = set()
         self.counted: list[Update] = []
+        self.calls: list[FrameType] = []
         self.walked: str | None = None
         self.updating = False
         self.handed: list[tuple[Leaf, Any]] = []
@@ -479,9 +481,33 @@ class Trace:
                     self.views.append(value)
                     break
         phase = "update" if self.updating else "backward" if walking() else "forward"
-        self.program.steps.append(Step(op, operands, params, value, phase, self.module(), user_line()))  # type: ignore[arg-type]
+        frame = user_frame()
+        if frame is not None and (not self.calls or self.calls[-1] is not frame):
+            self.follow(frame)
+        line = None if frame is None else (frame.f_code, frame.f_lasti)
+        self.program.steps.append(Step(op, operands, params, value, phase, self.module(), line))  # type: ignore[arg-type]
         self._arrays[value] = y
         return self.register(value, y)
+
+    def follow(self, frame: FrameType | None) -> None:
+        """The user's code is in ``frame`` now: what the calls that have ended since called the values are their names.
+
+        A call's variables are there for as long as its frame is held, so they need not be read while it returns.
+        """
+        open_calls = set()
+        caller = frame
+        while caller is not None:
+            open_calls.add(caller)
+            caller = caller.f_back
+        while self.calls and self.calls[-1] not in open_calls:
+            ended = self.calls.pop()
+            # Comprehensions and the like call their variables what is of no interest outside.
+            for name, one in ended.f_locals.items() if "<" not in ended.f_code.co_name else ():
+                value = _made_in(one)
+                if value is not None and not value.name:
+                    value.name = name
+        if frame is not None and (not self.calls or self.calls[-1] is not frame):
+            self.calls.append(frame)
 
     def _array_of(self, value: Value) -> Array | None:
         return value.array if value.array is not None else self._arrays.get(value)
@@ -691,6 +717,11 @@ class Trace:
                 self._watch_module(one)
 
     def _watch_module(self, module: Module) -> None:
+        if module._hooks:
+            raise CaptureError(
+                f"compile: {type(module).__name__} has hooks, which are Python code of yours that a compiled step "
+                "would not call; remove them, or leave this function uncompiled"
+            )
         plain = {
             name: value
             for name, value in module.__dict__.items()
@@ -700,9 +731,13 @@ class Trace:
         read = _entry(*plain) if plain else None
         self.guards.append(
             Guard(
-                f"{type(module).__name__}: an option or its training mode has changed",
+                f"{type(module).__name__}: an option, its training mode or its hooks have changed",
+                same=[(_hooks_of, module, module._hooks)],
                 equal=[(read, space, read(space))] if read is not None else (),
-                members=[space[name] for name in ("_parameters", "_modules", "_buffers")],
+                members=[
+                    *[space[name] for name in ("_parameters", "_modules", "_buffers")],
+                    *(module._hooks.kinds() if module._hooks is not None else ()),
+                ],
             )
         )
 
@@ -874,10 +909,10 @@ class Capture:
     Attributes:
         program: the program. guards: what it relies on. gradients: the leaves whose gradients a run sets: to the output
             at a place, or to None.
-        result: what the captured run returned.
+        result: what the captured run returned. counts: whether updates count their steps.
     """
 
-    __slots__ = ("_fixed", "_places", "_shape", "_states", "gradients", "guards", "program", "result")
+    __slots__ = ("_fixed", "_places", "_shape", "_states", "counts", "gradients", "guards", "program", "result")
 
     _fixed: list[Any]
     _places: list[int | None]
@@ -888,6 +923,7 @@ class Capture:
         self.guards = trace.guards
         # An optimizer that steps twice in the function counts twice in each run.
         self._states = [one.state for one in trace.counted if "step" in one.state]
+        self.counts = bool(self._states)
         leaves, self._shape = flatten(result)
         self._fixed = []
         self._places = []
@@ -989,23 +1025,18 @@ def capture(
             seen[id(one)] = _argument(trace, one, name)
         given.append(seen[id(one)])
     args, kwargs = unflatten(shape, given)
-    watching = sys.getprofile()
     try:
-        with recording_with(Noted if recording else _Quietly):
-            if watching is None:  # a profiler that is at work already could not be put back
-                sys.setprofile(_namer())
-            try:
-                result = function(*args, **kwargs)
-            finally:
-                if watching is None:
-                    sys.setprofile(None)
+        with collector_paused(), recording_with(Noted if recording else _Quietly):
+            result = function(*args, **kwargs)
+            trace.follow(None)
             trace.check_untouched()
             captured = Capture(trace, result, keep_gradients=keep_gradients)
             if refuses is not None and refuses(captured.result):
                 raise NotKeptError(captured.result)  # noqa: TRY301 - put back like any other failure
             return captured
     except BaseException:
-        trace.put_back()
+        with Held():
+            trace.put_back()
         raise
     finally:
         WHOLE.remove(trace)
@@ -1061,17 +1092,3 @@ def _argument_names(function: Any, leaves: Sequence[Any], shape: Sequence[Struct
         for i, place in enumerate(places):
             names[place] = name if len(places) == 1 else f"{name}_{i}"
     return names
-
-
-def _namer() -> Callable[[FrameType, str, Any], None]:
-    """A profile function that reads the names of local variables off the user's functions as they return."""
-
-    def watch(frame: FrameType, event: str, _: Any) -> None:
-        if event != "return" or frame.f_code.co_filename.startswith(PACKAGE) or "<" in frame.f_code.co_name:
-            return
-        for name, one in frame.f_locals.items():
-            value = _made_in(one)
-            if value is not None and not value.name:
-                value.name = name
-
-    return watch

@@ -145,7 +145,7 @@ class Epochs:
 
     def _run_compiled(self, order: Array | None) -> float:
         assert self._loader is not None
-        samples = len(self._loader.dataset)
+        samples = self._columns[0].shape[0]
         self._loader.places = np.arange(samples) if order is None else order
         runs = self._compiled.run(self._loader)
         rest = [one[self._loader.places] for one in self._columns[1:]]

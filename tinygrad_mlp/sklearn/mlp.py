@@ -476,11 +476,15 @@ class MLPClassifier(ClassifierMixin, _MLP):
             factors = compute_sample_weight(self.class_weight, outputs)
         else:
             labels = self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
-            classes, ids = np.unique(labels, return_inverse=True)
-            # Where samples weigh, a class counts as much as they do, so that 2 stands for a sample given twice.
-            factors = compute_class_weight(self.class_weight, classes=classes, y=labels, sample_weight=sample_weight)[
-                ids
-            ]
+            # Where samples weigh, a class counts as much as they do, so that 2 stands for a sample given twice, and 0
+            # for one left out.
+            kept = np.ones(len(labels), bool) if sample_weight is None else sample_weight > 0
+            weights = None if sample_weight is None else sample_weight[kept]
+            classes, ids = np.unique(labels[kept], return_inverse=True)
+            factors = np.zeros(len(labels))
+            factors[kept] = compute_class_weight(
+                self.class_weight, classes=classes, y=labels[kept], sample_weight=weights
+            )[ids]
         return factors if sample_weight is None else sample_weight * factors
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -570,7 +574,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     >>> import numpy as np
     >>> from tinygrad_mlp.sklearn import MLPRegressor
     >>> X = np.linspace(-3, 3, 100).reshape(-1, 1)
-    >>> model = MLPRegressor(16, activation="tanh", solver="lbfgs", random_state=0, max_iter=1000)
+    >>> model = MLPRegressor(hidden_layer_sizes=16, activation="tanh", solver="lbfgs", random_state=0, max_iter=1000)
     >>> model.fit(X, np.sin(X).ravel()).score(X, np.sin(X).ravel()) > 0.999
     True
     """

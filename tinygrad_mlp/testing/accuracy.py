@@ -87,6 +87,8 @@ _CONTRACTS = {
     "loss": Contract("A (loss)", (_A, _B_SCALED, _CLOSED)),
     "linear": Contract("D", (Limit(8, 8, scaled=True),) * 3),
     "product": Contract("E", (Limit(8, 8, scaled=True),) * 3),
+    # The slope of a gate is y (1 - y), exact but for the last digit of 1.
+    "recurrent": Contract("F", (Limit(64, 64, scaled=True), *(Limit(256, 256, scaled=True),) * 2)),
     "softmax": Contract("C (scaled)", (Limit(8, 16, scaled=True), Limit(8, 16, scaled=True), _SECOND)),
 }
 
@@ -105,6 +107,7 @@ _MEMBERS: dict[str, str] = {
     "loss": "bce_with_logits",
     "linear": "sum_to put sum mean amax amin",
     "product": "matmul linear linear_weight linear_without_bias einsum",
+    "recurrent": "lstm lstm_gradient",
     "softmax": "logsumexp softmax log_softmax cross_entropy cross_entropy_gradient soft_class_loss soft_class_gradient",
 }
 

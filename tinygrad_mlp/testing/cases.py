@@ -561,7 +561,7 @@ def _rows(op: Op, sample: Rows, choices: Choices) -> _Call:
 
 
 def _recurrence(op: Op, sample: Recurrence, choices: Choices) -> _Call:
-    time, batch, size = choices.side(1, 3), choices.side(1, 2), choices.side(1, 2)
+    time, batch, size = choices.side(1, 2), choices.side(1, 2), choices.side(1, 2)
     width = sample.gates * size
     shapes = {
         "z": (time + sample.more, batch, size),

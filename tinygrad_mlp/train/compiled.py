@@ -48,7 +48,7 @@ _LOOK = 32
 _KINDS = 64
 
 
-def chosen(way: Way, model: Module, epochs: int, feed: Feed) -> str | None:
+def chosen(way: Way, model: Module, epochs: int, batches: Feed | DataLoader) -> str | None:
     """``"native"``, ``"replay"``, or None for the loop that is written out.
 
     Raises:
@@ -63,8 +63,8 @@ def chosen(way: Way, model: Module, epochs: int, feed: Feed) -> str | None:
     if way != "auto":
         return way
     weights = sum(one.size for one in model.parameters())
-    each = _CALLS + 6 * weights * (feed.batch_size or 0) * _OPERATION
-    return "native" if epochs * (feed.steps or 0) * each > _LONG and _has_compiler() else None
+    each = _CALLS + 6 * weights * (batches.batch_size or 0) * _OPERATION
+    return "native" if epochs * (batches.steps or 0) * each > _LONG and _has_compiler() else None
 
 
 def _has_compiler() -> bool:
@@ -151,10 +151,10 @@ class _Snapshot:
         self.meters: Any = copy.deepcopy(meters)
         self._arrays = [(one.data, one.data.copy(order="K")) for one in (*model.parameters(), *model.buffers())]
         self._states = []
-        for state in optimizer.state.values():
-            self._states.append((state, dict(state)))
-            self._arrays += [(one, one.copy(order="K")) for one in state.values() if isinstance(one, np.ndarray)]
-        self._known = {id(state) for state, _ in self._states}
+        for entry in optimizer.state.values():
+            self._states.append((entry, dict(entry)))
+            self._arrays += [(one, one.copy(order="K")) for one in entry.values() if isinstance(one, np.ndarray)]
+        self._known = {id(entry) for entry, _ in self._states}
         self._optimizer = optimizer
         draws = [one for module in model.modules() for one in vars(module).values()]
         self._draws = [

@@ -219,6 +219,8 @@ def _compiled(way: Way, run: Run, hooks: Callbacks, epochs: int, accumulate: int
             if not _is_ours(part):
                 name = getattr(part, "__name__", type(part).__name__)
                 return None, f"{name} is not of this package and may do more than compute; say compile=True"
+        if any(isinstance(part, Module) and part._hooks for part in (*model.modules(), *objective.criteria)):
+            return None, "a module has hooks"
         if any(one.node is not None and one.node.hooks is not None for one in model.parameters()):
             return None, "a parameter has hooks"
     if not isinstance(optimizer, Optimizer):

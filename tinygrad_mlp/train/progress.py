@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any, Protocol
 
+import numpy as np
+
 from ..errors import ArgumentError, MissingExtraError
 from ..extras import need
 from .meters import Meters
@@ -40,7 +42,7 @@ def epoch_line(number: int, epochs: int, logs: dict[str, float], seconds: float,
     'Epoch 1/2 - 12ms - 21,951 samples/s - loss: 0.5000'
     """
     taken = f"{seconds:.1f}s" if seconds >= 0.9995 else f"{seconds * 1000:.{0 if seconds >= 0.01 else 1}f}ms"
-    values = "".join(f" - {name}: {value:.4f}" for name, value in logs.items())
+    values = "".join(f" - {name}: {value:.4f}" for name, value in logs.items() if np.ndim(value) == 0)
     return f"Epoch {number + 1}/{epochs} - {taken} - {samples / max(seconds, 1e-9):,.0f} samples/s{values}"
 
 
@@ -162,7 +164,9 @@ class BarProgress:
             return
         self.drawn = now
         pace = f"{self.samples / (now - self.began):,.0f} samples/s"
-        measured = " ".join(f"{name} {value:.4f}" for name, value in meters.results().items())
+        measured = " ".join(
+            f"{name} {value:.4f}" for name, value in meters.results().items() if isinstance(value, float)
+        )
         done = self.number * self.steps + step
         self.bar.update(self.task, completed=done, measured=f"{measured} {pace}", refresh=True)
 

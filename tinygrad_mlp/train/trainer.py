@@ -165,7 +165,8 @@ class Trainer:
             run.batch = step
             if watched:
                 hooks.batch("on_train_batch_end", step - 1, meters.results())
-            hooks.progress(step, meters)
+            if not run.pending:  # gradients of half a group cannot be saved
+                hooks.progress(step, meters)
             self.progress.batch(step, meters)
             self.interrupts.obey()
             if watched and run.stopping:

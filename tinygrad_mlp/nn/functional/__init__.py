@@ -37,6 +37,7 @@ from .activations import (
     tanhshrink,
     threshold,
 )
+from .attention import scaled_dot_product_attention
 from .bilinear import bilinear
 from .dropout import alpha_dropout, check_probability, dropout, dropout1d, dropout2d, feature_alpha_dropout
 from .embedding import embedding, padding_row
@@ -59,15 +60,32 @@ from .losses import (
     triplet_margin_loss,
 )
 from .norm import batch_norm, group_norm, instance_norm, layer_norm, normalize, overwrite, rms_norm
+from .windows import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    conv1d,
+    conv2d,
+    max_pool1d,
+    max_pool2d,
+    pad,
+)
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
     "alpha_dropout",
+    "avg_pool1d",
+    "avg_pool2d",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
     "check_probability",
+    "conv1d",
+    "conv2d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
@@ -96,12 +114,15 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
     "mish",
     "mse_loss",
     "multi_margin_loss",
     "nll_loss",
     "normalize",
     "overwrite",
+    "pad",
     "padding_row",
     "pairwise_distance",
     "poisson_nll_loss",
@@ -110,6 +131,7 @@ __all__ = [
     "relu6",
     "rms_norm",
     "rrelu",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",

@@ -15,6 +15,7 @@ from ...errors import ArgumentError, ShapeError
 from ...ops.declare import same_dtype
 from ...ops.losses import equal_shapes, nll_loss, reduced
 from ...tape import Array, Traced
+from ...tensor import Tensor
 
 __all__ = [
     "binary_cross_entropy",
@@ -184,6 +185,11 @@ def _check_variances(variance: Array) -> None:
         raise ArgumentError(f"gaussian_nll_loss: a variance is negative ({variance.min():.4g}); say var=softplus(x)")
 
 
+def _constant(value: Any) -> Any:
+    """The value without its gradient."""
+    return value.detach() if isinstance(value, Tensor) else value
+
+
 def gaussian_nll_loss(
     input: Any, target: Any, var: Any, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Any:
@@ -211,8 +217,7 @@ def gaussian_nll_loss(
     asked(var, var.data if isinstance(var, Traced) else var, _check_variances)
     small = ops.lt(var, float(eps))
     # The smallest variance is a constant, but the gradient of the variance is taken there, as in torch.
-    lifted = ops.sub(float(eps), var)
-    v = ops.add(var, ops.where(small, lifted.detach() if isinstance(lifted, Traced) else lifted, 0.0))
+    v = ops.add(var, ops.where(small, _constant(ops.sub(float(eps), var)), 0.0))
     losses = ops.mul(ops.add(ops.log(v), ops.div(ops.square(ops.sub(input, target)), v)), 0.5)
     return reduced(ops.add(losses, 0.5 * math.log(2.0 * math.pi)) if full else losses, reduction)
 

@@ -1,0 +1,7 @@
+"""``keras.preprocessing.sequence``."""
+
+from __future__ import annotations
+
+from ..utils import pad_sequences
+
+__all__ = ["pad_sequences"]
