@@ -213,6 +213,7 @@ class Epochs:
         self._feed = feed
         # How the leaves of a run's results are nested, and whether they are a loss, outputs and targets alone.
         self._shape: list[Structure] = []
+        self._places = range(0)
         self._plain = True
 
         def step(*columns: Any) -> tuple[Any, ...]:
@@ -223,7 +224,8 @@ class Epochs:
             loss.backward()
             optimizer.step()
             results = (loss, parts, outputs, y) if weights is None else (loss, parts, outputs, y, weights)
-            self._shape = flatten(results)[1]
+            leaves, self._shape = flatten(results)
+            self._places = range(len(leaves))
             self._plain = not parts and weights is None and isinstance(outputs, Tensor)
             return results
 
@@ -296,8 +298,7 @@ class Epochs:
         def look(done: int, runs: Runs) -> None:
             nonlocal safe
             done += start
-            leaves = sum(kind == "leaf" for kind, *_ in self._shape)
-            columns = [runs.arrays(place) for place in range(leaves)]
+            columns = [runs.arrays(place) for place in self._places]
             runs.forget()
             for several in zip(*columns, strict=True):
                 if not np.isfinite(several[0]).all():
