@@ -374,7 +374,10 @@ def test_nothing_in_the_package_unpickles() -> None:
     """No import of a module that makes objects of what it reads, and no NumPy file with objects in it."""
     forbidden = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml"}
     for path in sorted((ROOT / "tinygrad_mlp").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        if "io" not in path.parts and not any(word in text for word in (*forbidden, "allow_pickle")):
+            continue
+        for node in ast.walk(ast.parse(text)):
             names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             # What workers send is from this program to itself; the kit tries whether objects can be pickled.
