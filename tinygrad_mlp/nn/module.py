@@ -615,7 +615,7 @@ class Module:
         return bound(type(self), *self._arguments)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """A new module made with these arguments.
 
         Raises:

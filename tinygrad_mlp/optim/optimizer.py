@@ -529,6 +529,7 @@ class Optimizer:
         for (_, kept, *_), entry in zip((slot for slots in self._slots for slot in slots), entries, strict=True):
             kept.clear()
             kept.update(entry)
+        self._stepped = True  # a state is taken between two steps: schedules have nothing to warn of
 
     def _fitting_options(self, state: Any, faults: list[str]) -> list[dict[str, Any]]:
         groups = state.get("param_groups") if isinstance(state, Mapping) else None
