@@ -124,7 +124,7 @@ def averaging(operands: Sequence[Any], params: dict[str, Any], result: Any) -> C
     if x.dtype not in _REAL or not x.size or not _sums_row_by_row(x.shape, axes, x.dtype):
         return None
     count = math.prod([x.shape[axis] for axis in axes])
-    if count == 1 and not slice_by_slice(x.shape, tuple(axes)):
+    if count == 1:
         return _alone(x, () if keepdims else axes, result)
     sums = [f"total({{0}}, {axes}, None, {{y}}, {keepdims})"]
     if slice_by_slice(x.shape, axes):
@@ -142,7 +142,7 @@ def summing_to(operands: Sequence[Any], params: dict[str, Any], result: Any) -> 
     if not extra or x.shape[extra:] != shape:
         return None
     axes = tuple(range(extra))
-    if x.dtype in _REAL and math.prod(x.shape[:extra]) == 1 and not slice_by_slice(x.shape, axes):
+    if x.dtype in _REAL and math.prod(x.shape[:extra]) == 1:
         return _alone(x, axes, result)
     if not _sums_row_by_row(x.shape, axes, x.dtype):
         return _folded(x, shape, extra)
