@@ -7,6 +7,7 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .choices import LOSSES, OPTIMIZERS
 from .history import History
 from .loop import evaluate, fit, predict
+from .lr_finder import LRFind, lr_find
 from .metrics import METRICS
 from .run import Run
 
@@ -17,11 +18,13 @@ __all__ = [
     "BackupAndRestore",
     "Callback",
     "History",
+    "LRFind",
     "ModelCheckpoint",
     "Run",
     "evaluate",
     "fit",
     "load_checkpoint",
+    "lr_find",
     "predict",
     "save_checkpoint",
 ]
