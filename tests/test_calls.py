@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinygrad_mlp
 from tinygrad_mlp.tape import OPS
 
 ROWS = st.integers(1, 200)
@@ -158,3 +159,12 @@ def test_a_wrong_call_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     expected, found = run_calls("relu", [np.linspace(-1, 1, 5)], {})
     assert found.tobytes() != expected.tobytes()
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_product_of_two_numbers_has_the_sign_of_its_zero(sign: float) -> None:
+    """Case 2395 of the random programs: ``matmul`` of 1 by 1 matrices never gives -0.0, ``dot`` does."""
+    step = tinygrad_mlp.compile(lambda x, y: x @ y, backend="replay")
+    x, y = np.full((1, 1), -0.0 * sign), np.full((1, 1), sign)
+    step(x, y)
+    assert step(x, y).data.tobytes() == np.matmul(x, y).tobytes()

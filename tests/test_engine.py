@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from limits import recursion_limit
 
 import tinygrad_mlp as tg
@@ -653,3 +654,71 @@ def test_a_rule_may_read_a_parameter_left_at_its_default() -> None:
         np.testing.assert_array_equal(x.grad.data, [30.0, 60.0])
     finally:
         del OPS["scaled"]
+
+
+# --- gradients of parts -----------------------------------------------------------------------------
+
+
+@st.composite
+def reads(draw: st.DrawFn) -> tuple[tuple[int, ...], list[Any]]:
+    """A shape and indices into it, basic ones with overlaps and others; None stands for the whole array."""
+    shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
+    basic = st.one_of(
+        hnp.basic_indices(shape, allow_newaxis=True),
+        st.integers(0, shape[0] - 1),
+        st.just(True),
+        st.just(None),
+    )
+    others = hnp.integer_array_indices(shape, result_shape=hnp.array_shapes(max_dims=1, max_side=3))
+    return shape, draw(st.lists(st.one_of(basic, basic, basic, others), min_size=1, max_size=6))
+
+
+@settings(max_examples=150, deadline=None)
+@given(reads(), st.integers(0, 2**32 - 1), st.booleans())
+def test_parts_added_in_place_give_the_bits_of_whole_arrays(
+    case: tuple[tuple[int, ...], list[Any]], seed: int, targeted: bool
+) -> None:
+    """Negative zeros included, on leaves and on what is computed, with and without targets."""
+    shape, places = case
+    rng = np.random.default_rng(seed)
+    x = Tensor(rng.normal(size=shape), requires_grad=True)
+    y = x * 1.0 if seed % 2 else x
+    seeds, terms, whole = [], [], []
+    for where in places:
+        term = y * 1.0 if where is None else y[where]
+        g = np.where(rng.random(term.shape) < 0.6, -0.0, np.asarray(rng.normal(size=term.shape)))
+        dense = np.zeros(shape)
+        if where is None:
+            dense = g * 1.0
+        elif isinstance(where, tuple) and any(isinstance(one, np.ndarray) for one in where):
+            np.add.at(dense, where, g)
+        else:
+            dense[where] = g
+        terms.append(term)
+        seeds.append(g)
+        whole.append(dense)
+    expected = whole[-1]
+    for one in whole[-2::-1]:  # consumers first
+        expected = expected + one
+    expected = expected * 1.0
+    if targeted:
+        found = autograd.grad(terms, [x], seeds)[0].data
+    else:
+        total = sum(((term * g).sum() for term, g in zip(terms, seeds, strict=True)), start=Tensor(0.0))
+        total.backward()
+        found = x.grad.data
+    assert found.tobytes() == expected.tobytes()
+
+
+def test_many_parts_of_one_tensor_cost_one_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one for each part: a sequence read step by step has a backward pass that grows with its length alone."""
+    from tinygrad_mlp.ops import shape
+
+    made = []
+    put = shape.put
+    monkeypatch.setattr(shape, "put", lambda *args, **options: made.append(1) or put(*args, **options))
+    x = Tensor(np.ones((2, 50, 3)), requires_grad=True)
+    sum((x[:, t].tanh() for t in range(50)), start=Tensor(0.0)).sum().backward()
+    assert len(made) == 1
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.data, 1 / np.cosh(np.ones((2, 50, 3))) ** 2)

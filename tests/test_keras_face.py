@@ -325,26 +325,34 @@ ERRORS = {
     "unknown optimizer": (
         ArgumentError,
         lambda: _small().compile(optimizer="adma"),
-        "unknown optimizer 'adma'; did you mean 'adam'? Valid: adadelta, adagrad, adam, adamax, adamw, nadam, rmsprop, "
-        "sgd",
+        (
+            "unknown optimizer 'adma'; did you mean 'adam'? Valid: adadelta, adagrad, adam, adamax, adamw, nadam, "
+            "rmsprop, sgd"
+        ),
     ),
     "one-hot labels with a sparse loss": (
         ShapeError,
         lambda: _small().train_on_batch(np.zeros((2, 4)), np.eye(3)[:2]),
-        "sparse_categorical_crossentropy: y_true holds class ids of shape (2,), got (2, 3); one-hot labels go with "
-        "loss='categorical_crossentropy', or say y.argmax(1)",
+        (
+            "sparse_categorical_crossentropy: y_true holds class ids of shape (2,), got (2, 3); one-hot labels go with "
+            "loss='categorical_crossentropy', or say y.argmax(1)"
+        ),
     ),
     "two axes into an LSTM": (
         ShapeError,
         lambda: ours.Sequential([layers.Input((7,)), layers.LSTM(5)]),
-        "lstm (LSTM) expected input of three axes (batch, time, features), got (None, 7) = (batch, features); for word "
-        "ids put Embedding(words, 32) in front; single numbers need an axis of features: x.reshape(-1, 7, 1)",
+        (
+            "lstm (LSTM) expected input of three axes (batch, time, features), got (None, 7) = (batch, features); for "
+            "word ids put Embedding(words, 32) in front; single numbers need an axis of features: x.reshape(-1, 7, 1)"
+        ),
     ),
     "images without Flatten": (
         ShapeError,
         lambda: ours.Sequential([layers.Dense(5)]).build((None,)),
-        "dense (Dense) expected input (batch, features) with a known number of features, got (None,); say "
-        "Input(shape=(784,)), and put Flatten() in front of images",
+        (
+            "dense (Dense) expected input (batch, features) with a known number of features, got (None,); say "
+            "Input(shape=(784,)), and put Flatten() in front of images"
+        ),
     ),
     "a misspelt argument": (
         ArgumentError,

@@ -110,7 +110,7 @@ MEASURED = [
     if isinstance(op.samples, Elementwise)
     and op.reference is not None
     and op.elementwise
-    and name not in {"ties", "require_finite"}
+    and name not in {"ties", "checked_finite"}
 ]
 
 

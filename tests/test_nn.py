@@ -1069,3 +1069,27 @@ def test_public_names_exist_and_evaluation_records_nothing() -> None:
         assert all(hasattr(room, name) for name in room.__all__)
     with no_grad():
         assert nn.MLP(2, 3, 1, seed=0)(zeros(1, 2)).node is None
+
+
+def test_a_property_of_a_module_is_set_as_one() -> None:
+    """Its setter runs; nothing lands beside it in the instance."""
+
+    class Scaled(nn.Module):
+        """A module with a property."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[float] = []
+
+        @property
+        def scale(self) -> float:
+            return self.seen[-1]
+
+        @scale.setter
+        def scale(self, value: float) -> None:
+            self.seen.append(value)
+
+    module = Scaled()
+    module.scale = 2.0
+    assert module.scale == 2.0
+    assert "scale" not in vars(module)

@@ -264,6 +264,28 @@ def test_lbfgs_at_every_step(options: dict[str, Any], dtype: str) -> None:
         assert world.difference() <= {"float64": 1e-7, "float32": 1e-3}[dtype]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_line_search_tries_the_points_that_torch_tries(seed: int) -> None:
+    """In a curved valley, from starts where it has to go far out and to divide intervals: 12 moves, every point."""
+    start = np.random.default_rng(seed).normal(size=4) * (1.0 + seed)
+    p, q = torch.tensor(start, requires_grad=True), nn.Parameter(start)
+    options = {"max_iter": 12, "lr": (0.01, 1.0, 8.0)[seed % 3], "line_search_fn": "strong_wolfe"}
+    right, mine = torch.optim.LBFGS([p], **options), optim.LBFGS([q], **options)
+    tried: tuple[list[Any], list[Any]] = ([], [])
+
+    def closure(x: Any, optimizer: Any, points: list[Any]) -> Any:
+        points.append(x.tolist())
+        optimizer.zero_grad()
+        loss = (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+        loss.backward()
+        return loss
+
+    right.step(lambda: closure(p, right, tried[0]))
+    mine.step(lambda: closure(q, mine, tried[1]))
+    assert len(tried[0]) == len(tried[1]) >= 13
+    np.testing.assert_allclose(tried[1], tried[0], rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("options", [{}, {"line_search_fn": "strong_wolfe"}, {"history_size": 2, "max_iter": 3}])
 def test_lbfgs_states_go_over_both_ways(options: dict[str, Any]) -> None:
     """Plain numbers, arrays and lists of arrays, by torch's names."""

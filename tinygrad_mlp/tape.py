@@ -117,6 +117,9 @@ class Op:
             rule returns memory of its own, which the walk may then add to and hand over without a copy.
         batch: how the op answers for many samples at once, see :mod:`tinygrad_mlp.ops.batched`; None: one by one.
         calls: the NumPy calls of ``forward`` written out, see :mod:`tinygrad_mlp.ops.calls`; None: it is called.
+        part: for an op of one operand whose gradient is ``g`` at an index without repeats and 0 elsewhere: gives that
+            index from what the rule reads besides ``g`` and shapes, or None where it is another; the walk then adds
+            ``g`` in place. None: the rule makes the whole array.
         native: how the op is written in C, see :mod:`tinygrad_mlp.ops.native`; None: by ``scalar``, or not at all.
         call: the polymorphic op function; set when it is published.
     """
@@ -135,6 +138,7 @@ class Op:
         "numpy",
         "operands",
         "params",
+        "part",
         "passes_on",
         "pull_maker",
         "reference",
@@ -166,6 +170,7 @@ class Op:
         batch: Callable[..., Any] | None = None,
         native: Callable[..., Any] | None = None,
         calls: Callable[..., Any] | None = None,
+        part: Callable[..., Any] | None = None,
         joint: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
@@ -186,6 +191,7 @@ class Op:
         self.batch = batch
         self.native = native
         self.calls = calls
+        self.part = part
         self.joint = joint
         self.call: Callable[..., Any] = forward
         self._plans: dict[tuple[int, int], Plan] = {}
@@ -226,7 +232,7 @@ class Plan:
 
     pull: Callable[..., tuple[Any, ...]]
 
-    __slots__ = ("fresh", "keep", "op", "pull", "reads", "reads_params", "roles", "tracked")
+    __slots__ = ("fresh", "keep", "op", "part", "pull", "reads", "reads_params", "roles", "tracked")
 
     def __init__(self, op: Op, tracked: tuple[int, ...], arity: int) -> None:
         operands = op.operands if not callable(op.rules) else tuple(f"operand{i}" for i in range(arity))
@@ -240,6 +246,7 @@ class Plan:
         self.op = op
         self.tracked = tracked
         self.fresh = not op.passes_on
+        self.part = op.part
         self.reads = tuple(names)
         self.keep = _picker([places.index(name) for name in names])
         self.reads_params = not set(op.params).isdisjoint(names)
@@ -609,12 +616,16 @@ def walk(
         if needed is None or root in needed:
             pending[root] = pending[root] + seed if root in pending else seed
     found: dict[Node, Any] = {}
+    # Where gradients of parts were added in place: the indices, by the node whose gradient it is.
+    parts: dict[Node, list[Any]] = {}
     recorded = any(isinstance(seed, Traced) for seed in seeds)
     token = _WALKING.set(True) if recorded else None
     try:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for node in order:
                 g = pending.pop(node)
+                if parts and node in parts:
+                    _settle(g, parts.pop(node))
                 plan = node.plan
                 plain = type(node) is Node
                 if not plain:
@@ -638,6 +649,13 @@ def walk(
                 if recorded and not isinstance(g, (np.ndarray, np.generic)):
                     kept = node.revive(type(g), kept)
                 fresh = plan.fresh
+                if plan.part is not None and plain and inputs[0] in owned and type(g) is np.ndarray:
+                    where = plan.part(*kept)
+                    before = pending.get(inputs[0])
+                    if where is not None and type(before) is np.ndarray:
+                        before[where] += g
+                        parts.setdefault(inputs[0], []).append(where)
+                        continue
                 gradients = plan.pull(g, kept, inputs)
                 if not plain:
                     node.gave(gradients)
@@ -656,9 +674,25 @@ def walk(
     finally:
         if token is not None:
             _WALKING.reset(token)
+    for node, places in parts.items():
+        _settle(pending[node], places)
     if not through:  # what is still waiting has arrived at targets
         found |= {node: g if isinstance(g, Traced) else np.array(g) for node, g in pending.items()}
     return found
+
+
+def _settle(gradient: Array, places: Sequence[Any]) -> None:
+    """Make of sums of parts the bits that adding whole arrays gives: those have 0.0 around the part.
+
+    Adding 0.0 changes one number alone, -0.0, which it makes 0.0. So an element that is -0.0 now is 0.0 if it lies
+    outside of some part; where it lies in all of them, every addition was made.
+    """
+    negative = (gradient == 0) & np.signbit(gradient)
+    if negative.any():
+        inside = np.zeros(gradient.shape, np.intp)
+        for where in places:
+            inside[where] += 1
+        gradient[negative & (inside < len(places))] = 0.0
 
 
 def _leading_to(wanted: set[Node], order: Sequence[Node]) -> list[Node]:

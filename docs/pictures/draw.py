@@ -1,15 +1,17 @@
-"""Draws the pictures of this folder: python docs/pictures/draw.py (needs the extra `graph`)."""
+"""Draws the pictures of this folder: python docs/pictures/draw.py (needs the extras `graph` and `plot`)."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tinygrad_mlp import Tensor, ops
+from tinygrad_mlp import Tensor, ops, optim, viz
 from tinygrad_mlp.graph import Graph
-from tinygrad_mlp.tape import scoped
 from tinygrad_mlp.tensor import record_values
+from tinygrad_mlp.watch import scoped
 
 HERE = Path(__file__).parent
 
@@ -42,6 +44,51 @@ def mlp() -> Graph:
     return loss.graph(names=[p, {"x": x, "y": y, "loss": loss}])
 
 
+def schedules() -> Any:
+    """The rate of every schedule over 100 steps, from 1."""
+    room = optim.lr_scheduler
+
+    def sequence(optimizer: Any) -> Any:
+        parts = [room.LinearLR(optimizer, 0.05, total_iters=15), room.CosineAnnealingLR(optimizer, 85)]
+        return room.SequentialLR(optimizer, parts, [15])
+
+    def chain(optimizer: Any) -> Any:
+        return room.ChainedScheduler([room.ConstantLR(optimizer, 0.3, 20), room.ExponentialLR(optimizer, 0.98)])
+
+    makes: dict[str, Any] = {
+        "StepLR": lambda o: room.StepLR(o, 25, 0.5),
+        "MultiStepLR": lambda o: room.MultiStepLR(o, [20, 70], 0.3),
+        "ConstantLR": lambda o: room.ConstantLR(o, 0.4, 30),
+        "LinearLR": lambda o: room.LinearLR(o, 0.1, total_iters=40),
+        "ExponentialLR": lambda o: room.ExponentialLR(o, 0.97),
+        "PolynomialLR": lambda o: room.PolynomialLR(o, 90, 2.0),
+        "InverseTimeLR": lambda o: room.InverseTimeLR(o, 10, 0.5),
+        "CosineAnnealingLR": lambda o: room.CosineAnnealingLR(o, 100),
+        "CosineAnnealingWarmRestarts": lambda o: room.CosineAnnealingWarmRestarts(o, 15, 2),
+        "CyclicLR": lambda o: room.CyclicLR(o, 0.1, 1.0, 12, mode="triangular2", cycle_momentum=False),
+        "OneCycleLR": lambda o: room.OneCycleLR(o, 1.0, 101, cycle_momentum=False),
+        "SWALR": lambda o: optim.swa_utils.SWALR(o, 0.3, 40),
+        "LambdaLR": lambda o: room.LambdaLR(o, lambda t: 1 / math.sqrt(1 + t)),
+        "MultiplicativeLR": lambda o: room.MultiplicativeLR(o, lambda t: 0.9 if t % 10 == 0 else 1.0),
+        "SequentialLR": sequence,
+        "ChainedScheduler": chain,
+        "ReduceLROnPlateau": lambda o: room.ReduceLROnPlateau(o, factor=0.5, patience=8),
+    }
+    drawn = {}
+    for name, make in makes.items():
+        optimizer = optim.SGD([Tensor([0.0], requires_grad=True)], lr=1.0)
+        schedule = make(optimizer)
+        rates = drawn[name] = []
+        for step in range(100):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            # A loss that stops getting better after 30 steps, for the one schedule that looks at it.
+            schedule.step(*([max(1.0 - step / 30, 0.0)] if name == "ReduceLROnPlateau" else []))
+    return viz.plot_schedules(drawn)
+
+
 if __name__ == "__main__":
     neuron().render(HERE / "graph.svg")
     mlp().render(HERE / "mlp.svg", direction="TB")
+    picture = viz.figure_svg(schedules(), "the learning rates of all schedules over 100 steps")
+    (HERE / "schedules.svg").write_text(picture, encoding="utf-8")

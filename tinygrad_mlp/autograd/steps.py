@@ -69,6 +69,7 @@ class _RulePlan(Plan):
         )
         self.tracked = tuple(range(count))
         self.fresh = False
+        self.part = None
         self.keep = None
         self.reads_params = False
         self.roles = (None,) * len(saved)

@@ -15,7 +15,7 @@ import numpy as np
 from .. import ops
 from ..errors import ArgumentError, ShapeError, did_you_mean
 from ..nn import functional
-from ..tape import Traced
+from ..tensor import Tensor
 from .naming import snake
 
 __all__ = [
@@ -75,10 +75,10 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "
 
 def operands(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """Both as tensors or arrays of one float dtype."""
-    if not isinstance(y_pred, Traced):
+    if not isinstance(y_pred, Tensor):
         y_pred = np.asarray(y_pred)
         y_pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
-    if not isinstance(y_true, Traced):
+    if not isinstance(y_true, Tensor):
         return np.asarray(y_true).astype(y_pred.dtype, copy=False), y_pred
     return y_true if y_true.dtype == y_pred.dtype else ops.astype(y_true, y_pred.dtype), y_pred
 
@@ -102,7 +102,7 @@ def _mean(x: Any) -> Any:
 
 def _signs(y_true: Any) -> Any:
     """Labels of 0 and 1 as -1 and 1; others as they are."""
-    plain = y_true.data if isinstance(y_true, Traced) else y_true
+    plain = y_true.data if isinstance(y_true, Tensor) else y_true
     return ops.sub(ops.mul(y_true, 2.0), 1.0) if np.isin(plain, (0, 1)).all() else y_true
 
 
@@ -297,9 +297,9 @@ def sparse_categorical_crossentropy(
     Raises:
         ShapeError: one-hot labels, or shapes that do not fit. ArgumentError: ids outside the classes.
     """
-    if not isinstance(y_pred, Traced):
+    if not isinstance(y_pred, Tensor):
         y_pred = operands(0, y_pred)[1]
-    ids = y_true if isinstance(y_true, Traced) else np.asarray(y_true)
+    ids = y_true if isinstance(y_true, Tensor) else np.asarray(y_true)
     if axis not in {-1, y_pred.ndim - 1}:
         y_pred = _moved_last(y_pred, axis)
         ids = _moved_last(ids, axis) if ids.ndim == y_pred.ndim else ids
@@ -316,7 +316,7 @@ def sparse_categorical_crossentropy(
         ids = ops.astype(ids, np.int64)
     ignored = None
     if ignore_class is not None:
-        plain = ids.data if isinstance(ids, Traced) else ids
+        plain = ids.data if isinstance(ids, Tensor) else ids
         ignored = plain == ignore_class
         ids = np.where(ignored, 0, plain)
     classes = y_pred.shape[-1]
@@ -336,7 +336,7 @@ def _moved_last(x: Any, axis: int) -> Any:
 
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Any:
     """``(1 - p ** q) / q`` of the probability ``p`` of the class of that id. Source: Zhang & Sabuncu, NeurIPS 2018."""
-    ids = np.asarray(y_true.data if isinstance(y_true, Traced) else y_true).astype(np.int64)
+    ids = np.asarray(y_true.data if isinstance(y_true, Tensor) else y_true).astype(np.int64)
     y_pred = operands(0, y_pred)[1]
     chosen = ops.sum(ops.mul(y_pred, np.eye(y_pred.shape[-1], dtype=y_pred.dtype)[ids]), -1)
     return ops.div(ops.sub(1.0, ops.pow(chosen, q)), q)
@@ -379,7 +379,7 @@ def check_reduction(reduction: str | None) -> str | None:
 def reduced(values: Any, weight: Any, reduction: str | None) -> Any:
     """``values`` times their weights, then summed, averaged over their number or their weights, or left as they are."""
     if weight is not None:
-        weight = weight if isinstance(weight, Traced) else np.asarray(weight, values.dtype)
+        weight = weight if isinstance(weight, Tensor) else np.asarray(weight, values.dtype)
         values, weight = same_rank(values, weight)
         values = ops.mul(values, weight)
     if reduction in {None, "none"} or tuple(values.shape) in {(), (0,)}:
@@ -389,7 +389,7 @@ def reduced(values: Any, weight: Any, reduction: str | None) -> Any:
         return total
     if reduction == "mean_with_sample_weight" and weight is not None:
         whole = ops.sum(weight)
-        return ops.div(total, whole) if float(whole.data if isinstance(whole, Traced) else whole) else total
+        return ops.div(total, whole) if float(whole.data if isinstance(whole, Tensor) else whole) else total
     return ops.div(total, float(math.prod(values.shape)))
 
 
@@ -422,9 +422,9 @@ class Loss:
         Args:
             y_true, y_pred: tensors or arrays. sample_weight: a number, or one per sample (or per value).
         """
-        if not isinstance(y_pred, Traced):
+        if not isinstance(y_pred, Tensor):
             y_pred = np.asarray(y_pred, self.dtype)
-        if not isinstance(y_true, Traced):
+        if not isinstance(y_true, Tensor):
             y_true = np.asarray(y_true)
         return reduced(self.call(y_true, y_pred), self.weight(y_true, sample_weight), self.reduction)
 
@@ -470,7 +470,7 @@ class LossFunctionWrapper(Loss):
         ignored = self.options.get("ignore_class")
         if ignored is None:
             return sample_weight
-        kept = (np.asarray(y_true.data if isinstance(y_true, Traced) else y_true) != ignored).astype(np.float32)
+        kept = (np.asarray(y_true.data if isinstance(y_true, Tensor) else y_true) != ignored).astype(np.float32)
         if self.reduction in {"sum_over_batch_size", "mean"}:
             kept = kept * (kept.size / max(kept.sum(), 1.0))
         if sample_weight is None:
@@ -552,7 +552,7 @@ CategoricalGeneralizedCrossEntropy = _loss(
 Dice = _loss("Dice", dice, axis=None)
 Tversky = _loss("Tversky", tversky, alpha=0.5, beta=0.5, axis=None)
 
-_CLASSES: dict[str, type[LossFunctionWrapper]] = {
+_CLASSES: dict[str, Any] = {
     one.__name__: one
     for one in (
         MeanSquaredError,
@@ -586,7 +586,7 @@ _SHORT = {
     "msle": "MeanSquaredLogarithmicError",
     "logcosh": "LogCosh",
 }
-_NAMES: dict[str, type[LossFunctionWrapper]] = (
+_NAMES: dict[str, Any] = (
     {one().fn.__name__: one for one in _CLASSES.values()}
     | {short: _CLASSES[name] for short, name in _SHORT.items()}
     | {short.upper(): _CLASSES[name] for short, name in _SHORT.items()}
@@ -622,8 +622,8 @@ def as_loss(identifier: Any) -> Loss:
     if isinstance(found, Loss):
         return found
     for one in _CLASSES.values():
-        made = one()
-        if made.fn is found:
+        made: Loss = one()
+        if getattr(made, "fn", None) is found:
             return made
     return LossFunctionWrapper(found)
 
@@ -653,4 +653,5 @@ def deserialize(config: dict[str, Any]) -> Loss:
     name = config.get("class_name")
     if name not in _CLASSES:
         raise ArgumentError(did_you_mean("loss", name, _CLASSES))
-    return _CLASSES[name].from_config(config.get("config", {}))
+    made: Loss = _CLASSES[name].from_config(config.get("config", {}))
+    return made

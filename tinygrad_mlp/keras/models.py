@@ -59,6 +59,7 @@ class Sequential(Layer):
         self._asked: Any = None
         self._weighted: Any = None
         self._train_metrics: list[metrics.Metric] = []
+        self._plain = 0
         for layer in layers or ():
             self.add(layer)
 
@@ -180,7 +181,7 @@ class Sequential(Layer):
         """The outputs."""
         return self.run_layers(x)
 
-    def forward(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:  # noqa: ARG002 - Keras' signature
+    def forward(self, x: Any, training: bool | None = None, **_: Any) -> Any:
         """The outputs for a tensor or an array; ``training`` overrides the mode that the model is in (evaluation)."""
         given = x if isinstance(x, Tensor) else from_numpy(self._array(x))
         before = self.training
@@ -224,7 +225,10 @@ class Sequential(Layer):
             ArgumentError: an unknown name.
         """
         if loss_weights is not None:
-            raise ArgumentError("loss_weights belong to models with several outputs; a Sequential has one")
+            raise ArgumentError(
+                "loss_weights, the third argument, belong to models with several outputs, and a Sequential has one; "
+                "say metrics=['accuracy']"
+            )
         self.optimizer = optimizers.get(optimizer)
         self.loss = None if loss is None else losses.as_loss(loss)
         self._asked, self._weighted = metrics, weighted_metrics
@@ -245,8 +249,8 @@ class Sequential(Layer):
         """Whether :meth:`compile` was called."""
         return self._compiled is not None
 
-    def _prepare(self, y: Any) -> tuple[Trained, Criterion, list[Seen]]:
-        """What the training loop gets: the module, the loss and the metrics."""
+    def _prepare(self, y: Any) -> tuple[Trained, Criterion, list[Seen], list[Seen]]:
+        """What the training loop gets: the module, the loss, the metrics, and those that respect sample weights."""
         if self._compiled is None or self.loss is None or self.optimizer is None:
             raise StateError(
                 f"{self.name} has to be told how to train first; say model.compile(optimizer='adam', loss='mse')"
@@ -256,16 +260,25 @@ class Sequential(Layer):
         penalties = [pair for layer in self.modules() if isinstance(layer, Layer) for pair in _own_penalties(layer)]
         criterion = Criterion(self.loss, logits=logits, penalties=penalties)
         if not self._train_metrics:
-            asked = metrics_of(self._asked or [], self.loss, self, y)
-            self._train_metrics = asked + metrics_of(self._weighted or [], self.loss, self, y)
+            plain = metrics_of(self._asked or [], self.loss, self, y)
+            self._train_metrics = plain + metrics_of(self._weighted or [], self.loss, self, y)
+            self._plain = len(plain)
         activation = last_activation(self) if logits else None
-        return module, criterion, [Seen(one, activation) for one in self._train_metrics]
+        seen = [Seen(one, activation) for one in self._train_metrics]
+        return module, criterion, seen[: self._plain], seen[self._plain :]
 
     def _ready(self, x: Any) -> None:
         if self.built:
             return
-        shape = x.dataset[0][0].shape if isinstance(x, DataLoader) else self._array(x).shape[1:]
-        self.build((None, *shape))
+        if isinstance(x, DataLoader):
+            self.build((None, *next(iter(x.batches(0)))[0].shape[1:]))
+        elif hasattr(x, "__next__"):
+            raise StateError(
+                f"{self.name} has no weights yet, and asking a generator for a shape would lose its first batch; begin "
+                "the model with Input(shape=(…,))"
+            )
+        else:
+            self.build((None, *self._array(x).shape[1:]))
 
     def fit(
         self,
@@ -283,7 +296,7 @@ class Sequential(Layer):
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
+        validation_batch_size: int | None = None,  # noqa: ARG002 - it does not change the numbers
         validation_freq: int = 1,
     ) -> train.History:
         """Train; arguments, their defaults and the History are Keras'.
@@ -298,7 +311,7 @@ class Sequential(Layer):
         self._ready(x)
         if validation_split:
             x, y, sample_weight, validation_data = _last_part(x, y, sample_weight, validation_data, validation_split)
-        module, criterion, seen = self._prepare(y)
+        module, criterion, seen, weighted = self._prepare(y)
         assert self.optimizer is not None
         assert self._compiled is not None
         bound = self.optimizer.build(self.trainable_weights)
@@ -310,7 +323,6 @@ class Sequential(Layer):
             "sample_weight": sample_weight,
             "steps_per_epoch": steps_per_epoch,
             "validation_steps": validation_steps,
-            "validation_batch_size": validation_batch_size,
             "accumulate": self.optimizer.gradient_accumulation_steps,
         }
         if validation_freq != 1:
@@ -327,6 +339,7 @@ class Sequential(Layer):
                 optimizer=bound,
                 loss=criterion,
                 metrics=seen,
+                weighted_metrics=weighted,
                 validation_data=self._fed_pair(validation_data),
                 shuffle=shuffle,
                 seed=int(draws().integers(2**32)),
@@ -339,7 +352,8 @@ class Sequential(Layer):
         finally:
             self._attend(None)
         self.history.model = self
-        return self.history
+        found: train.History = self.history
+        return found
 
     def _attend(self, module: Trained | None) -> None:
         # Not an attribute like others: the module holds this model, and would be taken for one of its layers.
@@ -379,7 +393,7 @@ class Sequential(Layer):
             return_dict: give them by name instead.
         """
         self._ready(x)
-        module, criterion, seen = self._prepare(y)
+        module, criterion, seen, weighted = self._prepare(y)
         options = {"sample_weight": sample_weight, "steps": steps}
         found = train.evaluate(
             module,
@@ -388,6 +402,7 @@ class Sequential(Layer):
             batch_size=batch_size,
             loss=criterion,
             metrics=seen,
+            weighted_metrics=weighted,
             callbacks=callbacks,
             **{name: value for name, value in options.items() if value is not None},
         )
@@ -409,8 +424,11 @@ class Sequential(Layer):
         """The outputs for all samples, ``(samples, …)``, in evaluation mode."""
         self._ready(x)
         module = Trained(self, logits=False)
-        options = {} if steps is None else {"steps": steps}
-        return train.predict(module, self._fed(x), batch_size=batch_size, callbacks=callbacks, **options)
+        given = self._fed(x)
+        if steps is not None:
+            given = given[: steps * (batch_size or 32)]
+        made: Array = train.predict(module, given, batch_size=batch_size, callbacks=callbacks)
+        return made
 
     def predict_on_batch(self, x: Any) -> Array:
         """The outputs for one batch."""
@@ -435,7 +453,7 @@ class Sequential(Layer):
 
     def _on_batch(self, x: Any, y: Any, weight: Any, class_weight: Any, as_dict: bool, *, trains: bool) -> Any:
         self._ready(x)
-        module, criterion, seen = self._prepare(y)
+        module, criterion, seen, weighted = self._prepare(y)
         assert self.optimizer is not None
         inputs, targets = from_numpy(self._array(x)), np.asarray(y.data if isinstance(y, Tensor) else y)
         if class_weight is not None:
@@ -456,10 +474,10 @@ class Sequential(Layer):
             with no_grad():
                 outputs = module(inputs)
                 loss = criterion(outputs, truth, weight)
-        for one in seen:
+        for one in (*seen, *weighted):
             one.reset()
-            one.update(outputs.data, targets)
-        found = {"loss": float(loss.data)} | {one.name: one.result() for one in seen}
+            one.update(outputs.data, targets, None if one in seen or weight is None else np.asarray(weight))
+        found = {"loss": float(loss.data)} | {one.name: one.result() for one in (*seen, *weighted)}
         values = list(found.values())
         return found if as_dict else values[0] if len(values) == 1 else values
 
@@ -503,7 +521,9 @@ class Sequential(Layer):
         return {"name": self.name, "trainable": self.trainable, "input_shape": entry, "layers": listed}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, type] | None = None) -> Self:
+    def from_config(  # type: ignore[override]
+        cls, config: dict[str, Any], custom_objects: dict[str, type] | None = None
+    ) -> Self:
         """Make a model from :meth:`get_config`, with fresh weights.
 
         Raises:

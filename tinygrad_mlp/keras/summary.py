@@ -37,7 +37,7 @@ def _scaled(length: int) -> tuple[int, int, int]:
 
 
 def _rule(corners: str, dash: str, widths: tuple[int, ...]) -> str:
-    left, middle, right = corners
+    left, middle, right = list(corners)
     return left + middle.join(dash * width for width in widths) + right
 
 

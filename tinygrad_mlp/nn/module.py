@@ -240,6 +240,9 @@ class Module:
             self._register(name, value, "_modules")
         elif isinstance(value, Tensor):
             self._set_tensor(name, value)
+        elif isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+            return
         else:
             self._set_plain(name, value)
         self.__dict__[name] = value

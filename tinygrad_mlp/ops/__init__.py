@@ -22,7 +22,7 @@ from .arithmetic import (
     where,
 )
 from .broadcast import broadcast_to, sum_to
-from .checks import require_finite
+from .checks import checked_finite
 from .compare import (
     argmax,
     argmin,
@@ -66,6 +66,7 @@ __all__ = [
     "broadcast_to",
     "cast",
     "cat",
+    "checked_finite",
     "chosen",
     "clamp",
     "cos",
@@ -113,7 +114,6 @@ __all__ = [
     "pow",
     "prod",
     "relu",
-    "require_finite",
     "reshape",
     "rnn",
     "safe_where",

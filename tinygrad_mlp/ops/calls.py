@@ -50,7 +50,8 @@ def _numbers(dtype: Any, **values: float) -> dict[str, Any]:
 
 def _times(first: Any, second: Any, work: int) -> dict[str, Any]:
     """``matmul``, or for brief products of matrices ``dot``, which makes the same BLAS call at half the cost."""
-    brief = work <= _BRIEF and first.dtype == second.dtype and first.dtype in _REAL
+    # One number times one number dot multiplies without adding the 0.0 that makes 0.0 of matmul's -0.0.
+    brief = 1 < work <= _BRIEF and first.dtype == second.dtype and first.dtype in _REAL
     chosen = np.dot if brief and _is_matrix(first) and _is_matrix(second) else np.matmul
     return {chosen.__name__: chosen}
 

@@ -9,11 +9,11 @@ from ..samples import Elementwise
 from ..tape import Array
 from .elementwise import elementwise
 
-__all__ = ["require_finite"]
+__all__ = ["checked_finite"]
 
 
 @elementwise(vjp=(lambda g: g,), reference=lambda mp, x: x, samples=Elementwise(), passes_on=True)
-def require_finite(x: Array) -> Array:
+def checked_finite(x: Array) -> Array:
     """The values of ``x``; for values that nothing may follow from unless they are finite.
 
     Raises:

@@ -101,6 +101,7 @@ def declare(
     batch: Callable[..., Any] | None = None,
     native: Callable[..., Any] | None = None,
     calls: Callable[..., Any] | None = None,
+    part: Callable[..., Any] | None = None,
     joint: Callable[..., Any] | None = None,
 ) -> Op:
     """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields.
@@ -134,6 +135,7 @@ def declare(
         batch=batch,
         native=native,
         calls=calls,
+        part=part,
         joint=joint,
     )
     _refuse_rules(op)
@@ -245,6 +247,7 @@ def primitive(
     batch: Callable[..., Any] | None = None,
     native: Callable[..., Any] | None = None,
     calls: Callable[..., Any] | None = None,
+    part: Callable[..., Any] | None = None,
     joint: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
@@ -268,6 +271,7 @@ def primitive(
             batch=batch,
             native=native,
             calls=calls,
+            part=part,
             joint=joint,
         )
         makers = {1: call_one, 2: call_two}

@@ -74,7 +74,7 @@ def over_slices(ufunc: np.ufunc, x: Array, axes: tuple[int, ...], keepdims: bool
     places = list(np.ndindex(*x.shape[:count]))
     out = ufunc(x[places[0]], x[places[1]])
     for place in places[2:]:
-        ufunc(out, x[place], out)
+        ufunc(out, x[place], out=out)
     return out.reshape((*[1] * count, *out.shape)) if keepdims else out
 
 

@@ -160,6 +160,7 @@ def _is_basic(index: Any) -> bool:
     batch=batched.picking,
     text="{x}[{index}]",
     native=native.picking,
+    part=lambda index: index if _is_basic(index) else None,
 )
 def index(x: Array, *, index: Any) -> Array:
     """NumPy's indexing: integers, slices, None, Ellipsis, integer arrays, boolean masks."""

@@ -13,6 +13,7 @@ from .optimizer import Optimizer
 from .radam import RAdam
 from .rmsprop import RMSprop
 from .rprop import Rprop
+from .scipy_bridge import scipy_minimize
 from .sgd import SGD
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "lr_scheduler",
+    "scipy_minimize",
     "swa_utils",
 ]

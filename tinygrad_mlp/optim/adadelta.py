@@ -62,9 +62,6 @@ class Adadelta(Optimizer):
         options["rho"] = number("Adadelta", "rho", options["rho"], most=1.0)
         return options
 
-    def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG002 - the same whatever they are
-        return self._arrays
-
     @classmethod
     def _structure(cls, options: Mapping[str, Any], first: bool) -> Structure:  # noqa: ARG003 - zeros are a start too
         return bool(options["weight_decay"]), options["maximize"]

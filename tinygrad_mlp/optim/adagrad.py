@@ -68,9 +68,6 @@ class Adagrad(Optimizer):
         names = ("lr", "lr_decay", "eps", "weight_decay", "initial_accumulator_value")
         return plain("Adagrad", options, names, ("maximize",))
 
-    def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG002 - the same whatever they are
-        return self._arrays
-
     @classmethod
     def _starts(cls, options: Mapping[str, Any]) -> Mapping[str, float]:
         return {"sum": options["initial_accumulator_value"]}

@@ -59,9 +59,6 @@ class Adamax(Optimizer):
         options["betas"] = decays("Adamax", options["betas"])
         return plain("Adamax", options, ("lr", "eps", "weight_decay"), ("maximize",))
 
-    def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG002 - the same whatever they are
-        return self._arrays
-
     @classmethod
     def _structure(cls, options: Mapping[str, Any], first: bool) -> Structure:  # noqa: ARG003 - zeros are a start too
         return bool(options["weight_decay"]), options["maximize"]

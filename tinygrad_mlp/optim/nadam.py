@@ -88,9 +88,6 @@ class NAdam(Optimizer):
         numbers = ("lr", "eps", "weight_decay", "momentum_decay")
         return plain("NAdam", options, numbers, ("decoupled_weight_decay", "maximize"))
 
-    def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG002 - the same whatever they are
-        return self._arrays
-
     @classmethod
     def _starts(cls, options: Mapping[str, Any]) -> Mapping[str, float]:  # noqa: ARG003 - the same whatever they are
         return {"mu_product": 1.0}

@@ -314,9 +314,9 @@ class Optimizer:
                 shape = () if name in cls._scalars else None
                 state[name] = np.full_like(data, starts.get(name, 0.0), shape=shape)
 
-    def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """The names of the arrays in the state of a parameter that was updated with these options."""
-        raise NotImplementedError
+    def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG002 - for those that need less
+        """The names of the arrays in the state of a parameter that was updated with these options; by default all."""
+        return self._arrays
 
     def add_param_group(self, group: Any) -> None:
         """Train more parameters, with options of their own; for instance layers that were frozen at first.

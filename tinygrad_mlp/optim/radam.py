@@ -84,9 +84,6 @@ class RAdam(Optimizer):
         options["betas"] = decays("RAdam", options["betas"])
         return plain("RAdam", options, ("lr", "eps", "weight_decay"), ("decoupled_weight_decay", "maximize"))
 
-    def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG002 - the same whatever they are
-        return self._arrays
-
     @classmethod
     def _structure(cls, options: Mapping[str, Any], first: bool) -> Structure:  # noqa: ARG003 - zeros are a start too
         decayed, decoupled = bool(options["weight_decay"]), options["decoupled_weight_decay"]

@@ -65,9 +65,6 @@ class Rprop(Optimizer):
             raise ArgumentError(f"Rprop: etas lie in (0, 1) and above 1, got {options['etas']}; say etas=(0.5, 1.2)")
         return plain("Rprop", options, ("lr",), ("maximize",))
 
-    def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG002 - the same whatever they are
-        return self._arrays
-
     @classmethod
     def _starts(cls, options: Mapping[str, Any]) -> Mapping[str, float]:
         return {"step_size": options["lr"]}

@@ -94,7 +94,7 @@ _CONTRACTS = {
 
 _MEMBERS: dict[str, str] = {
     "exact": "neg sign abs where gate at_least at_most maximum minimum relu"
-    " broadcast_to cast reshape permute getitem cat",
+    " broadcast_to cast reshape permute getitem cat checked_finite",
     "rounded": "add sub mul zmul square leaky_relu leaky_gate",
     "quotient": "div zdiv",
     "root": "sqrt",

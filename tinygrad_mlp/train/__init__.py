@@ -20,6 +20,7 @@ from .doctor import Doctor
 from .findings import DoctorWarning
 from .history import History
 from .loop import evaluate, fit, predict
+from .lr_finder import LRFind, lr_find
 from .metrics import METRICS, Metric
 from .run import Run
 
@@ -34,6 +35,7 @@ __all__ = [
     "DoctorWarning",
     "EarlyStopping",
     "History",
+    "LRFind",
     "LambdaCallback",
     "LearningRateScheduler",
     "Metric",
@@ -45,6 +47,7 @@ __all__ = [
     "evaluate",
     "fit",
     "load_checkpoint",
+    "lr_find",
     "predict",
     "save_checkpoint",
 ]

@@ -7,11 +7,13 @@ from typing import Any
 
 from ..errors import ArgumentError, did_you_mean
 from ..nn import BCEWithLogitsLoss, CrossEntropyLoss, Module, MSELoss
-from ..optim import SGD, Adam, AdamW
+from ..optim import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, NAdam, RAdam, RMSprop, Rprop
 
 __all__ = ["LOSSES", "OPTIMIZERS", "classifies", "loss_of", "optimizer_of"]
 
-OPTIMIZERS: dict[str, Callable[..., Any]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
+OPTIMIZERS: dict[str, Callable[..., Any]] = {
+    one.__name__.lower(): one for one in (SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, NAdam, RAdam, RMSprop, Rprop)
+}
 """The optimizers that ``fit`` knows by name; each has torch's defaults."""
 
 LOSSES: dict[str, Callable[[], Any]] = {

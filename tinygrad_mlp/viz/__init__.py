@@ -9,6 +9,7 @@ from .confusion import confusion_matrix, plot_confusion_matrix
 from .curves import plot_curve, plot_history
 from .pictures import plot_mistakes, plot_weights
 from .planes import plot_decision_boundary, plot_predictions
+from .rates import plot_lr_find, plot_schedules
 from .report import Answers, Written, write_report
 from .style import figure_svg
 
@@ -21,8 +22,10 @@ __all__ = [
     "plot_curve",
     "plot_decision_boundary",
     "plot_history",
+    "plot_lr_find",
     "plot_mistakes",
     "plot_predictions",
+    "plot_schedules",
     "plot_weights",
     "write_report",
 ]

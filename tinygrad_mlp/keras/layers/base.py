@@ -5,7 +5,7 @@ A layer holds the engine's own layer; the kernel that Keras would show, ``(input
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -185,7 +185,7 @@ class Layer(Module):
             self.train(before)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Make one from :meth:`get_config`."""
         return cls(**config)
 

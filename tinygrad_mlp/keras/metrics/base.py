@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from ...errors import ArgumentError
-from ...tape import Array, Traced
+from ...tape import Array
+from ...tensor import Tensor
 from ..losses import same_rank
 from ..naming import snake
 
@@ -17,13 +18,15 @@ __all__ = ["Mean", "MeanMetricWrapper", "Metric", "Sum", "plain", "ratio"]
 
 def plain(value: Any) -> Array:
     """A tensor's array, or the value as an array."""
-    return value.data if isinstance(value, Traced) else np.asarray(value)
+    array: Array = np.asarray(value.data if isinstance(value, Tensor) else value)
+    return array
 
 
 def ratio(a: Any, b: Any) -> Array:
     """``a / b``, 0 where ``b`` is 0."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b != 0)
+    found: Array = np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b != 0)
+    return found
 
 
 class Metric:
@@ -145,14 +148,16 @@ class MeanMetricWrapper(Mean):
     """The mean of a function of ``(y_true, y_pred, **options)`` that gives one value per sample."""
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **options: Any) -> None:
-        super().__init__(name or getattr(fn, "__name__", "mean"), dtype)
+        super().__init__(name or str(getattr(fn, "__name__", "mean")), dtype)
         if not callable(fn):
             raise ArgumentError(f"expected a function of (y_true, y_pred), got {fn!r}")
         self._fn, self._options = fn, options
         for option, value in options.items():
             setattr(self, option, value)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         """Take in one batch."""
         y_true = plain(y_true)
         ignored = self._options.get("ignore_class")

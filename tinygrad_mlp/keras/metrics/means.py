@@ -45,21 +45,25 @@ def _pair(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     return np.asarray(a), np.asarray(b)
 
 
+def _told(matches: Any) -> Array:
+    return np.asarray(matches, np.float64)
+
+
 def accuracy(y_true: Any, y_pred: Any) -> Array:
     """1 where the two are equal."""
     y_true, y_pred = _pair(y_true, y_pred)
-    return (y_true == y_pred).astype(np.float64)
+    return _told(y_true == y_pred)
 
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
     """1 where ``y_pred > threshold`` says what ``y_true`` says."""
     y_true, y_pred = _pair(y_true, y_pred)
-    return ((y_pred > threshold) == y_true).astype(np.float64)
+    return _told((y_pred > threshold) == y_true)
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """1 where the largest output is the class of the one-hot label."""
-    return (plain(y_true).argmax(-1) == plain(y_pred).argmax(-1)).astype(np.float64)
+    return _told(plain(y_true).argmax(-1) == plain(y_pred).argmax(-1))
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
@@ -67,7 +71,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     y_true, y_pred = plain(y_true), plain(y_pred)
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
         y_true = y_true[..., 0]
-    matches = (y_true == y_pred.argmax(-1)).astype(np.float64)
+    matches = _told(y_true == y_pred.argmax(-1))
     return matches[..., 0] if matches.ndim > 1 and matches.shape[-1] == 1 else matches
 
 
@@ -90,7 +94,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     else:
         own = np.take_along_axis(rows, ids.astype(np.int64)[:, None], 1)
         found = ((rows > own).sum(1) < k) & np.isfinite(own[:, 0])
-    return found.astype(np.float64).reshape(y_true.shape)
+    return _told(found).reshape(y_true.shape)
 
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
@@ -174,7 +178,9 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name, dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         """Take in one batch."""
         y_true, y_pred = _pair(y_true, y_pred)
         super().update_state(np.square(y_true.astype(np.float64) - y_pred), sample_weight)
@@ -196,6 +202,11 @@ class R2Score(Metric):
     """
 
     sums = ("squared_sum", "sum", "total_mse", "count", "num_samples")
+    squared_sum: Array
+    sum: Array
+    total_mse: Array
+    count: Array
+    num_samples: Array
 
     def __init__(
         self,

@@ -37,7 +37,7 @@ __all__ = [
 class LearningRate(float):
     """A learning rate that can be read like a number and, as Keras' variables, set with ``assign``."""
 
-    __slots__ = ("_owner",)
+    _owner: Optimizer
 
     def __new__(cls, value: float, owner: Optimizer) -> Self:
         made = super().__new__(cls, value)
@@ -156,7 +156,8 @@ class Optimizer:
     def _groups(self, given: list[Any]) -> list[Any]:
         """The weights in two groups, where some of them are spared from weight decay."""
         spared, pattern = self._spared
-        kept, without = [], []
+        kept: list[Any] = []
+        without: list[Any] = []
         for one in given:
             named = pattern is not None and re.search(pattern, getattr(one, "path", "")) is not None
             tensor = getattr(one, "tensor", one)
@@ -422,10 +423,8 @@ class Adadelta(Optimizer):
         super().__init__(learning_rate, {"rho": rho, "epsilon": epsilon}, general)
 
 
-class Adamax(Optimizer):
-    """Adam with a maximum in the place of the root. Source: Kingma & Ba, ICLR 2015, section 7.1."""
-
-    rule = rules.Adamax
+class _Plain(Optimizer):
+    """Base of those with two shares and a floor."""
 
     def __init__(
         self,
@@ -438,7 +437,13 @@ class Adamax(Optimizer):
         super().__init__(learning_rate, {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}, general)
 
 
-class Nadam(Adamax):
+class Adamax(_Plain):
+    """Adam with a maximum in the place of the root. Source: Kingma & Ba, ICLR 2015, section 7.1."""
+
+    rule = rules.Adamax
+
+
+class Nadam(_Plain):
     """Adam with Nesterov's look ahead. Source: Dozat, 2016."""
 
     rule = rules.Nadam

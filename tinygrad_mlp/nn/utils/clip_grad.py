@@ -63,7 +63,7 @@ def get_total_norm(
         return tensor(0.0)
     total: Tensor = _norm(ops.stack(norms), order)
     if error_if_nonfinite:
-        total = ops.require_finite(total)
+        total = ops.checked_finite(total)
     return total
 
 
