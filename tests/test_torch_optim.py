@@ -385,9 +385,17 @@ def _id(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> str:
             return f"[{', '.join(map(said, value))}]"
         if value is None or isinstance(value, (bool, int, float, str)):
             return str(value)
-        return getattr(value, "__name__", type(value).__name__)
+        return str(getattr(value, "__name__", type(value).__name__))
 
     return "-".join([name, *map(said, args), *map(said, options.values())])
+
+
+def half(step: int) -> float:
+    return 0.5 ** (step / 30)
+
+
+def third(step: int) -> float:
+    return 0.97 if step % 3 else 1.01
 
 
 SCHEDULES = [
