@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Keras' arrays are NumPy's then, which is what our functions give.
-os.environ.setdefault("KERAS_BACKEND", "numpy")
+# Training is compared too, on PyTorch; set here because pytest imports every module of this folder first.
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 from tinygrad_mlp import keras as ours
 

@@ -687,6 +687,10 @@ def _settle(gradient: Array, places: Sequence[Any]) -> None:
     Adding 0.0 changes one number alone, -0.0, which it makes 0.0. So an element that is -0.0 now is 0.0 if it lies
     outside of some part; where it lies in all of them, every addition was made.
     """
+    if gradient.dtype.kind == "c":
+        _settle(gradient.real, places)
+        _settle(gradient.imag, places)
+        return
     negative = (gradient == 0) & np.signbit(gradient)
     if negative.any():
         inside = np.zeros(gradient.shape, np.intp)

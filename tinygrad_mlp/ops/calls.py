@@ -112,8 +112,8 @@ _START = float(np.add.reduce(np.array([-0.0])))
 
 def _alone(x: Any, axes: Sequence[int], result: Any) -> Calls:
     """The sum over axes of length 1."""
-    picked = ", ".join(["0" if axis in axes else ":" for axis in range(len(x.shape))])
-    line = f"add({{0}}[{picked}, ...], start_{result.dtype}, {{y}})"
+    picked = ", ".join([*["0" if axis in axes else ":" for axis in range(len(x.shape))], "..."])
+    line = f"add({{0}}[{picked}], start_{result.dtype}, {{y}})"
     return Calls((line,), names={"add": np.add, **_numbers(result.dtype, start=_START)})
 
 
