@@ -145,7 +145,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "iris", "--optimizer", "adma"], "unknown optimizer 'adma'; did you mean 'adam'?"),
         (["train", "iris", "--activation", "rleu"], "unknown activation 'rleu'; did you mean 'relu'?"),
         (["train", "iris", "--epochs", "many"], '"many"'),
-        (["train", "iris", "--optimizer", "rmsprop"], "--optimizer: unknown optimizer 'rmsprop'. Valid: adam, adamw"),
+        (
+            ["train", "iris", "--optimizer", "lion"],
+            "--optimizer: unknown optimizer 'lion'. Valid: adadelta, adagrad",
+        ),
         (["train", "iris", "--epochs", "0"], "--epochs is a whole number from 1, got 0"),
         (["train", "iris", "--batch-size", "0"], "--batch-size is a whole number from 1, got 0"),
         (["train", "iris", "--hidden", "8", "0"], "--hidden is a whole number from 1, got 0"),

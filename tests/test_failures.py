@@ -608,6 +608,8 @@ def test_no_write_gives_a_wrong_gradient_in_silence(name: str) -> None:
                 write(victim)
             check_write(y, [handles[i] for i in case.differentiable], incoming, right, kept)
     handles, y = recorded()
+    if not y.data.flags.writeable:  # a view in which one number stands for several: NumPy refuses
+        return
     kept = any(np.may_share_memory(one, y.data) for one in y.node.kept if isinstance(one, np.ndarray))
     with tg.no_grad():
         _through_detach(y)

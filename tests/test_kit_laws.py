@@ -497,7 +497,7 @@ def test_samples_may_be_left_out_until_they_are_needed() -> None:
     for decorator in (elementwise, primitive):
         bare = decorator(vjp=(lambda g: ops.mul(g, 2.0),))(lambda x: 2 * x)
         assert bare(Tensor([1.0])).tolist() == [2.0]
-        with pytest.raises(ArgumentError, match=r"declares no samples.*Elementwise.*Product, Reduction"):
+        with pytest.raises(ArgumentError, match=r"declares no samples.*Elementwise.*Product, .*Reduction"):
             check_op(bare)
         undeclare(bare)
 

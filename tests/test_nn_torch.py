@@ -353,7 +353,7 @@ def test_hooks_come_off_and_know_keyword_arguments() -> None:
 
 def test_a_compiled_step_refuses_hooks_and_fit_goes_on_without_it() -> None:
     """Registered before or after the capture; fit(compile="auto") says why it does not compile."""
-    model = nn.Sequential(nn.Linear(2, 2, seed=0), nn.ReLU())
+    model = nn.Sequential(nn.Linear(2, 2, seed=0), nn.ReLU(), nn.Linear(2, 2, seed=1))
     step = tg.compile(lambda x: model(x), backend="replay")
     before = step(zeros(3, 2)).data
     handle = model[1].register_forward_hook(lambda module, args, output: output + 1)

@@ -65,7 +65,7 @@ def sigmoid(x: Array) -> Array:
 def sigmoid_slope(x: Array) -> Array:
     """The derivative of the logistic function, ``e / (1 + e)**2`` with ``e = exp(-|x|)``; never ``y (1 - y)``."""
     e = np.exp(-magnitude(x))
-    return e / (1.0 + e) ** 2
+    return np.asarray(e / np.square(1.0 + e))  # not ** 2: see tanh_slope
 
 
 @elementwise(

@@ -117,4 +117,5 @@ def tanh_slope(x: Array) -> Array:
     """
     e = np.exp(-magnitude(x))
     e *= e
-    return 4.0 * e / (1.0 + e) ** 2
+    # Not ** 2, which for a number without axes is a power: it differs in the last bit.
+    return np.asarray(4.0 * e / np.square(1.0 + e))
