@@ -161,8 +161,9 @@ assert wrong.sum() == 1
 # %% [markdown]
 # One flower is on the wrong side, although the perceptron's notebook found a line with none. That is no failure of
 # descent: this *is* the lowest point. Adaline makes the squared errors small, and these are not the mistakes. The
-# plants with the largest petals are rightly called "other", but their activations are far below 0, and they pull the
-# line towards themselves until one setosa has to pay.
+# plants with the largest petals are rightly called "other", but their activations are far below 0, and that counts as
+# an error too. To make it smaller they pull the line towards themselves, until one small plant of another species is
+# called a setosa.
 #
 # Some books use the targets $-1$ and $1$, and the threshold 0. That is the same line: $2y - 1$ doubles the weights and
 # moves the bias, and $2a - 1 \ge 0$ says the same as $a \ge \tfrac12$.
@@ -264,7 +265,7 @@ plt.show()
 
 # %%
 distances = {}
-for eta in (0.05, 0.01, 0.002, 0.0004):
+for eta in (0.05, 0.01, 0.002):
     noisy = AdalineSGD(eta=eta, n_iter=300, random_state=0).fit(X, y.astype(int))
     distances[eta] = loss_at(np.r_[noisy.w_, noisy.b_]) / lowest - 1
     print(f"η = {eta:<7} the loss is {distances[eta]:.3%} above the lowest")
