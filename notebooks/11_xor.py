@@ -186,9 +186,9 @@ plt.show()
 # The losses of the stuck networks are not just any numbers. Nearly all are $\tfrac12 \ln 2$, and one is
 # $\tfrac34 H(\tfrac13)$, with $H(p) = -p \ln p - (1-p) \ln (1-p)$. They can be explained:
 #
-# * In a stuck network each unit has cut off one corner, and the two corners have different classes. The other two, also of
-#   different classes, are left together, and the network cannot tell them apart: it answers ½ for both. Two corners of
-#   four cost $\ln 2$ each.
+# * In a stuck network each unit has cut off one corner, and these two corners have different classes. The other two,
+#   also of different classes, are left together, and the network cannot tell them apart: it answers ½ for both. Two
+#   corners of four cost $\ln 2$ each.
 # * Or a single corner is cut off, and the other three are taken for one: the answer ⅓ or ⅔ is the best for them.
 
 # %%
