@@ -14,7 +14,19 @@ from tinygrad_mlp import get_default_dtype, set_default_dtype
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.py"))
+# What reads a real data set, and the name by which the fixture `real_data` knows it.
+READS = {
+    "fashion_mnist": r"\bfashion_mnist\.load_data\(",
+    "mnist": r"\bmnist\.load_data\(",
+    "reviews": r"\bload_movie_reviews\(",
+}
 CELL = re.compile(r"^# %%(?P<kind>.*)\n", flags=re.MULTILINE)
+
+
+def real_sets(path: Path) -> list[str]:
+    """The real data sets that a notebook reads."""
+    text = path.read_text(encoding="utf-8")
+    return [name for name, call in READS.items() if re.search(call, text)]
 
 
 def cells_of(text: str) -> list[tuple[bool, int, str]]:
@@ -80,9 +92,15 @@ def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path: Path, drawings: list[Any]) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.realdata] if real_sets(path) else [], id=path.stem) for path in NOTEBOOKS],
+)
+def test_notebook_runs(path: Path, drawings: list[Any], request: pytest.FixtureRequest) -> None:
     """No cell raises, no assertion fails, and every figure that was made can be drawn and has something in it."""
+    for name in real_sets(path):
+        # Where it is missing, this skips or fails before the notebook would download it.
+        request.getfixturevalue("real_data")(name)
     assert run(path)
     assert all(axes.has_data() for figure in drawings for axes in figure.axes)
 
