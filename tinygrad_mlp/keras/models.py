@@ -395,7 +395,11 @@ class Sequential(Layer):
             vars(self.__dict__["_running"])["stop_training"] = bool(value)
 
     def _fed(self, x: Any) -> Any:
-        return self._array(x) if isinstance(x, (np.ndarray, list, tuple, Tensor)) else x
+        if not isinstance(x, (np.ndarray, list, tuple, Tensor)):
+            return x
+        array = self._array(x)
+        self._check_rank(array)
+        return array
 
     def _fed_pair(self, pair: Any) -> Any:
         return (self._fed(pair[0]), *pair[1:]) if isinstance(pair, (tuple, list)) else pair
