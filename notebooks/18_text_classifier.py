@@ -133,7 +133,7 @@ assert rival.score(test, y_test) > accuracy - 0.03
 # On so few sentences counting words is hard to beat: most of what an order of words could tell is rarer than the words
 # themselves.
 #
-# How sure is it, and what does it get wrong? The surest right answers on either side, and the surest mistakes:
+# How sure is our network, and what does it get wrong? The surest right answers on either side, and the surest mistakes:
 
 # %%
 praise = model.predict(X_test)[:, 1]
