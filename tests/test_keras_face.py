@@ -354,6 +354,54 @@ ERRORS = {
             "Input(shape=(784,)), and put Flatten() in front of images"
         ),
     ),
+    "a sequence too deep for the text classifier": (
+        ShapeError,
+        lambda: _deck(ours, "L16")[0].fit(np.zeros((20, 7, 1), int), np.eye(2)[np.zeros(20, int)], verbose=0),
+        (
+            "sequential expected input (None, 7) for its first layer embedding (Embedding), got (20, 7, 1): 3 axes "
+            "instead of 2; say x.reshape(-1, 7)"
+        ),
+    ),
+    "one-hot words": (
+        ShapeError,
+        lambda: _deck(ours, "L16")[0].predict(np.zeros((20, 7, 50))),
+        (
+            "sequential expected input (None, 7) for its first layer embedding (Embedding), got (20, 7, 50): 3 axes "
+            "instead of 2; it takes word ids: of one-hot rows say x.argmax(-1)"
+        ),
+    ),
+    "one sample alone": (
+        ShapeError,
+        lambda: _deck(ours, "L12")[0].predict(np.zeros((8, 8))),
+        (
+            "sequential expected input (None, 8, 8) for its first layer flatten (Flatten), got (8, 8): 2 axes instead "
+            "of 3; one sample alone lacks the batch axis: say x[None]"
+        ),
+    ),
+    "images that are flat already": (
+        ShapeError,
+        lambda: _deck(ours, "L12")[0].evaluate(np.zeros((5, 64)), np.zeros(5, int)),
+        (
+            "sequential expected input (None, 8, 8) for its first layer flatten (Flatten), got (5, 64): 2 axes instead "
+            "of 3; say x.reshape(-1, 8, 8)"
+        ),
+    ),
+    "images of another size": (
+        ShapeError,
+        lambda: _deck(ours, "L12")[0].predict(np.zeros((5, 9, 9))),
+        (
+            "dense (Dense) was built for 64 features along the last axis, got (5, 81); give it such data, or make the "
+            "model anew with Input(shape=…) of one sample of these"
+        ),
+    ),
+    "sentences of different lengths": (
+        ShapeError,
+        lambda: _deck(ours, "L16")[0].predict([[1, 2], [3]]),
+        (
+            "the samples have different lengths, and an array has one; of lists of word ids say "
+            "keras.utils.pad_sequences(x)"
+        ),
+    ),
     "a misspelt argument": (
         ArgumentError,
         lambda: layers.Dense(5, activaton="relu"),
@@ -380,6 +428,15 @@ def test_errors_say_what_to_write_instead(name: str) -> None:
     with pytest.raises(kind) as caught:
         call()
     assert str(caught.value) == text
+
+
+def test_errors_name_the_place_in_the_model_and_nothing_behind_it() -> None:
+    """The note has the path from the Sequential down, in training too, where another module stands in for it."""
+    ours.utils.clear_session()
+    model, ids, y = _deck(ours, "L16")
+    with pytest.raises(ArgumentError, match="outside the vocabulary of 50 ids") as caught:
+        model.fit(ids + 1, y, verbose=0)
+    assert caught.value.__notes__ == ["in layer Sequential.embedding.inner: Embedding(50, 8)"]
 
 
 def test_names_are_counted_and_seeds_repeat() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 
 from .. import train
 from ..data import DataLoader
-from ..errors import ArgumentError, FileFormatError, StateError, did_you_mean
+from ..errors import ArgumentError, FileFormatError, ShapeError, StateError, did_you_mean
 from ..io.tensors import read, write_tensors
 from ..ops import ne
 from ..tape import Array
@@ -87,10 +88,7 @@ class Sequential(Layer):
         if not self._order and self._entry is None:
             self._entry = given.batch_input_shape
         self._order.append(given)
-        self.add_module(
-            given.name if given.name.isidentifier() and not hasattr(self, given.name) else f"{len(self._order) - 1}",
-            given,
-        )
+        self.add_module(self._attribute(given), given)
         self.built = False
         if self._entry is not None:
             self.build(self._entry)
@@ -163,6 +161,7 @@ class Sequential(Layer):
         """The outputs; with ``logits`` what goes into the last activation."""
         if not self.built:
             self.build((None, *x.shape[1:]))
+        self._check_rank(x)
         last = len(self._order) - 1
         mask: Any = None
         for place, layer in enumerate(self._order):
@@ -176,6 +175,31 @@ class Sequential(Layer):
             else:
                 x = layer(x)
         return x
+
+    def _check_rank(self, x: Any) -> None:
+        """Refuse data with too many or too few axes here: layers further in would know less about the mistake.
+
+        Raises:
+            ShapeError: it names the first layer, both shapes, and the line that mends it where there is one.
+        """
+        expected = self.input_shape
+        if expected is None or len(x.shape) == len(expected):
+            return
+        first = self._order[0]
+        sample, given = expected[1:], tuple(x.shape)
+        known = [size for size in sample if size is not None]
+        if given == sample:
+            fix = "; one sample alone lacks the batch axis: say x[None]"
+        elif len(known) == len(sample) and given and math.prod(given[1:]) == math.prod(known):
+            fix = f"; say x.reshape({', '.join(map(str, (-1, *sample)))})"
+        elif isinstance(first, Embedding) and len(given) == len(expected) + 1:
+            fix = "; it takes word ids: of one-hot rows say x.argmax(-1)"
+        else:
+            fix = ""
+        raise ShapeError(
+            f"{self.name} expected input {expected} for its first layer {first.name} ({type(first).__name__}), got "
+            f"{given}: {len(given)} axes instead of {len(expected)}{fix}"
+        )
 
     def call(self, x: Any) -> Any:
         """The outputs."""
@@ -192,7 +216,7 @@ class Sequential(Layer):
             self.train(before)
 
     def _array(self, x: Any) -> Array:
-        array = x.data if isinstance(x, Tensor) else np.asarray(x)
+        array = x.data if isinstance(x, Tensor) else _as_array(x)
         if array.dtype.kind == "f":
             return array.astype(np.float32, copy=False)
         takes_ids = bool(self._order) and isinstance(self._order[0], Embedding)
@@ -371,7 +395,11 @@ class Sequential(Layer):
             vars(self.__dict__["_running"])["stop_training"] = bool(value)
 
     def _fed(self, x: Any) -> Any:
-        return self._array(x) if isinstance(x, (np.ndarray, list, tuple, Tensor)) else x
+        if not isinstance(x, (np.ndarray, list, tuple, Tensor)):
+            return x
+        array = self._array(x)
+        self._check_rank(array)
+        return array
 
     def _fed_pair(self, pair: Any) -> Any:
         return (self._fed(pair[0]), *pair[1:]) if isinstance(pair, (tuple, list)) else pair
@@ -610,6 +638,16 @@ class Sequential(Layer):
             StateError: they do not fit; nothing is changed.
         """
         self.set_weights(_weights_in(read(os.fspath(filepath)).arrays))
+
+
+def _as_array(x: Any) -> Array:
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise ShapeError(
+            "the samples have different lengths, and an array has one; of lists of word ids say "
+            "keras.utils.pad_sequences(x)"
+        ) from error
 
 
 def _own_penalties(layer: Layer) -> list[tuple[Any, Tensor]]:

@@ -57,6 +57,10 @@ class Trained(Module):
         """Logits, or the model's outputs."""
         return self.face.run_layers(x, logits=self.logits)
 
+    def _note_place(self, error: Exception) -> None:
+        # A user knows the model, and not what is trained in its place.
+        self.face._note_place(error)
+
 
 class Criterion:
     """A Keras loss as the training loop calls it: outputs first, penalties on weights added.

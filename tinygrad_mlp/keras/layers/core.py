@@ -138,11 +138,17 @@ class Dense(Layer):
 
     def affine(self, x: Any) -> Any:
         """``x @ kernel + bias``, before the activation."""
+        features = self.inner.in_features
+        if x.shape[-1] != features:
+            raise ShapeError(
+                f"{self.name} (Dense) was built for {features} features along the last axis, got {tuple(x.shape)}; "
+                "give it such data, or make the model anew with Input(shape=…) of one sample of these"
+            )
         return self.inner(x)
 
     def call(self, x: Any) -> Any:
         """The activation of the affine map."""
-        return self.activation(self.inner(x))
+        return self.activation(self.affine(x))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The last axis becomes ``units``."""
