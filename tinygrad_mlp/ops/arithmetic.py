@@ -422,7 +422,7 @@ def ties(a: Array, b: Array) -> Array:
 )
 def where(condition: Array, a: Array, b: Array) -> Array:
     """``a`` where ``condition`` holds, else ``b``; the gradient goes to the one chosen, the condition has none."""
-    if type(b) is float and b == 0.0:
+    if isinstance(b, float) and b == 0.0:
         return kept_where(condition, a, b)
     return np.where(condition, a, b)
 
