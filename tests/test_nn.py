@@ -1093,3 +1093,15 @@ def test_a_property_of_a_module_is_set_as_one() -> None:
     module.scale = 2.0
     assert module.scale == 2.0
     assert "scale" not in vars(module)
+
+
+@pytest.mark.parametrize("value", [2.5, -0.5, math.inf, -math.inf, math.nan])
+def test_padding_changes_nothing_inside(value: float) -> None:
+    """Not even the sign of a zero; and what lies outside gets no gradient."""
+    x = Tensor(np.array([[0.0, -0.0, np.inf, -np.inf, 1.5]]), requires_grad=True)
+    y = F.pad(x, (1, 2), value=value)
+    assert y.data[:, 1:6].tobytes() == x.data.tobytes()
+    np.testing.assert_array_equal(y.data[:, [0, 6, 7]], value)
+    seed = np.random.default_rng(0).normal(size=(1, 8))
+    y.backward(Tensor(seed))
+    np.testing.assert_array_equal(x.grad.data, seed[:, 1:6])

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from tinygrad_mlp import Tensor, autograd, ops
 from tinygrad_mlp.errors import ArgumentError, DTypeError, ShapeError
+from tinygrad_mlp.ops.arithmetic import ties
 from tinygrad_mlp.testing import gradcheck
 from tinygrad_mlp.testing.strategies import indices
 
@@ -750,3 +751,31 @@ def test_float32_sums_are_accurate() -> None:
     got = ops.sum(Tensor(x), 0).data
     exact = float(mpmath.mpf(float(np.float32(0.1))) * 1_000_000)
     assert np.abs(got - exact).max() <= 22 * np.finfo(np.float32).eps * exact
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("size", [3, 200])
+def test_choosing_a_value_or_zero_is_numpys_where_to_the_bit(dtype: type, size: int) -> None:
+    """Infinities, NaN and -0 too, and whatever the strides; large masks take another way than small ones."""
+    rng = np.random.default_rng(size)
+    x = rng.normal(size=(size, 2 * size)).astype(dtype)
+    x.flat[::5], x.flat[::7], x.flat[::9] = -np.inf, np.nan, -0.0
+    mask = rng.random((3, size, 2 * size)) < 0.5
+    for condition, value in ((mask, x), (mask[0].T, x.T), (mask[:, ::-1, ::2], x[:, 1::2]), (mask[:1], x[None])):
+        expected = np.where(condition, value, 0.0)
+        got = ops.where(Tensor(condition), Tensor(value), 0.0).data
+        assert got.dtype == expected.dtype == dtype
+        assert got.shape == expected.shape
+        assert got.tobytes() == expected.tobytes()
+        signed = ops.where(Tensor(condition), Tensor(value), -0.0).data
+        assert signed.tobytes() == np.where(condition, value, -0.0).tobytes()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_nan_ties_with_nan(swapped: bool) -> None:
+    """On whichever side the smaller operand stands, and where only one has NaN."""
+    a, b = np.array([[1.0, np.nan, 2.0], [np.nan, 1.0, np.nan]]), np.array([1.0, np.nan, 3.0])
+    expected = [[True, True, False], [False, False, False]]
+    assert (ties(b, a) if swapped else ties(a, b)).tolist() == expected
+    assert not (ties(1.0, a) if swapped else ties(a, 1.0))[0, 1]
+    assert ties(np.nan, a).tolist() == ties(a, np.nan).tolist() == np.isnan(a).tolist()

@@ -15,7 +15,7 @@ from ..tape import Array, Traced
 from . import calls, native
 from .declare import operand, stands_for
 from .elementwise import elementwise
-from .kernels import magnitude
+from .kernels import kept_where, magnitude
 
 _ANY = Domain(reach=(-1e100, 1e100), least=1e-100)
 _TWO = Elementwise((_ANY, _ANY))
@@ -400,7 +400,11 @@ def abs(x: Array) -> Array:
 )
 def ties(a: Array, b: Array) -> Array:
     """Where ``a`` equals ``b``, NaN being equal to NaN. A mask chosen at a kink is a constant: no gradient."""
-    return (a == b) | (np.isnan(a) & np.isnan(b))
+    # In C order, whatever that of a view: masks meet arrays that were made in it.
+    same = np.equal(a, b, order="C")
+    # NaN needs three more passes over memory; whether there is any, one over the smaller operand tells.
+    smaller = a if np.size(a) < np.size(b) else b
+    return same | (np.isnan(a) & np.isnan(b)) if np.isnan(smaller).any() else same
 
 
 @elementwise(
@@ -418,6 +422,8 @@ def ties(a: Array, b: Array) -> Array:
 )
 def where(condition: Array, a: Array, b: Array) -> Array:
     """``a`` where ``condition`` holds, else ``b``; the gradient goes to the one chosen, the condition has none."""
+    if isinstance(b, float) and b == 0.0:
+        return kept_where(condition, a, b)
     return np.where(condition, a, b)
 
 

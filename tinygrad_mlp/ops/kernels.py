@@ -27,6 +27,24 @@ def magnitude(x: Array) -> Array:
     return np.abs(x)
 
 
+_BITS = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
+
+
+def kept_where(condition: Any, x: Any, zero: float) -> Any:
+    """``np.where(condition, x, zero)``, bit by bit.
+
+    ``np.where`` branches for each element: 1.1 ms against 0.2 for the 900,000 of a random mask. A product with the mask
+    would give NaN for an infinite ``x`` and -0 for a negative one.
+    """
+    large = np.size(condition) > _SMALL and condition.dtype.kind == "b" and isinstance(x, np.ndarray)
+    if not large or x.dtype not in _BITS or math.copysign(1.0, zero) < 0:
+        return np.where(condition, x, zero)
+    bits = _BITS[x.dtype]
+    # False is 0, no bit; True becomes -1, every bit.
+    masks = np.negative(condition.view(np.int8))
+    return np.bitwise_and(x.view(bits), masks, dtype=bits).view(x.dtype)
+
+
 def chosen(axis: Any, dim: Any, default: Any = None) -> Any:
     """The axis under either of its names, NumPy's ``axis`` or torch's ``dim``.
 

@@ -82,8 +82,10 @@ def standardise_gradient(
         y = x - mean
     y *= rate
     count = math.prod([x.shape[axis] for axis in axes])
-    gradient = z - sum_axes(z, axes) / count
-    y *= sum_axes(z * y, axes) / count
+    # The products' memory takes the result: fresh memory costs as much as two passes over it.
+    gradient = z * y
+    y *= sum_axes(gradient, axes) / count
+    np.subtract(z, sum_axes(z, axes) / count, out=gradient)
     gradient -= y
     gradient *= rate
     return gradient

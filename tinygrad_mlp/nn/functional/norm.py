@@ -43,9 +43,11 @@ def _affine(y: Any, weight: Any, bias: Any) -> Any:
 def _follow(x: Any, axes: tuple[int, ...], mean: Tensor, var: Tensor, momentum: Any) -> None:
     """Move running statistics towards those of ``x``, by the unbiased variance."""
     with no_grad():
+        middle = ops.mean(x, axes, keepdims=True)
+        freedom = math.prod([x.shape[axis] for axis in axes]) - 1
+        spread = ops.div(ops.sum(ops.square(ops.sub(x, middle)), axes), float(freedom))
         # Over the batch as well, where the statistics are those of single samples.
-        new = ops.mean(x, axes), ops.var(x, axes, correction=1)
-        for buffer, one in zip((mean, var), new, strict=True):
+        for buffer, one in zip((mean, var), (ops.squeeze(middle, axes), spread), strict=True):
             if one.ndim > 1:
                 one = ops.mean(one, 0)
             overwrite(

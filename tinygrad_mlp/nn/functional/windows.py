@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import ops
+from ...dtypes import float_dtype_of
 from ...errors import ArgumentError, ShapeError, did_you_mean
 from ...ops.declare import same_dtype
 from ...ops.shape import permuted, put, reshaped
@@ -90,9 +91,10 @@ def _padded(x: Any, sides: Sequence[tuple[int, int]], mode: str = "constant", va
     y = put(x, shape=shape, index=middle)
     if value == 0:
         return y
-    outside = np.ones(shape, bool)
-    outside[middle] = False
-    return ops.where(outside, value, y)
+    # A sum has no work to do on the way back; and -0 is what every number, 0 and -0 too, stays itself with.
+    border = np.full(shape, value, float_dtype_of(x.dtype))
+    border[middle] = -0.0
+    return ops.add(y, border)
 
 
 def _continued(x: Any, axis: int, before: int, after: int, mode: str) -> Any:
