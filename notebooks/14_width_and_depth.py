@@ -9,7 +9,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tinygrad_mlp import nn, optim
+from tinygrad_mlp import nn
 from tinygrad_mlp.datasets import load_digits, train_test_split
 from tinygrad_mlp.train import fit
 from tinygrad_mlp.viz.style import COLORS, tidy

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Softmax: from scores to probabilities
 #
-# A network ends with scores, any numbers at all. *Softmax* makes probabilities of them. You will see that physicists knew
-# it a century earlier, what its *temperature* does, why cross-entropy is the loss that belongs to it, and how to read a
+# A network ends with scores, any numbers at all. *Softmax* makes probabilities of them. You will see that physicists
+# knew it a century earlier, what its *temperature* does, why cross-entropy is the loss that belongs to it, and how to read a
 # table of class probabilities.
 
 # %%
@@ -12,7 +12,7 @@ from scipy.special import rel_entr
 from scipy.special import softmax as scipy_softmax
 
 import tinygrad_mlp as tg
-from tinygrad_mlp import nn, ops, optim, viz
+from tinygrad_mlp import nn, ops, optim
 from tinygrad_mlp.datasets import StandardScaler, load_iris, train_test_split
 from tinygrad_mlp.viz.style import COLORS, tidy
 
@@ -60,8 +60,8 @@ assert np.allclose(ops.softmax(tg.Tensor(large)).data, [0.7311, 0.2689], atol=1e
 #
 # $$p_i = \frac{e^{-E_i / T}}{\sum_j e^{-E_j / T}}$$
 #
-# (with $T$ in units of energy). That *is* softmax: a score is a negative energy, divided by the temperature. Low energies
-# are likely. When it is cold, nearly all molecules are in the lowest state; when it is hot, all states become alike.
+# (with $T$ in units of energy). That *is* softmax: a score is a negative energy, divided by the temperature. Low
+# energies are likely. When it is cold, nearly all molecules are in the lowest state; when it is hot, all states become alike.
 
 
 # %%
@@ -204,8 +204,8 @@ print(f"{accuracy:.0%} of 50 new flowers right")
 assert accuracy >= 0.9
 
 # %% [markdown]
-# A row per flower, the least sure ones first. The bar in each cell is the probability; an outline marks the true species.
-# The last column is the cross-entropy of that flower alone: their mean is the loss.
+# A row per flower, the least sure ones first. The bar in each cell is the probability; an outline marks the true
+# species. The last column is the cross-entropy of that flower alone: their mean is the loss.
 
 # %%
 each = -np.log(probabilities[np.arange(50), y_test])

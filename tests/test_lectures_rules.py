@@ -1,4 +1,4 @@
-"""The lectures' calculus: the rules of differentiation (L9) against SymPy, the table of activations (L7) against mpmath."""
+"""The lectures' calculus: rules of differentiation (L9) against SymPy, the table of activations (L7) against mpmath."""
 
 from __future__ import annotations
 

@@ -69,6 +69,9 @@ class Criterion:
         loss: what compares. logits: whether outputs still lack their activation. penalties: regularizers and weights.
     """
 
+    levels_ranks = True
+    """``(n,)`` and ``(n, 1)`` are brought to one shape first, as Keras does."""
+
     def __init__(self, loss: losses.Loss, *, logits: bool, penalties: Sequence[tuple[Any, Any]]) -> None:
         self.loss = loss
         self.reduction = "sum" if loss.reduction == "sum" else "mean"
