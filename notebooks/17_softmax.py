@@ -2,7 +2,8 @@
 # # Softmax: from scores to probabilities
 #
 # A network ends with scores, any numbers at all. *Softmax* makes probabilities of them. You will see that physicists
-# knew it a century earlier, what its *temperature* does, why cross-entropy is the loss that belongs to it, and how to read a
+# knew it a century earlier, what its *temperature* does, why cross-entropy is the loss that belongs to it, and how
+# to read a
 # table of class probabilities.
 
 # %%
@@ -61,7 +62,8 @@ assert np.allclose(ops.softmax(tg.Tensor(large)).data, [0.7311, 0.2689], atol=1e
 # $$p_i = \frac{e^{-E_i / T}}{\sum_j e^{-E_j / T}}$$
 #
 # (with $T$ in units of energy). That *is* softmax: a score is a negative energy, divided by the temperature. Low
-# energies are likely. When it is cold, nearly all molecules are in the lowest state; when it is hot, all states become alike.
+# energies are likely. When it is cold, nearly all molecules are in the lowest state; when it is hot, all states
+# become alike.
 
 
 # %%
@@ -146,7 +148,7 @@ axes.plot(right_class, -np.log(right_class), color=COLORS[0], linewidth=2)
 for one, words in ((1.0, "sure and right"), (0.5, "one half"), (0.01, "sure and wrong")):
     axes.plot(one, -np.log(one), "o", color=COLORS[1])
     axes.annotate(
-        f"{words}: {-np.log(one):.2f}",
+        f"{words}: {abs(np.log(one)):.2f}",
         (one, -np.log(one)),
         (-10 if one == 1 else 10, 12 if one == 1 else 2),
         textcoords="offset points",

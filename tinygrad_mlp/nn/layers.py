@@ -84,6 +84,11 @@ class Linear(Module):
 
     def _explained(self, x: Any, error: Exception) -> Exception:
         if not isinstance(x, (Tensor, np.ndarray)):
+            if isinstance(x, tuple) and x and isinstance(x[0], Tensor):
+                return DTypeError(
+                    f"Linear takes a Tensor or array, got a tuple of {len(x)}: recurrent layers and attention give "
+                    "their output and something beside it; in a forward of your own say output, _ = layer(x)"
+                )
             return DTypeError(f"Linear takes a Tensor or array, got {type(x).__name__}; say layer(Tensor(x))")
         shape, features = tuple(x.shape), self.in_features
         if shape[-1:] == (features,):

@@ -25,11 +25,12 @@ from ..program import compile as compiled_step
 from ..tape import Array, wrote
 from ..tensor import Tensor
 from ..tree import Structure, flatten, unflatten
+from .clipping import Clip
 from .feeds import Batch, Feed, tensors
 from .meters import Meters
 from .objective import Objective, called
 
-__all__ = ["Epochs", "Way", "chosen"]
+__all__ = ["Epochs", "Way", "chosen", "long_enough"]
 
 Way = bool | str
 _WAYS = ("auto", "native", "replay")
@@ -62,9 +63,14 @@ def chosen(way: Way, model: Module, epochs: int, batches: Feed | DataLoader) -> 
         raise ArgumentError(did_you_mean("compile", way, ("True", "False", *_WAYS)))
     if way != "auto":
         return way
+    return "native" if long_enough(model, epochs, batches) and _has_compiler() else None
+
+
+def long_enough(model: Module, epochs: int, batches: Feed | DataLoader) -> bool:
+    """Whether a run is estimated to take so long that it gains from C."""
     weights = sum(one.size for one in model.parameters())
     each = _CALLS + 6 * weights * (batches.batch_size or 0) * _OPERATION
-    return "native" if epochs * (batches.steps or 0) * each > _LONG and _has_compiler() else None
+    return bool(epochs * (batches.steps or 0) * each > _LONG)
 
 
 def _has_compiler() -> bool:
@@ -198,7 +204,9 @@ class Epochs:
         backend: str,
         *,
         insists: bool,
+        clip: Clip,
     ) -> None:
+        parameters = list(model.parameters())
         self._model = model
         self._optimizer = optimizer
         self._insists = insists
@@ -222,6 +230,7 @@ class Epochs:
             outputs = called(model, x)
             loss, parts = objective(outputs, Batch(x, y, weights), feed)
             loss.backward()
+            clip(parameters)
             optimizer.step()
             results = (loss, parts, outputs, y) if weights is None else (loss, parts, outputs, y, weights)
             leaves, self._shape = flatten(results)

@@ -18,7 +18,8 @@ from ..tree import flatten, map_leaves
 from .callbacks import Callback, Callbacks, LearningRateScheduler
 from .checkpoint import Checkpoint, read_checkpoint, seed_in
 from .choices import optimizer_of
-from .compiled import Epochs, Way, chosen
+from .clipping import Clip
+from .compiled import Epochs, Way, chosen, long_enough
 from .doctor import Doctor
 from .feeds import Feed, Inputs, feed_of, tensors
 from .first_look import FirstLook
@@ -58,6 +59,8 @@ def fit(
     validation_steps: int | None = None,
     steps_per_epoch: int | None = None,
     accumulate: int = 1,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
     shuffle: bool = True,
     seed: int | None = None,
     verbose: str | int = "auto",
@@ -99,6 +102,7 @@ def fit(
         steps_per_epoch: batches that make an epoch; a generator goes on where it stopped.
         accumulate: batches for each move of the optimizer, whose gradient is that of their samples together: a large
             batch in the memory of a small one.
+        clip_norm, clip_value: bound the gradients before each move: the norm of all of them together, or each number.
         shuffle: a new order in every epoch.
         seed: of the orders and of the split; the same seed and model give the same bits.
         verbose: ``"auto"`` (a bar on a terminal, and lines), 0 nothing, 1 a bar and lines, 2 a line for every epoch.
@@ -168,6 +172,7 @@ def fit(
         validation=validation,
         seed=seed,
     )
+    run.clip = Clip(clip_norm, clip_value)
     run.epoch = initial_epoch
     if initial_epoch and feed.loader is not None and feed.loader is not x:
         feed.loader.set_epoch(initial_epoch)
@@ -214,7 +219,8 @@ def _compiled(way: Way, run: Run, hooks: Callbacks, epochs: int, accumulate: int
     backend = chosen(way, model, epochs, feed)
     why = None
     if backend is None:
-        why = "compile=False" if way is False else "too short to gain from it, or no C compiler"
+        long = way is not False and long_enough(model, epochs, feed)
+        why = "compile=False" if way is False else "no C compiler" if long else "too short to gain from it"
     elif hooks.per_batch:
         why = f"{type(hooks.per_batch[0]).__name__} wants to be told about every batch"
     elif accumulate > 1:
@@ -237,7 +243,7 @@ def _compiled(way: Way, run: Run, hooks: Callbacks, epochs: int, accumulate: int
             f"compile={way!r} needs an optimizer of tinygrad_mlp.optim, got {type(optimizer).__name__}; "
             "say compile=False"
         )
-    return Epochs(model, optimizer, objective, feed, backend, insists=way != "auto"), None
+    return Epochs(model, optimizer, objective, feed, backend, insists=way != "auto", clip=run.clip), None
 
 
 def _is_ours(part: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import ArgumentError
 from ..nn import Module
+from .clipping import Clip
 from .feeds import Feed
 from .history import History
 from .meters import Meters
@@ -30,6 +31,7 @@ class Run:
         pending: how many of them are in the gradients and not yet in the weights (``accumulate``).
         meters: the loss and the metrics of the epoch that is running.
         reason: why training is to end early, or None. diverged: whether that is a loss or gradient that is not finite.
+        clip: what bounds the gradients before each move.
         seed: of the order of the samples and of the split, or None where a DataLoader has its own.
         compiled: the compiled epochs, or None.
         weights: what the weights are after a run that diverged, for the warning; a callback that changes them says so.
@@ -55,6 +57,7 @@ class Run:
         self.feed = feed
         self.validation = validation
         self.seed = seed
+        self.clip = Clip(None, None)
         self.compiled: Any = None
         self.callbacks: list[Any] = []
         self.epoch = 0

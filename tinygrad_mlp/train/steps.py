@@ -108,6 +108,7 @@ class Stepper:
     def _move(self, step: int) -> None:
         if not _all_finite(self.parameters):
             raise NotFiniteError("gradient", self._where(step))
+        self.run.clip(self.parameters)
         self.run.optimizer.step()
 
     def _where(self, step: int) -> str:

@@ -87,8 +87,9 @@ class Trainer:
             progress.stop(run.reason)
         if run.diverged:
             warnings.warn(
-                f"{run.reason}; the weights are {run.weights}. Lower the learning rate, and look for "
-                "infinities in the data",
+                f"{run.reason}; the weights are {run.weights}. Lower the learning rate, and look for NaN and "
+                "infinities in the data; `with autograd.detect_anomaly():` around fit(…, compile=False) names the "
+                "operation that made the first",
                 RuntimeWarning,
                 stacklevel=3,
             )
