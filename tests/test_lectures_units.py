@@ -109,7 +109,7 @@ def test_mini_batches_descend_by_the_formula(size: int) -> None:
 
 
 def test_the_largest_learning_rate_is_two_over_the_curvature() -> None:
-    """A hundredth below 2 / lambda the loss falls in every epoch; a hundredth above, it ends by growing in every one."""
+    """A hundredth below 2 / lambda the loss falls in every epoch; a hundredth above it ends by growing."""
     X, y = petals()
     A = np.c_[X, np.ones(150)]
     border = 2 / np.linalg.eigvalsh(2 / 150 * A.T @ A).max()
