@@ -126,15 +126,15 @@ for place, ax in enumerate(panels.flat):
         continue
     draw_fruits(ax)
     draw_half_plane(ax, history[place + 1], BLUE)
-    caused = np.abs(augmented(looks) - np.abs(steps[place])).sum(axis=1).argmin()
+    fruit = (
+        steps[place] * steps[place][-1]
+    )  # the correction is the fruit or minus the fruit; its last number says which
+    caused = np.abs(augmented(looks) - fruit).sum(axis=1).argmin()
+    assert np.allclose(augmented(looks)[caused], fruit)
     ax.scatter(*looks[caused], s=170, facecolor="none", edgecolor="black", linewidth=1.5, zorder=4)
     right = (step(augmented(looks) @ history[place + 1]) == is_banana).sum()
-    tidy(
-        ax,
-        f"correction {place + 1}: {right} of 12",
-        "hue, standardised",
-        "elongation, standardised" if place % columns == 0 else "",
-    )
+    up = "elongation, standardised" if place % columns == 0 else ""
+    tidy(ax, f"correction {place + 1}: {right} of 12", "hue, standardised", up)
 panels[0, 0].legend(fontsize=9, frameon=False, loc="upper left")
 plt.show()
 
