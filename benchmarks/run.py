@@ -35,6 +35,7 @@ BENCHMARKS = {
     "leaks": ("leaks", "10,000 training steps without the garbage collector"),
     "startup": ("startup", "import time over NumPy's and installed size, ours and the peers'"),
     "fashion": ("fashion", "an epoch of Fashion-MNIST through fit, against Keras, scikit-learn and a PyTorch loop"),
+    "estimators": ("estimators", "fits of our MLP estimators beside those of scikit-learn"),
 }
 
 

@@ -18,7 +18,7 @@ import sklearn.linear_model
 import sklearn.neural_network
 
 import tinygrad_mlp.sklearn as ours
-from tinygrad_mlp.sklearn.descent import Objective
+from tinygrad_mlp.sklearn.descent import Objective, PackedObjective
 
 
 class MLPClassifier(ours.MLPClassifier):
@@ -26,7 +26,7 @@ class MLPClassifier(ours.MLPClassifier):
 
     def _loss_grad_lbfgs(self, packed, X, y, sample_weight, *buffers):
         columns = self._columns(X, np.asarray(y), sample_weight, np.dtype(np.float64))
-        return Objective(self._network(0), self._head, self.alpha).value_and_gradient(packed, *columns)
+        return PackedObjective(Objective(self._network(0), self._head, self.alpha), columns, 1)(packed)
 
 
 REPLACED: dict[Any, type] = {

@@ -40,7 +40,10 @@ def examples() -> list[tuple[str, str, str]]:
     for page in (
         "README.md",
         "CONTRIBUTING.md",
-        *[f"docs/{name}.md" for name in ("optim", "testing", "compile", "profiler", "source")],
+        *[
+            f"docs/{name}.md"
+            for name in ("optim", "testing", "checkpoints", "compile", "profiler", "sklearn", "source")
+        ],
     ):
         blocks = [*fences(page), ("", "")]
         for place, (language, body) in enumerate(blocks):

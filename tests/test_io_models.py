@@ -97,7 +97,7 @@ def test_models_come_back(name: str, tmp_path: Path) -> None:
 def test_every_layer_of_the_package_can_be_saved(name: str, tmp_path: Path) -> None:
     """A layer made with the simplest arguments that it takes."""
     cls = registry()[name]
-    for arguments in ((), (4,), (4, 4), (4, 4, 3), (2, 4), (4, 4, 4)):
+    for arguments in ((), (4,), (4, 4), (4, 4, 3), (2, 4), (4, 4, 4), (1, (2, 2))):
         try:
             layer = cls(*arguments)
         except (TypeError, ArgumentError):

@@ -502,7 +502,7 @@ def test_compiled_programs(backend: Any) -> None:
     assert p.by_module().head[-2] == "all ms"
     check_nesting(p.events)
     if backend == "replay":
-        steps = compiled.program.steps
+        steps = compiled._last.replayed().steps
         inside = [one for one in p.events if one.kind == "op"]
         assert [(one.name, one.phase, one.module) for one in inside] == [
             (one.op.name, one.phase, one.module) for one in steps

@@ -462,7 +462,8 @@ WORDS: dict[str, tuple[Any, type[Exception], str]] = {
         ArgumentError,
         (
             "Embedding: id 11 at position (1, 0) of ids of shape (3, 2) (1 more like it) is outside the vocabulary of "
-            "10 ids, 0 to 9; make the layer Embedding(12, …), or give all words beyond the vocabulary one id of their own"
+            "10 ids, 0 to 9; make the layer Embedding(12, …), or give all words beyond the vocabulary one id of their "
+            "own"
         ),
     ),
     "an id too small": (

@@ -141,6 +141,15 @@ def test_data_of_more_axes_and_whole_numbers() -> None:
     assert model.fit(ids, ids.ravel()).score(ids, ids.ravel()) == 1.0
 
 
+def test_samples_can_weigh() -> None:
+    """fit passes further arguments on: weights of 0 leave samples out, in cross-validation as well."""
+    weights = (np.arange(150) % 2).astype(float)
+    wrong = np.where(weights == 0, (Y + 1) % 3, Y)
+    model = NeuralClassifier(nn.Linear, lr=0.1, max_epochs=40, random_state=0)
+    assert model.fit(X, wrong, sample_weight=weights).score(X, Y) > 0.9
+    assert cross_val_score(model, X, wrong, cv=2, params={"sample_weight": weights}).mean() < 0.6
+
+
 def test_validation_and_curves() -> None:
     """validation_fraction holds samples out, and the History has both curves."""
     moons = make_moons(200, noise=0.1, random_state=0)

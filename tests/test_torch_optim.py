@@ -378,8 +378,16 @@ def of(name: str, *args: Any, **options: Any) -> Any:
 
 
 def _id(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> str:
-    shown = [getattr(one, "__name__", str(one)) for one in (*args, *options.values())]
-    return "-".join([name, *shown])
+    """A name that is the same in every process: functions by their names, objects by their classes."""
+
+    def said(value: Any) -> str:
+        if isinstance(value, (list, tuple)):
+            return f"[{', '.join(map(said, value))}]"
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return str(value)
+        return str(getattr(value, "__name__", type(value).__name__))
+
+    return "-".join([name, *map(said, args), *map(said, options.values())])
 
 
 def half(step: int) -> float:

@@ -17,11 +17,18 @@ import pytest
 from tinygrad_mlp import Tensor, from_numpy, is_grad_enabled, nn, optim
 from tinygrad_mlp.data import DataLoader
 from tinygrad_mlp.datasets import load_digits, train_test_split
-from tinygrad_mlp.errors import ArgumentError, DTypeError, ShapeError
+from tinygrad_mlp.errors import ArgumentError, DTypeError, MissingExtraError, ShapeError, StateError
 from tinygrad_mlp.train import History, evaluate, fit, predict
 from tinygrad_mlp.train.meters import Meters
 from tinygrad_mlp.train.metrics import RSquared
-from tinygrad_mlp.train.progress import BarProgress, LineProgress, SilentProgress, progress_of, shown_epochs
+from tinygrad_mlp.train.progress import (
+    BarProgress,
+    LineProgress,
+    NotebookProgress,
+    SilentProgress,
+    progress_of,
+    shown_epochs,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -570,3 +577,82 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step() -> None:
         history = fit(model, np.ones((4, 2)), np.array([[0.0], [0.0], [0.0], [1.0]]), loss=root, metrics=(), verbose=0)
     assert history.stopped == "non-finite gradient in epoch 1, batch 1 of 1"
     np.testing.assert_array_equal(model.weight.data, np.zeros((1, 2)))
+
+
+# --- History as data ----------------------------------------------------------------------------------
+
+
+def test_history_is_plain_json_and_comes_back() -> None:
+    """Every attribute, NaN and infinity and matrices too, through a strict JSON text."""
+    x, y = blobs()
+    history = fit(nn.MLP(4, 8, 3, seed=0), x, y, epochs=3, metrics=["accuracy", "confusion_matrix"], verbose=0)
+    history.history["loss"][1] = float("inf")
+    history.history["accuracy"][1] = float("nan")
+    again = History.from_dict(json.loads(json.dumps(history.to_dict(), allow_nan=False)))
+    assert repr(again.to_dict()) == repr(history.to_dict())
+    assert repr(again.history) == repr(history.history)
+    assert again.lr == history.lr == [0.001] * 3
+    with pytest.raises(StateError) as caught:
+        History.from_dict({"history": {}})
+    assert str(caught.value) == (
+        "expected the dict of a History, but 'compiled', 'epoch', 'lr', 'params', 'restored_epoch', 'seconds', "
+        "'stopped', 'uncompiled' is missing"
+    )
+
+
+def test_history_is_a_table_in_pandas() -> None:
+    """One row per epoch, by its number; the metrics, seconds and lr as columns."""
+    pytest.importorskip("pandas")
+    x, y = blobs()
+    history = fit(nn.MLP(4, 8, 3, seed=0), x, y, epochs=4, initial_epoch=2, verbose=0)
+    table = history.to_pandas()
+    assert list(table.columns) == ["loss", "accuracy", "seconds", "lr"]
+    assert table.index.tolist() == [2, 3]
+    assert table["loss"].tolist() == history.history["loss"]
+
+
+def test_a_table_without_pandas_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that installs it."""
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match=r"make a table of the History: pip install .tinygrad-mlp\[pandas\]"):
+        History().to_pandas()
+
+
+def test_a_notebook_gets_one_display_that_is_updated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table with Keras' names and a bar with the time left, drawn into one handle; at last without the bar."""
+    pages: list[str] = []
+
+    class Handle:
+        def update(self, page: str) -> None:
+            pages.append(page)
+
+    displays = []
+
+    def display(page: str) -> Handle:
+        displays.append(page)
+        return Handle()
+
+    monkeypatch.setattr("tinygrad_mlp.train.progress._REDRAW_HTML", 0.0)
+    monkeypatch.setattr("tinygrad_mlp.train.loop.progress_of", lambda _verbose: NotebookProgress(display))
+    x, y = blobs()
+    fit(nn.MLP(4, 8, 3, seed=0), x, y, epochs=2, validation_data=(x, y))
+    assert len(displays) == 1
+    shown = "".join(pages)
+    bar = r'<progress value="4" max="6"></progress> Epoch 2/2'
+    assert re.search(bar + r" - loss: \d\.\d{4} - accuracy: \d\.\d{4} - [\d,]+ samples/s - ETA", shown)
+    assert "<th>epoch</th><th>loss</th><th>accuracy</th><th>val_loss</th><th>val_accuracy</th><th>seconds</th>" in shown
+    assert "<progress" not in pages[-1]
+    assert pages[-1].count("<tr>") == 3
+
+
+def test_a_notebook_is_known_by_its_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """verbose="auto" and 1 give the table there, 2 the lines."""
+    import types
+
+    shell = types.SimpleNamespace(kernel=1)
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    fake = types.SimpleNamespace(display=lambda page, display_id: page, HTML=str)
+    monkeypatch.setitem(sys.modules, "IPython.display", fake)
+    assert isinstance(progress_of("auto"), NotebookProgress)
+    assert isinstance(progress_of(1), NotebookProgress)
+    assert isinstance(progress_of(2), LineProgress)

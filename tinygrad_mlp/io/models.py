@@ -27,7 +27,7 @@ __all__ = ["described", "load_model", "model_in", "registry", "save_model"]
 CustomObjects = Mapping[str, type] | Iterable[type] | None
 
 # Sizes and counts up to this are let through whatever the size of the file.
-_SMALL = 1 << 12
+_SMALL = 1 << 10
 
 
 def registry() -> dict[str, type[Module]]:
@@ -62,7 +62,7 @@ def save_model(model: Module, path: str | os.PathLike[str], *, files: Files = DI
             failed; what was there is untouched. MissingExtraError: safetensors is not installed.
     """
     arrays, document = described(model)
-    write_tensors(path, arrays, {"format": 1, "kind": "model", **document}, files=files)
+    write_tensors(path, arrays, {"kind": "model", **document}, files=files)
 
 
 def described(model: Module) -> tuple[dict[str, Array], dict[str, Any]]:

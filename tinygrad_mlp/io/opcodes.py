@@ -145,7 +145,7 @@ class _Machine:
             self.push(self.names[name])
         else:
             raise UnsafeFileError(
-                f"{self.source} asks for {brief(name)}, which has no place in a state dict; it was not looked up. Save "
+                f"{self.source} asks for {name!r:.80}, which has no place in a state dict; it was not looked up. Save "
                 "plain tensors: torch.save(model.state_dict(), path)"
             )
 

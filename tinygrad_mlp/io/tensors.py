@@ -23,7 +23,10 @@ from ..tape import Array
 from .atomic import DISK, Files, write
 from .plain import from_json, to_json
 
-__all__ = ["Content", "packed", "read", "unpacked", "write_tensors"]
+__all__ = ["FORMAT", "Content", "packed", "read", "unpacked", "write_tensors"]
+
+FORMAT = 1
+"""The version of the document. Files of earlier ones stay readable; there are none yet."""
 
 _KEY = "tinygrad_mlp"
 # As it stands in the header, where the JSON document is text within JSON.
@@ -74,7 +77,7 @@ def packed(arrays: Mapping[str, Array], document: Mapping[str, Any]) -> bytearra
         if array.dtype.newbyteorder("=") not in _DTYPES.values():
             raise DTypeError(f"{name!r} is {array.dtype}, which safetensors cannot hold; say .astype('float32')")
         flat[name] = np.asarray(array, order="C")
-    text = to_json({"sha256": "0" * _DIGITS, **document})
+    text = to_json({"sha256": "0" * _DIGITS, "format": FORMAT, **document})
     data = bytearray(numpy_face.save(flat, metadata={_KEY: text}))
     place = _seal_of(data)
     assert place is not None
@@ -117,6 +120,11 @@ def unpacked(data: bytes, source: str) -> Content:
         if not isinstance(document, dict):
             raise FileFormatError(f"the document in {source} is not a JSON object")
         del document["sha256"]
+        if document.get("format", FORMAT) != FORMAT:
+            raise FileFormatError(
+                f"{source} is of format {document['format']!r:.20}, and this version reads format {FORMAT}; it was "
+                "written by a later version of tinygrad-mlp, which reads it"
+            )
     arrays = {name: _as_array(name, tensor, source) for name, tensor in tensors}
     return Content({name: arrays[name] for name in header if name in arrays}, document, metadata)
 

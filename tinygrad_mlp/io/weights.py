@@ -54,7 +54,7 @@ def save_weights(model: Module, path: str | os.PathLike[str], *, files: Files = 
     >>> folder.cleanup()
     """
     arrays, about = stored(model)
-    write_tensors(path, arrays, {"format": 1, "kind": "weights", **about}, files=files)
+    write_tensors(path, arrays, {"kind": "weights", **about}, files=files)
 
 
 def load_weights(model: Module, path: str | os.PathLike[str], strict: bool = True) -> IncompatibleKeys:

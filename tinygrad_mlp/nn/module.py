@@ -177,14 +177,25 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Run :meth:`forward`. An exception on the way gets a note that names the layer by its path."""
+        if self._hooks is not None:
+            return self._call_hooked(self._hooks, inputs, options)
+        kind = recorder()
+        if kind is not Node and kind is not None and kind.notes_modules:
+            kind.enters(self)
+            return self._call_recorded(inputs, options)
+        try:
+            return self.forward(*inputs, **options)
+        except Exception as error:
+            self._note_place(error)
+            raise
+
+    def _call_hooked(self, hooks: ModuleHooks, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
         kind = recorder()
         watched = kind is not Node and kind is not None and kind.notes_modules
         if watched:
             kind.enters(self)  # type: ignore[union-attr]
-        hooks = self._hooks
-        link = None
-        if hooks is not None:
-            inputs, options, link = hooks.enter(self, inputs, options)
+        inputs, options, link = hooks.enter(self, inputs, options)
+        # What runs is what runs without hooks, whose call is not to cost one more frame.
         if watched:
             output = self._call_recorded(inputs, options)
         else:
@@ -193,7 +204,7 @@ class Module:
             except Exception as error:
                 self._note_place(error)
                 raise
-        return output if hooks is None else hooks.leave(self, inputs, options, output, link)
+        return hooks.leave(self, inputs, options, output, link)
 
     def _call_recorded(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
         outer = _RUNNING.get()
@@ -604,7 +615,7 @@ class Module:
         return bound(type(self), *self._arguments)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """A new module made with these arguments.
 
         Raises:

@@ -47,11 +47,14 @@ from .embedding import embedding
 from .functions import cos, exp, expm1, log1p, sin, tan, tanh
 from .kernels import chosen
 from .linalg import einsum, linear, matmul, outer
-from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss
 from .lstm import lstm
 from .recurrent import gru, rnn
 from .reductions import amax, amin, log_softmax, logsumexp, mean, prod, softmax, std, sum, var
 from .shape import cat, expand, flatten, getitem, permute, plain_index, reshape, squeeze, stack, transpose, unsqueeze
+from .standard import standardise
+from .units import exponential_unit, softsign
+from .windows import fold, unfold
 
 __all__ = [
     "NUMPY",
@@ -79,7 +82,9 @@ __all__ = [
     "exp",
     "expand",
     "expm1",
+    "exponential_unit",
     "flatten",
+    "fold",
     "ge",
     "gelu",
     "getitem",
@@ -108,6 +113,7 @@ __all__ = [
     "mul",
     "ne",
     "neg",
+    "nll_loss",
     "outer",
     "permute",
     "plain_index",
@@ -123,11 +129,13 @@ __all__ = [
     "sin",
     "softmax",
     "softplus",
+    "softsign",
     "some",
     "sqrt",
     "square",
     "squeeze",
     "stack",
+    "standardise",
     "std",
     "sub",
     "sum",
@@ -135,6 +143,7 @@ __all__ = [
     "tan",
     "tanh",
     "transpose",
+    "unfold",
     "unsqueeze",
     "var",
     "where",

@@ -50,8 +50,9 @@ def _numbers(dtype: Any, **values: float) -> dict[str, Any]:
 
 def _times(first: Any, second: Any, work: int) -> dict[str, Any]:
     """``matmul``, or for brief products of matrices ``dot``, which makes the same BLAS call at half the cost."""
-    # One number times one number dot multiplies without adding the 0.0 that makes 0.0 of matmul's -0.0.
-    brief = 1 < work <= _BRIEF and first.dtype == second.dtype and first.dtype in _REAL
+    # By a single number dot multiplies in another way, which gives zeros another sign.
+    single = first.size == 1 or second.size == 1
+    brief = not single and work <= _BRIEF and first.dtype == second.dtype and first.dtype in _REAL
     chosen = np.dot if brief and _is_matrix(first) and _is_matrix(second) else np.matmul
     return {chosen.__name__: chosen}
 
@@ -96,9 +97,24 @@ def weight_gradient(operands: Sequence[Any], params: dict[str, Any], _result: An
 
 def _sums_row_by_row(shape: tuple[int, ...], axes: Sequence[int], dtype: np.dtype[Any]) -> bool:
     """Whether the accurate sum is one call of NumPy's."""
-    if slice_by_slice(shape, tuple(axes)):
-        return False
     return all(axis == len(shape) - 1 or shape[axis] <= _FEW or dtype.kind not in "fc" for axis in axes)
+
+
+def _slices(shape: tuple[int, ...], axes: tuple[int, ...], target: str) -> list[str]:
+    """The additions of ``kernels.over_slices``."""
+    first, second, *rest = [list(place) for place in np.ndindex(*shape[: len(axes)])]
+    return [f"add({{0}}{first}, {{0}}{second}, {target})", *[f"add({target}, {{0}}{one}, {target})" for one in rest]]
+
+
+# What a sum begins with: 0, or -0.0, which leaves the sign of a zero.
+_START = float(np.add.reduce(np.array([-0.0])))
+
+
+def _alone(x: Any, axes: Sequence[int], result: Any) -> Calls:
+    """The sum over axes of length 1."""
+    picked = ", ".join(["0" if axis in axes else ":" for axis in range(len(x.shape))])
+    line = f"add({{0}}[{picked}, ...], start_{result.dtype}, {{y}})"
+    return Calls((line,), names={"add": np.add, **_numbers(result.dtype, start=_START)})
 
 
 def averaging(operands: Sequence[Any], params: dict[str, Any], result: Any) -> Calls | None:
@@ -108,12 +124,17 @@ def averaging(operands: Sequence[Any], params: dict[str, Any], result: Any) -> C
     if x.dtype not in _REAL or not x.size or not _sums_row_by_row(x.shape, axes, x.dtype):
         return None
     count = math.prod([x.shape[axis] for axis in axes])
-    lines = f"total({{0}}, {axes}, None, {{y}}, {keepdims})", f"divide({{y}}, n{count}_{result.dtype}, {{y}})"
-    names = {"total": np.add.reduce, "divide": np.divide, **_numbers(result.dtype, **{f"n{count}": count})}
-    return Calls(lines, names=names)
+    if count == 1:
+        return _alone(x, () if keepdims else axes, result)
+    sums = [f"total({{0}}, {axes}, None, {{y}}, {keepdims})"]
+    if slice_by_slice(x.shape, axes):
+        sums = _slices(x.shape, axes, f"{{y}}{[0] * len(axes)}" if keepdims else "{y}")
+    names = {"total": np.add.reduce, "add": np.add, "divide": np.divide}
+    names |= _numbers(result.dtype, **{f"n{count}": count})
+    return Calls((*sums, f"divide({{y}}, n{count}_{result.dtype}, {{y}})"), names=names)
 
 
-def summing_to(operands: Sequence[Any], params: dict[str, Any], _result: Any) -> Calls | None:
+def summing_to(operands: Sequence[Any], params: dict[str, Any], result: Any) -> Calls | None:
     """One sum over the axes in front."""
     (x,) = operands
     shape = tuple(params["shape"])
@@ -121,8 +142,12 @@ def summing_to(operands: Sequence[Any], params: dict[str, Any], _result: Any) ->
     if not extra or x.shape[extra:] != shape:
         return None
     axes = tuple(range(extra))
+    if x.dtype in _REAL and math.prod(x.shape[:extra]) == 1:
+        return _alone(x, axes, result)
     if not _sums_row_by_row(x.shape, axes, x.dtype):
         return _folded(x, shape, extra)
+    if slice_by_slice(x.shape, axes):
+        return Calls(tuple(_slices(x.shape, axes, "{y}")), names={"add": np.add})
     return Calls((f"total({{0}}, {axes}, None, {{y}})",), names={"total": np.add.reduce})
 
 

@@ -42,16 +42,25 @@ def lstm(gates: Any, state: Any, cell: Any, weight: Any, valid: Any = None) -> t
 _ALL = np.empty(0, np.bool_)
 
 
+_SHUT = {2: 10.0, 4: 80.0, 8: 700.0, 16: 700.0}
+"""The largest exponents that are used, by the bytes of a number."""
+
+
 def _columns(size: int) -> tuple[slice, slice, slice, slice]:
     return slice(0, size), slice(size, 2 * size), slice(2 * size, 3 * size), slice(3 * size, 4 * size)
 
 
-def _logistic(x: Array) -> None:
-    """``1 / (1 + exp(-x))`` in place; where the exponential overflows the result is the 0 that it should be."""
-    np.negative(x, x)
-    np.exp(x, x)
-    np.add(x, 1, x)
+def _logistic(x: Array, slope: Array) -> None:
+    """``y = 1 / (1 + exp(-x))`` in place; ``slope`` becomes ``y`` times ``exp(-x) y``, which is ``1 - y`` exactly."""
+    # Not np.negative: NumPy 2.4 gives wrong numbers in place where float32 numbers lie 16 bytes apart.
+    np.multiply(x, -1, x)
+    # Beyond it y is as good as 0, and the exponential would overflow.
+    np.minimum(x, _SHUT[x.dtype.itemsize // (1 + (x.dtype.kind == "c"))], out=x)
+    np.exp(x, slope)
+    np.add(slope, 1, x)
     np.reciprocal(x, x)
+    np.multiply(slope, x, slope)
+    np.multiply(slope, x, slope)
 
 
 @primitive(
@@ -76,10 +85,11 @@ def _logistic(x: Array) -> None:
 )
 def lstm_states(
     gates: Array, state: Array, cell: Array, weight: Array, valid: Array
-) -> tuple[Array, tuple[Array, Array, Array]]:
+) -> tuple[Array, tuple[Array, ...]]:
     """``(time + 2, batch, h)``: the state before the first step and after each, then the last cell; see :func:`lstm`.
 
-    ``valid (time, batch)`` has no elements where all steps count. Saved are the gates, the cells and their tanh.
+    ``valid (time, batch)`` has no elements where all steps count. Saved are the gates and their slopes, the
+    cells, their tanh and its slope. No slope is computed from a value near 1.
     """
     time, batch, width = gates.shape
     size = width // 4
@@ -87,29 +97,31 @@ def lstm_states(
     y = np.empty((time + 2, batch, size), dtype)
     opened = np.empty((time, batch, width), dtype)
     cells = np.empty((time + 1, batch, size), dtype)
-    bent = np.empty((time, batch, size), dtype)
+    slopes, bent = np.empty_like(opened), np.empty((time, batch, size), dtype)
+    bows = np.empty_like(bent)
     scratch = np.empty((batch, size), dtype)
     enter, forget, candidate, leave = _columns(size)
     across = weight.T
     y[0], cells[0] = state, cell
-    with np.errstate(over="ignore"):
-        for t in range(time):
-            now, old, new = opened[t], cells[t], cells[t + 1]
-            np.matmul(y[t], across, now)
-            np.add(now, gates[t], now)
-            _logistic(now[:, : 2 * size])
-            _logistic(now[:, leave])
-            np.tanh(now[:, candidate], now[:, candidate])
-            np.multiply(now[:, forget], old, new)
-            np.multiply(now[:, enter], now[:, candidate], scratch)
-            np.add(new, scratch, new)
-            np.tanh(new, bent[t])
-            np.multiply(now[:, leave], bent[t], y[t + 1])
-            if valid.size:
-                stays = ~valid[t]
-                new[stays], y[t + 1][stays] = old[stays], y[t][stays]
+    for t in range(time):
+        now, slope, old, new = opened[t], slopes[t], cells[t], cells[t + 1]
+        np.matmul(y[t], across, now)
+        np.add(now, gates[t], now)
+        _logistic(now[:, : 2 * size], slope[:, : 2 * size])
+        _logistic(now[:, leave], slope[:, leave])
+        slope[:, candidate] = tanh_slope(now[:, candidate])
+        np.tanh(now[:, candidate], now[:, candidate])
+        np.multiply(now[:, forget], old, new)
+        np.multiply(now[:, enter], now[:, candidate], scratch)
+        np.add(new, scratch, new)
+        np.tanh(new, bent[t])
+        bows[t] = tanh_slope(new)
+        np.multiply(now[:, leave], bent[t], y[t + 1])
+        if valid.size:
+            stays = ~valid[t]
+            new[stays], y[t + 1][stays] = old[stays], y[t][stays]
     y[-1] = cells[-1]
-    return y, (opened, cells, bent)
+    return y, (opened, slopes, cells, bent, bows)
 
 
 @primitive(
@@ -137,7 +149,7 @@ def lstm_gradient(
     weight: Array,
     valid: Array,
     *,
-    saved: tuple[Array, Array, Array] | None = None,
+    saved: tuple[Array, ...] | None = None,
 ) -> Array:
     """What ``z``, the gradient of :func:`lstm_states`, becomes before the LSTM: ``(time + 1, batch, 4 h)``.
 
@@ -146,34 +158,27 @@ def lstm_gradient(
     """
     time, batch, width = gates.shape
     size = width // 4
-    opened, cells, bent = lstm_states.op.forward(gates, state, cell, weight, valid)[1] if saved is None else saved  # type: ignore[attr-defined]
+    saved = lstm_states.op.forward(gates, state, cell, weight, valid)[1] if saved is None else saved  # type: ignore[attr-defined]
+    opened, slopes, cells, bent, bows = saved
     dtype = np.result_type(z, opened)
     out = np.empty((time + 1, batch, width), dtype)
-    slope = np.empty((batch, width), dtype)
-    scratch = np.empty((batch, size), dtype)
     enter, forget, candidate, leave = _columns(size)
     of_state = z[-2].astype(dtype)
     of_cell = z[-1].astype(dtype)
     for t in range(time - 1, -1, -1):
-        now, delta, tanh_cell = opened[t], out[t], bent[t]
+        now, delta = opened[t], out[t]
         if valid.size:
             stays = ~valid[t]
             kept = of_state[stays], of_cell[stays]
             of_state[stays], of_cell[stays] = 0, 0
-        np.multiply(of_state, tanh_cell, delta[:, leave])
+        np.multiply(of_state, bent[t], delta[:, leave])
         np.multiply(of_state, now[:, leave], of_state)
-        np.multiply(tanh_cell, tanh_cell, scratch)
-        np.subtract(1, scratch, scratch)
-        np.multiply(of_state, scratch, of_state)
+        np.multiply(of_state, bows[t], of_state)
         np.add(of_cell, of_state, of_cell)
         np.multiply(of_cell, now[:, candidate], delta[:, enter])
         np.multiply(of_cell, cells[t], delta[:, forget])
         np.multiply(of_cell, now[:, enter], delta[:, candidate])
-        np.subtract(1, now, slope)
-        np.multiply(slope, now, slope)
-        np.multiply(now[:, candidate], now[:, candidate], scratch)
-        np.subtract(1, scratch, slope[:, candidate])
-        np.multiply(delta, slope, delta)
+        np.multiply(delta, slopes[t], delta)
         np.multiply(of_cell, now[:, forget], of_cell)
         np.matmul(delta, weight, of_state)
         if valid.size:

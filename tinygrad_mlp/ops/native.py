@@ -398,17 +398,18 @@ def folding(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> F
         return None
     # The innermost loop runs along the input, so that the compiler can add many at once.
     places, sizes = shape[before : before + axes], shape[before + axes :]
-    heads = [f"for (int64_t k{i} = 0; k{i} < {size}; k{i}++)" for i, size in enumerate(sizes)]
-    heads += [f"for (int64_t p{i} = 0; p{i} < {place}; p{i}++)" for i, place in enumerate(places)]
-    source = "r"
-    for name, size in [(f"p{i}", n) for i, n in enumerate(places)] + [(f"k{i}", n) for i, n in enumerate(sizes)]:
+    inside = [f"in{i}" for i in range(axes)]
+    spots = [f"at{i}" for i in range(axes)]
+    sized = [*zip(inside, sizes, strict=True), *zip(spots, places, strict=True)]
+    heads = [f"for (int64_t {name} = 0; {name} < {size}; {name}++)" for name, size in sized]
+    source = target = "row"
+    for name, size in [*zip(spots, places, strict=True), *zip(inside, sizes, strict=True)]:
         source = f"({source} * {size} + {name})"
-    target = "r"
     for i, length in enumerate(lengths):
-        target = f"({target} * {length} + p{i} * {steps[i]} + k{i} * {gaps[i]})"
+        target = f"({target} * {length} + {spots[i]} * {steps[i]} + {inside[i]} * {gaps[i]})"
     return Code(
         f"for (int64_t i = 0; i < {rows * count}; i++) Y[i] = 0; "
-        f"for (int64_t r = 0; r < {rows}; r++) {' '.join(heads)} Y[{target}] += A0[{source}];"
+        f"for (int64_t row = 0; row < {rows}; row++) {' '.join(heads)} Y[{target}] += A0[{source}];"
     )
 
 
@@ -464,20 +465,76 @@ def _rows(spec: Spec, axis: int) -> tuple[int, int]:
     return (math.prod(spec.shape) // count if count else 0), count
 
 
-def _several(spec: Spec, axes: Sequence[int]) -> tuple[tuple[int, ...], int, int]:
-    order = (*[i for i in range(len(spec.shape)) if i not in axes], *axes)
-    count = math.prod([spec.shape[axis] for axis in axes])
-    return order, (math.prod(spec.shape) // count if count else 0), count
+@dataclasses.dataclass(frozen=True)
+class _Groups:
+    """C loops over groups of elements of an array in C order: those that agree in all but some axes."""
+
+    shape: Shape
+    axes: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """How many elements a group has."""
+        return math.prod([self.shape[axis] for axis in self.axes])
+
+    def _heads(self, axes: Sequence[int]) -> list[str]:
+        return [f"for (int64_t n{i} = 0; n{i} < {self.shape[i]}; n{i}++)" for i in axes]
+
+    def _kept(self) -> list[int]:
+        return [i for i in range(len(self.shape)) if i not in self.axes]
+
+    def each(self) -> str:
+        """The loops over the groups; ``row`` is the number of one."""
+        row = "0"
+        for i in self._kept():
+            row = f"({row} * {self.shape[i]} + n{i})"
+        return f"{' '.join(self._heads(self._kept()))} {{{{ int64_t row = {row}; "
+
+    def within(self, sums: str = "") -> str:
+        """The loops over the elements of a group, ``sums`` being what is added up in the innermost."""
+        *outer, inner = self._heads(self.axes)
+        pragma = f'_Pragma("omp simd reduction(+:{sums})") ' if sums else ""
+        return f"{' '.join(outer)} {pragma}{inner}"
+
+    @property
+    def place(self) -> str:
+        """Where the element lies."""
+        place = "0"
+        for i, size in enumerate(self.shape):
+            place = f"({place} * {size} + n{i})"
+        return place
 
 
 def standardising(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
-    """Mean 0 and variance 1 over axes, in the order of the result; not where anything saved is read."""
-    return None
+    """Mean 0 and variance 1 over axes; the sums are double. Saves means and one over the roots of the variances."""
+    axes = tuple(params["axes"])
+    if result.dtype not in FLOATS or not math.prod(result.shape):
+        return None
+    groups = _Groups(result.shape, axes)
+    each = Spec(tuple([1 if i in axes else size for i, size in enumerate(result.shape)]), result.dtype)
+    n, x = groups.count, f"A0[{groups.place}]"
+    return Code(
+        f"{groups.each()} double sum = 0, squares = 0; {groups.within('sum')} sum += {x}; double mean = sum / {n}; "
+        f"{groups.within('squares')} squares += ({x} - mean) * ({x} - mean); "
+        f"double rate = 1 / sqrt(squares / {n} + {float(params['eps'])!r}); S0[row] = mean; S1[row] = rate; "
+        f"{groups.within()} Y[{groups.place}] = ({x} - mean) * rate; }}}}",
+        saves=(each, each),
+    )
 
 
 def standardising_gradients(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form | None:
-    """The gradient of :func:`standardising`."""
-    return None
+    """The gradient of :func:`standardising`, from what that has saved."""
+    same_dtypes = all(one.dtype == result.dtype for one in operands)
+    if result.dtype not in FLOATS or not same_dtypes or not math.prod(result.shape) or params.get("saved") is None:
+        return None
+    groups = _Groups(result.shape, tuple(params["axes"]))
+    n, z, y = groups.count, f"A0[{groups.place}]", f"((A1[{groups.place}] - mean) * rate)"
+    return Code(
+        f"{groups.each()} double mean = A2[row], rate = A3[row], sum = 0, along = 0; "
+        f"{groups.within('sum, along')} {{{{ sum += {z}; along += {z} * {y}; }}}} sum /= {n}; along /= {n}; "
+        f"{groups.within()} Y[{groups.place}] = ({z} - sum - {y} * along) * rate; }}}}",
+        reads_saved=True,
+    )
 
 
 def searching(largest: bool) -> Rule:

@@ -24,9 +24,11 @@ def lstm(operands: Sequence[Spec], params: dict[str, Any], result: Spec) -> Form
         return None
     time, batch, width = operands[0].shape
     size = width // 4
-    saves = (time, batch, width), (time + 1, batch, size), (time, batch, size)
+    valid = _pointer(operands[4], "A4")
+    wide, narrow = (time, batch, width), (time, batch, size)
+    saves = wide, wide, (time + 1, batch, size), narrow, narrow
     return Code(
-        f"lstm_{{type}}(A0, A1, A2, A3, {_pointer(operands[4], 'A4')}, Y, S0, S1, S2, {time}, {batch}, {size});",
+        f"lstm_{{type}}(A0, A1, A2, A3, {valid}, Y, S0, S1, S2, S3, S4, {time}, {batch}, {size});",
         saves=tuple([Spec(shape, result.dtype) for shape in saves]),
     )
 
@@ -38,5 +40,6 @@ def lstm_gradient(operands: Sequence[Spec], params: dict[str, Any], result: Spec
     time, batch, width = operands[1].shape
     valid = _pointer(operands[5], "A5")
     return Code(
-        f"lstm_gradient_{{type}}(A0, A4, {valid}, A6, A7, A8, Y, {time}, {batch}, {width // 4});", reads_saved=True
+        f"lstm_gradient_{{type}}(A0, A4, {valid}, A6, A7, A8, A9, A10, Y, {time}, {batch}, {width // 4});",
+        reads_saved=True,
     )

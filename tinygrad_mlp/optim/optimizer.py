@@ -26,6 +26,7 @@ from ..errors import ArgumentError, DTypeError, GradientError, StateError, did_y
 from ..nn.module import Module, clear_gradient
 from ..tape import Array, wrap, wrote
 from ..tensor import Tensor, enable_grad
+from .room import Room
 
 __all__ = [
     "Numbers",
@@ -187,7 +188,8 @@ class Update:
     def begin(self) -> None:
         """Add to ``state`` what is missing before a first step: arrays of zeros, the step count 0."""
         optimizer = self.optimizer
-        optimizer._initial(self.arrays, self.parameter.data, self.state, optimizer._plan_of(self.group)[1])
+        options = optimizer._plan_of(self.group)[1]
+        optimizer._initial(self.arrays, self.parameter.data, self.state, options, optimizer._room)
 
     def count(self, steps: int = 1) -> int:
         """Count steps that are about to be done; returns the number of the last one, 0 if the rule does not count."""
@@ -253,6 +255,7 @@ class Optimizer:
         self.defaults = self._checked(dict(defaults))
         self.param_groups: list[dict[str, Any]] = []
         self._slots: list[list[_Slot]] = []
+        self._room = Room()
         # Per group: the options as they were read, as they were checked, and what they make of the rule for each dtype.
         self._plans: list[tuple[tuple[Any, ...], Options, dict[np.dtype[Any], _Move]]] = []
         self._options = itemgetter(*self.defaults)
@@ -304,15 +307,18 @@ class Optimizer:
         return {}
 
     @classmethod
-    def _initial(cls, needs: Sequence[str], data: Array, state: State, options: Options) -> None:
+    def _initial(cls, needs: Sequence[str], data: Array, state: State, options: Options, room: Room) -> None:
         """Add to ``state`` what is missing of the step count and the arrays ``needs``, like ``data``."""
         if cls._counted:
             state.setdefault("step", 0)
         starts = cls._starts(options)
         for name in needs:
             if name not in state:
-                shape = () if name in cls._scalars else None
-                state[name] = np.full_like(data, starts.get(name, 0.0), shape=shape)
+                start = starts.get(name, 0.0)
+                if name in cls._scalars or start:
+                    state[name] = np.full_like(data, start, shape=() if name in cls._scalars else None)
+                else:
+                    state[name] = room.zeros_like(name, data)
 
     def _needs(self, options: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG002 - for those that need less
         """The names of the arrays in the state of a parameter that was updated with these options; by default all."""
@@ -347,6 +353,7 @@ class Optimizer:
         options = self._checked({**self.defaults, **{name: group[name] for name in self.defaults if name in group}})
         self.param_groups.append({"params": tensors, **options, **_scheduled(group)})
         self._slots.append(_slots([(one, {}) for one in tensors], blockwise=self._blockwise(options)))
+        self._room.expect([one.data for one in tensors])
         self._plans.append(((), {}, {}))
 
     @property
@@ -451,7 +458,7 @@ class Optimizer:
             return partial(rule, numbers)
         opening = self._rule(self._structure(options, first=True))
         # Class methods: a bound method would tie the optimizer and its plans into a cycle.
-        numbers_of, initial = self._numbers, self._initial
+        numbers_of, initial, room = self._numbers, self._initial, self._room
         made_for = 1
 
         def move(data: Array, gradient: Array, state: State, scratch: Array, second: Array) -> None:
@@ -459,7 +466,7 @@ class Optimizer:
             now = rule
             for name in needs:
                 if name not in state:
-                    initial(needs, data, state, options)
+                    initial(needs, data, state, options, room)
                     now = opening
                     break
             if counted:
@@ -522,6 +529,7 @@ class Optimizer:
         for (_, kept, *_), entry in zip((slot for slots in self._slots for slot in slots), entries, strict=True):
             kept.clear()
             kept.update(entry)
+        self._stepped = True  # a state is taken between two steps: schedules have nothing to warn of
 
     def _fitting_options(self, state: Any, faults: list[str]) -> list[dict[str, Any]]:
         groups = state.get("param_groups") if isinstance(state, Mapping) else None

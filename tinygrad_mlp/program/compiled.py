@@ -47,7 +47,8 @@ class _Entry:
     def __init__(self, captured: Capture) -> None:
         self.captured = captured
         self.program = captured.program
-        self.valid = Guards(captured.guards).hold
+        guards = Guards(captured.guards)
+        self.valid, self.broken = guards.hold, guards.broken
         self.written = [buffer.array for buffer, _ in captured.program.writes if buffer.array is not None]
         self.wrote = writer(f"{captured.program.name}, which is compiled", self.written)
         # What is asked first of a call whose arguments are all arrays, or tensors that are nothing else.
@@ -62,6 +63,8 @@ class _Entry:
         self.refused = False
         # Made for the last batch of an epoch, where that is not full: one run per epoch never pays for a compiler.
         self.rare = False
+        # How many runs go in one piece.
+        self.piece = 16
 
     def fits(self, arrays: list[Array], make: Any) -> bool:
         """Whether a call with these arguments is of the kind that was captured; False also where it is not known."""
@@ -72,8 +75,10 @@ class _Entry:
             and get_default_dtype() is self.default
         )
 
-    def broken(self) -> list[str]:
-        return [guard.what for guard in self.captured.guards if not guard.holds()]
+    def draw(self) -> Sequence[Array]:
+        """What is fed to the next run."""
+        feeds = self.program.feeds
+        return feeds[0].draw() if len(feeds) == 1 else [array for feed in feeds for array in feed.draw()]
 
     def replayed(self) -> Replay:
         if self.replay is None:
@@ -279,8 +284,8 @@ class Compiled:
         captured = entry.captured
         captured.count()
         try:
-            fed = [array for feed in entry.program.feeds for array in feed.draw()]
-            native = entry.compiled(self.backend)
+            fed = entry.draw()
+            native = entry.native or entry.compiled(self.backend)
             outputs = entry.replayed().run(inputs, fed) if native is None else _natively(native, entry, inputs, fed)
         except BaseException as error:
             torn = entry.replay.torn(error) if entry.replay is not None else ""
@@ -388,9 +393,8 @@ class Compiled:
     def _many(
         self, entry: _Entry, source: _Source, runs: Runs, check: bool, progress: Callable[[int, Runs], Any] | None
     ) -> bool:
-        piece = 16
         while source.full:
-            count = min(piece, source.full)
+            count = min(entry.piece, source.full)
             began = time.perf_counter()
             with Held():
                 stopped = self._piece(entry, source, runs, count, check)
@@ -398,7 +402,8 @@ class Compiled:
                 runs.finite = False
                 return False
             spent = time.perf_counter() - began
-            piece = int(min(max(count * _PIECE / max(spent, 1e-6), 1), 4 * count, 1 << 20))
+            # A last piece that is small says little about how many there is time for.
+            entry.piece = int(min(max(count * _PIECE / max(spent, 1e-6), 1), max(4 * count, entry.piece), 1 << 20))
             if progress is not None:
                 progress(len(runs), runs)
                 if not entry.valid():
@@ -457,7 +462,7 @@ class Compiled:
 _LARGE = 1 << 22
 
 
-def _natively(native: Any, entry: _Entry, inputs: list[Array], fed: list[Array]) -> list[Array]:
+def _natively(native: Any, entry: _Entry, inputs: list[Array], fed: Sequence[Array]) -> list[Array]:
     try:
         outputs: list[Array] = native.run(inputs, fed)
     except IndexError:

@@ -202,13 +202,13 @@ class Program:
         """What has to exist at the end of a run: the outputs and the new values of buffers."""
         return [*self.outputs, *[value for _, value in self.writes]]
 
-    def last_uses(self) -> dict[Value, int]:
+    def last_uses(self, steps: Sequence[Step] | None = None) -> dict[Value, int]:
         """For each value that a step reads, the place of the last one; what the run must leave: ``len(steps)``.
 
-        A view keeps the value alive that it is a view of.
+        A view keeps the value alive that it is a view of. The steps may be given in another order.
         """
         last: dict[Value, int] = {}
-        for place, step in enumerate(self.steps):
+        for place, step in enumerate(self.steps if steps is None else steps):
             for value in step.reads():
                 last[value] = last[value.root] = place
         for value in self.results:

@@ -7,7 +7,6 @@ Every call is the one that the eager run made, on operands of the same layout, s
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import re
 import time
@@ -20,10 +19,11 @@ from ..ops.calls import Calls
 from ..profiler import Profile, active
 from ..tape import Array
 from .ir import Operand, Program, SavedRef, Step, Value
+from .replay_memory import Memory
+from .side_by_side import STRIP, Row, strips
 
 __all__ = ["Replay"]
 
-_ALIGNMENT = 64
 # A place in the line of a call, and what is taken of the array there: views of it, at last perhaps a method.
 _TAKEN = re.compile(r"\.\w+(?:\((?:'K')?\))?|\[[^\]{}]*\]")
 _PLACE = re.compile(rf"\{{(\w+)\}}((?:{_TAKEN.pattern})*)")
@@ -34,15 +34,17 @@ class Replay:
 
     Attributes:
         arena: bytes set aside for values that live during a run only. code: the Python source that runs.
+        steps: the program's, in the order in which they run.
     """
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._memory = _Memory(program)
+        self._memory = Memory(program)
         self.arena = self._memory.bytes
         writer = _Writer(program, self._memory)
         self.code, self._space = writer.write(timed=False)
         self._run = _compiled(self.code, self._space)
+        self.steps = self._memory.steps
         self._timed: Callable[..., list[Array]] | None = None
         self._writing = {self._run.__code__: writer.writing}
 
@@ -57,7 +59,7 @@ class Replay:
 
     def _run_profiled(self, profile: Profile, inputs: Sequence[Array], fed: Sequence[Array]) -> list[Array]:
         results, times = self.run_timed(inputs, fed)
-        for step, (start, end) in zip(self.program.steps, times, strict=True):
+        for step, (start, end) in zip(self.steps, times, strict=True):
             begun = int(start * 1e9)
             shapes = tuple([one.shape for one in step.operands if isinstance(one, Value)])
             size = 0 if step.result.alias is not None else step.result.nbytes
@@ -114,179 +116,10 @@ def _compiled(code: str, space: dict[str, Any]) -> Callable[..., list[Array]]:
     return run
 
 
-def _written_out(program: Program) -> dict[Step, Calls]:
-    """The NumPy calls of the steps whose ops write them out."""
-    found: dict[Step, Calls] = {}
-    for step in program.steps:
-        if step.op.calls is None or not step.result.size or not all(isinstance(one, Value) for one in step.operands):
-            continue
-        makers = [param.step for param in step.params.values() if isinstance(param, SavedRef)]
-        calls: Calls | None = step.op.calls(step.operands, step.params, step.result)
-        if calls is not None and all(one in found for one in makers) and (calls.keeps or not step.saved):
-            found[step] = calls
-    return found
-
-
-def _takes_out(step: Step) -> bool:
-    """Whether the op's function can write into memory that it is given."""
-    op = step.op
-    code = getattr(op.forward, "__code__", None)
-    if code is None:
-        return isinstance(op.forward, np.ufunc)
-    return "out" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-
-
-class _Memory:
-    """Which values have memory that stays between runs, and where."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.fixed: dict[Value, Array] = {}
-        """Values that are the same array in every run."""
-        self.direct: set[Value] = set()
-        """Buffers whose new value is computed in their own memory."""
-        self.bytes = 0
-        # Memory that nobody uses, by its size, and the sizes in order.
-        self._free: dict[int, list[Array]] = {}
-        self._sizes: list[int] = []
-        self._scratch: dict[Any, Array] = {}
-        self.calls = _written_out(program)
-        self.kept: dict[Step, list[Array]] = {}
-        """What steps that are written out save for later ones."""
-        self._raw: dict[Value, Array] = {}
-        for value in [*program.buffers, *program.constants]:
-            assert value.array is not None
-            self.fixed[value] = value.array
-        last = program.last_uses()
-        self.targets = _direct_targets(program, last, self.calls)
-        """The buffer in whose memory a value may be computed."""
-        dying: dict[int, list[Value]] = {}
-        for value, place in last.items():
-            dying.setdefault(place, []).append(value)
-        for place, step in enumerate(program.steps):
-            self._place(step, last, place)
-            for value in dying.get(place, ()):
-                raw = self._raw.pop(value, None)
-                if raw is not None:
-                    self._release(raw)
-
-    def _place(self, step: Step, last: dict[Value, int], place: int) -> None:
-        result = step.result
-        if result.alias is not None:
-            if result.alias in self.fixed:
-                self.fixed[result] = _view(step, self.fixed)
-            return
-        calls = self.calls.get(step)
-        if (calls is None and not _takes_out(step)) or result.size == 0:
-            return
-        if calls is not None and calls.keeps:
-            self.kept[step] = [np.empty(*one) for one in calls.keeps]
-            self.bytes += sum(one.nbytes for one in self.kept[step])
-        buffer = self.targets.get(result)
-        if buffer is not None:
-            assert buffer.array is not None
-            self.fixed[result] = buffer.array
-            self.direct.add(buffer)
-            return
-        if isinstance(step.op.forward, np.ufunc):
-            for one in step.operands:
-                # An elementwise function may write over an operand that nobody reads any more.
-                if isinstance(one, Value) and one in self._raw and last.get(one) == place and _like(one, result):
-                    self._raw[result] = self._raw.pop(one)
-                    self.fixed[result] = self.fixed[one]
-                    return
-        self.fixed[result] = self._allocate(result)
-        if result not in last:
-            self._release(self._raw.pop(result))
-
-    def scratch(self, wanted: Sequence[tuple[tuple[int, ...], Any]]) -> list[Array]:
-        """Memory for within one step; steps that ask for the same share it."""
-        found: list[Array] = []
-        for shape, dtype in wanted:
-            # The second array of a kind within a step is another one.
-            key = shape, np.dtype(dtype), sum(one.shape == shape and one.dtype == dtype for one in found)
-            if key not in self._scratch:
-                self._scratch[key] = np.empty(shape, dtype)
-                self.bytes += self._scratch[key].nbytes
-            found.append(self._scratch[key])
-        return found
-
-    def _release(self, raw: Array) -> None:
-        if raw.nbytes not in self._free:
-            bisect.insort(self._sizes, raw.nbytes)
-        self._free.setdefault(raw.nbytes, []).append(raw)
-
-    def _allocate(self, value: Value) -> Array:
-        size = max(-(-value.nbytes // _ALIGNMENT), 1) * _ALIGNMENT
-        place = bisect.bisect_left(self._sizes, size)
-        if place < len(self._sizes):
-            found = self._sizes[place]
-            raw = self._free[found].pop()
-            if not self._free[found]:
-                del self._free[found], self._sizes[place]
-        else:
-            memory = np.empty(size + _ALIGNMENT, np.uint8)
-            start = -memory.ctypes.data % _ALIGNMENT
-            raw = memory[start : start + size]
-            self.bytes += size
-        self._raw[value] = raw
-        return np.ndarray(value.shape, value.dtype, raw, strides=_dense(value))
-
-
-def _dense(value: Value) -> tuple[int, ...]:
-    """Strides of an array without gaps whose axes lie in memory in the order in which the eager result's do."""
-    order = sorted(range(len(value.shape)), key=lambda axis: (-abs(value.strides[axis]), axis))
-    strides = [0] * len(value.shape)
-    step = value.dtype.itemsize
-    for axis in reversed(order):
-        strides[axis] = step
-        step *= value.shape[axis]
-    return tuple(strides)
-
-
-def _like(one: Value, other: Value) -> bool:
-    return one.shape == other.shape and one.dtype == other.dtype and _dense(one) == _dense(other)
-
-
-def _direct_targets(program: Program, last: dict[Value, int], calls: Mapping[Step, Calls]) -> dict[Value, Value]:
-    """New values of buffers that can be computed in the buffer's own memory: nothing reads the old one any more."""
-    places = {step.result: place for place, step in enumerate(program.steps)}
-    found: dict[Value, Value] = {}
-    outputs = {value.root for value in program.outputs} | {value.root for _, value in program.writes}
-    # What can raise must come before the first write, so that a run that fails leaves everything as it was.
-    asked = {check.value for check in program.checks}
-    raises = [place for result, place in places.items() if result in asked or not _cannot_raise(program.steps[place])]
-    earliest = max(raises, default=-1)
-    for buffer, value in program.writes:
-        place = places.get(value)
-        if place is None or place < earliest or value in found or value.alias is not None or buffer in outputs:
-            continue
-        step = program.steps[place]
-        ufunc = isinstance(step.op.forward, np.ufunc)
-        free = last.get(buffer, -1) <= place if ufunc else last.get(buffer, -1) < place
-        alike = value.shape == buffer.shape and value.dtype == buffer.dtype
-        # A product in another layout may add in another order.
-        if free and alike and (ufunc or ((step in calls or _takes_out(step)) and _dense(value) == buffer.strides)):
-            found[value] = buffer
-    return found
-
-
-def _cannot_raise(step: Step) -> bool:
-    """Whether the call only goes over memory that is there, in shapes that fit."""
-    return step.phase == "update" or isinstance(step.op.forward, np.ufunc)
-
-
-def _view(step: Step, fixed: dict[Value, Array]) -> Array:
-    operands = [fixed[one] if isinstance(one, Value) else one for one in step.operands]
-    result: Any = step.op.forward(*operands, **step.params)
-    array: Array = result[0] if step.op.saves else result
-    return array
-
-
 class _Writer:
     """Writes a program as a Python function of its inputs and fed values."""
 
-    def __init__(self, program: Program, memory: _Memory) -> None:
+    def __init__(self, program: Program, memory: Memory) -> None:
         self.program = program
         self.memory = memory
         self.fixed = memory.fixed
@@ -333,24 +166,7 @@ class _Writer:
                 lines.append("    " + line)
         if timed:
             lines.append("    tick(clock())")
-        quiet = False
-        for step in program.steps:
-            if (step.phase == "backward") != quiet:
-                quiet = not quiet
-                if quiet:
-                    lines.append("    with errstate(divide='ignore', invalid='ignore', over='ignore'):")
-            indent = "        " if quiet else "    "
-            call = self._call(step)
-            before = len(lines)
-            lines += [indent + one for one in call.splitlines()]
-            buffer = self.memory.targets.get(step.result)
-            if buffer is not None and buffer in self.direct:
-                self.writing.append((range(before + 1, len(lines) + 1), buffer))
-            lines += [indent + one for one in asked.get(step.result, ())]
-            if timed:
-                lines.append(indent + "tick(clock())")
-            elif quiet and not call:
-                lines.append(indent + "pass")
+        lines += self._steps(asked, len(lines), timed=timed)
         # Results that are what a buffer was before the run are taken before it is written.
         written = {buffer for buffer, _ in program.writes}
         given = [self._given(place) for place in range(len(program.outputs))]
@@ -361,6 +177,55 @@ class _Writer:
         lines += self._writes(len(lines))
         lines.append(f"    return [{', '.join(given)}]")
         return "\n".join(lines) + "\n", self.space
+
+    def _steps(self, asked: Mapping[Value, Sequence[str]], above: int, *, timed: bool) -> list[str]:
+        lines: list[str] = []
+        wrote: dict[Value, range] = {}
+        quiet = False
+        together = {} if timed else self._together()
+        passed: set[Step] = set()
+        for step in self.memory.steps:
+            if step in passed:
+                continue
+            if (step.phase == "backward") != quiet:
+                quiet = not quiet
+                if quiet:
+                    lines.append("    with errstate(divide='ignore', invalid='ignore', over='ignore'):")
+            indent = "        " if quiet else "    "
+            if step in together:
+                steps, some = together[step]
+                passed.update(steps)
+                self._note_writes(steps, range(above + len(lines) + 1, above + len(lines) + len(some) + 1), wrote)
+                lines += [indent + one for one in some]
+                continue
+            call = self._call(step)
+            before = above + len(lines)
+            lines += [indent + one for one in call.splitlines()]
+            self._note_writes([step], range(before + 1, above + len(lines) + 1), wrote)
+            lines += [indent + one for one in asked.get(step.result, ())]
+            if timed:
+                lines.append(indent + "tick(clock())")
+            elif quiet and not call:
+                lines.append(indent + "pass")
+        self.writing += [(where, buffer) for buffer, where in wrote.items()]
+        return lines
+
+    def _note_writes(self, steps: Sequence[Step], lines: range, wrote: dict[Value, range]) -> None:
+        for step in steps:
+            buffer = self.memory.targets.get(step.result)
+            if buffer is not None and buffer in self.direct:
+                wrote[buffer] = range(wrote.get(buffer, lines).start, lines.stop)
+
+    def _together(self) -> dict[Step, tuple[Sequence[Step], list[str]]]:
+        """For the first of several updates that are made together: the steps, and the lines for all of them."""
+        found: dict[Step, tuple[Sequence[Step], list[str]]] = {}
+        for row in self.memory.rows:
+            line = self._row(row)
+            if line is not None:
+                found[row.steps[0]] = row.steps, [line]
+        for steps in strips(self.memory.steps, self.fixed):
+            found[steps[0]] = steps, self._strips(steps)
+        return found
 
     def _views_to(self, value: Value) -> list[str]:
         """The calls that make ``value``, a view of an input, before the first step runs."""
@@ -394,6 +259,39 @@ class _Writer:
         if into:
             return call
         return f"{self.name(result)} = {call if result.shape else f'asarray({call})'}"
+
+    def _row(self, row: Row) -> str | None:
+        """One call for all steps of a row, where their arrays allow it."""
+        found = self.memory.one_call(row)
+        if found is None:
+            return None
+        step = row.steps[0]
+        arrays, out = found
+        arguments = [
+            self.bind("r", arrays[place]) if place in arrays else self._operand(step, one)
+            for place, one in enumerate(step.operands)
+        ]
+        return f"{self.bind('f', step.op.forward)}({', '.join(arguments)}, {self.bind('r', out)})"
+
+    def _strips(self, steps: Sequence[Step]) -> list[str]:
+        """Steps that go over the same large arrays, part by part, so that a part is in the cache for all of them."""
+        names: dict[int, str] = {}
+        whole: list[Array] = []
+        lines = []
+        for step in steps:
+            arguments = []
+            for one in [*step.operands, step.result]:
+                if isinstance(one, Value) and one.shape == step.result.shape:
+                    array = self.fixed[one]
+                    if id(array) not in names:
+                        names[id(array)] = f"c{len(names)}"
+                        whole.append(array.ravel("K"))
+                    arguments.append(names[id(array)])
+                else:
+                    arguments.append(self._operand(step, one))
+            lines.append(f"    {self.bind('f', step.op.forward)}({', '.join(arguments)})")
+        parts = [tuple([one[i : i + STRIP] for one in whole]) for i in range(0, whole[0].size, STRIP)]
+        return [f"for {', '.join(names.values())}, in {self.bind('parts', parts)}:", *lines]
 
     def _operand(self, step: Step, one: Operand) -> str:
         """An operand as it is written; a number of a ufunc as an array without axes, which NumPy takes faster."""

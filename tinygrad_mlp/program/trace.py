@@ -7,13 +7,12 @@ NumPy call. If the function raises, or does something that could not be run agai
 
 from __future__ import annotations
 
-import functools
 import inspect
 import zlib
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from types import FrameType
 from typing import Any
 
@@ -51,9 +50,7 @@ from .passes import simplify
 
 __all__ = ["Capture", "Noted", "Trace", "capture"]
 
-_data, _node, _hooks, _gradient, _hooks_of = map(attrgetter, ("data", "node", "hooks", "gradient", "_hooks"))
-# Guards are asked together where they read the same, which is known by identity.
-_entry = functools.cache(itemgetter)
+_hooks = attrgetter("hooks")
 
 _TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
@@ -458,7 +455,7 @@ class Trace:
             self.guards.append(
                 Guard(
                     f"{name or 'a tensor'} has another array or another requires_grad",
-                    same=[(_data, tensor, array), (_node, tensor, node)],
+                    attributes=[(tensor, "data", array), (tensor, "node", node)],
                 )
             )
         return self.register(value, array)
@@ -621,7 +618,7 @@ class Trace:
         self.handed.append((leaf, before))
         name = leaf.name or "a leaf"
         if before is None:
-            self.guards.append(Guard(f"the gradient of {name} was there", same=[(_gradient, leaf, None)]))
+            self.guards.append(Guard(f"the gradient of {name} was there", attributes=[(leaf, "gradient", None)]))
             return
         array = before.data
         self.guards.append(
@@ -671,7 +668,7 @@ class Trace:
             value = self.value_of(array)
             value.name = value.name or f"{key} of {name}"
             arrays[key] = Cell(self, array, value)
-            self.guards.append(Guard(f"{value.name} is another array", same=[(_entry(key), state, array)]))
+            self.guards.append(Guard(f"{value.name} is another array", entries=[(state, key, array)]))
         before = {key: cell.value for key, cell in arrays.items()}
         numbers = self._numbers(update)
         scratch, second = (Cell(self, np.empty_like(parameter.data), 0.0) for _ in range(2))
@@ -728,12 +725,11 @@ class Trace:
             if isinstance(value, (bool, int, float, str, tuple, type(None))) and not name.startswith("_")
         }
         space = module.__dict__
-        read = _entry(*plain) if plain else None
         self.guards.append(
             Guard(
                 f"{type(module).__name__}: an option, its training mode or its hooks have changed",
-                same=[(_hooks_of, module, module._hooks)],
-                equal=[(read, space, read(space))] if read is not None else (),
+                attributes=[(module, "_hooks", module._hooks)],
+                entries=[(space, name, value) for name, value in plain.items()],
                 members=[
                     *[space[name] for name in ("_parameters", "_modules", "_buffers")],
                     *(module._hooks.kinds() if module._hooks is not None else ()),
@@ -797,7 +793,7 @@ class _Numbers:
         step = self.update.state.get("step", 0)
         if step:
             step -= self._counts[id(self.update.state)] - self._turn
-        if self._known != (plan, step):
+        if self._known[0] is not plan or self._known[1] != step:
             values = self.update.numbers(step)
             if len(values) != len(self._arrays):
                 self._arrays = [np.array(one, self.dtype) for one in values]
@@ -849,11 +845,11 @@ def _structure_guard(optimizer: Optimizer, updates: Sequence[Update]) -> Callabl
     # After the run that is captured, the state of a first step is there.
     wanted = [(one.group, one.state, one.structure, frozenset(one.arrays)) for one in updates]
     groups = sorted({one.group for one in updates})
+    plan_of = optimizer._plan_of
     known: list[Any] = [None]
 
     def holds() -> bool:
-        plans = [optimizer._plan_of(place) for place in groups]
-        options = [plan[0] for plan in plans]
+        options = [plan_of(place)[0] for place in groups]
         if options == known[0]:
             return True
         for group, state, structure, needs in wanted:

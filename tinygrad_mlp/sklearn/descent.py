@@ -17,7 +17,7 @@ from ..tensor import Tensor, from_numpy
 from ..train.compiled import chosen
 from .heads import Head
 
-__all__ = ["Epochs", "Objective", "dense_layers"]
+__all__ = ["Epochs", "Objective", "PackedObjective", "dense_layers", "unpack"]
 
 
 # Capturing a step costs as much as ten of them; replay, bit by bit the same, then saves a fifth of each.
@@ -63,14 +63,35 @@ class Objective:
         """The number that scikit-learn gives for the loss of a batch."""
         return self.head.reported(losses, targets, weights) + float(penalty)
 
-    def value_and_gradient(self, packed: Array, *batch: Array) -> tuple[float, Array]:
-        """For weights and then biases, one after the other in one vector: the reported loss, and the gradient."""
-        unpack(self.net, packed)
-        value, losses, penalty = self(*[from_numpy(one) for one in batch])
+    def slopes(self, *batch: Tensor) -> tuple[Any, ...]:
+        """The losses of the elements, the penalty, and the gradients of all weights and then all biases."""
+        value, losses, penalty = self(*batch)
         biases: list[Any] = [layer.bias for layer in dense_layers(self.net)]
-        slopes: Any = grad(value, [*self._weights, *biases])
-        weights = batch[2] if len(batch) > 2 else None
-        reported = self.reported(losses.data, getattr(penalty, "data", penalty), batch[1], weights)
+        return losses, penalty, *grad(value, [*self._weights, *biases])
+
+
+class PackedObjective:
+    """An objective over all data as a function of one vector, weights first and then biases.
+
+    Args:
+        objective: of the net that the vector's numbers are written into. columns: the data. calls: how many to expect.
+    """
+
+    def __init__(self, objective: Objective, columns: tuple[Array, ...], calls: int) -> None:
+        self._objective, self._columns = objective, columns
+        self._slopes: Any = objective.slopes
+        loader = DataLoader(columns, len(columns[0]))
+        backend: Any = chosen("auto", objective.net, calls, loader) or ("replay" if calls >= _MANY else None)
+        if backend is not None:
+            self._slopes = compiled_step(objective.slopes, backend=backend)
+
+    def __call__(self, packed: Array) -> tuple[float, Array]:
+        """The reported loss, and the gradient."""
+        unpack(self._objective.net, packed)
+        losses, penalty, *slopes = self._slopes(*[from_numpy(one) for one in self._columns])
+        reported = self._objective.reported(
+            losses.data, getattr(penalty, "data", penalty), *_two(list(self._columns[1:]))
+        )
         return reported, np.concatenate([one.data.T.ravel() for one in slopes])
 
 

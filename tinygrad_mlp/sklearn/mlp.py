@@ -29,7 +29,7 @@ from ..nn.activations import ACTIVATIONS, make_activation
 from ..ops import linear
 from ..tape import Array
 from ..tensor import no_grad
-from .descent import Epochs, Objective, dense_layers, unpack
+from .descent import Epochs, Objective, PackedObjective, dense_layers, unpack
 from .heads import HEADS, Head
 from .solvers import AdamSolver, SGDSolver, Solver
 
@@ -79,6 +79,11 @@ class _MLP(BaseEstimator, ABC):
     validation_scores_: Any
     best_validation_score_: Any
     best_loss_: Any
+
+    def _take(self, given: dict[str, Any]) -> None:
+        """Keep the constructor's arguments as they are, under their names, as every estimator does."""
+        for name in self._get_param_names():
+            setattr(self, name, given[name])
 
     # --- what the two differ in ---
 
@@ -219,10 +224,10 @@ class _MLP(BaseEstimator, ABC):
         self.coefs_ = [one.astype(np.float64) for one in self.coefs_]
         net = self._network(0)
         dense = X if isinstance(X, np.ndarray) else X.toarray()
+        columns = self._columns(dense, y, weights, np.dtype(np.float64))
         found = scipy.optimize.minimize(
-            Objective(net, self._head, self.alpha).value_and_gradient,
+            PackedObjective(Objective(net, self._head, self.alpha), columns, min(self.max_iter, self.max_fun)),
             packed,
-            args=self._columns(dense, y, weights, np.dtype(np.float64)),
             method="L-BFGS-B",
             jac=True,
             options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
@@ -439,31 +444,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         dropout: float = 0.0,
         class_weight: dict[Any, float] | str | None = None,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.class_weight = class_weight
+        self._take(locals())
 
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
@@ -613,31 +594,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         max_fun: int = 15000,
         dropout: float = 0.0,
     ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
+        self._take(locals())
 
     def _output_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"

@@ -147,23 +147,24 @@ class _Neural(BaseEstimator, ABC):
 
     # --- fitting ---
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, **arguments: Any) -> Self:
         """Train a new module (with ``warm_start`` the one of the last fit) for ``max_epochs``.
 
         Args:
             X: (n, …). y: (n,) labels, or (n,) or (n, outputs) numbers.
+            arguments: of :func:`tinygrad_mlp.train.fit` for this call, such as ``sample_weight``.
         """
-        return self._fit(X, y, None, self.max_epochs, goes_on=self.warm_start)
+        return self._fit(X, y, None, self.max_epochs, self.warm_start, arguments)
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, **arguments: Any) -> Self:
         """Train the module for one epoch more.
 
         Args:
-            X, y: as for :meth:`fit`. classes: all that will come; in a classifier's first call.
+            X, y, arguments: as for :meth:`fit`. classes: all that will come; in a classifier's first call.
         """
-        return self._fit(X, y, classes, 1, goes_on=True)
+        return self._fit(X, y, classes, 1, True, arguments)
 
-    def _fit(self, X: Any, y: Any, classes: Any, epochs: int, goes_on: bool) -> Self:
+    def _fit(self, X: Any, y: Any, classes: Any, epochs: int, goes_on: bool, arguments: dict[str, Any]) -> Self:
         # Here and not before: scikit-learn makes estimators from any arguments, and looks at them in fit.
         for name in self._extra():
             self._check_name(name)
@@ -185,8 +186,9 @@ class _Neural(BaseEstimator, ABC):
             "seed": seeds[1] + self.n_iter_,
             "verbose": int(self.verbose),
         }
-        # An argument here stands for one that fit__… names, which wins.
-        self.history_ = fit(self.module_, X, targets, optimizer=self.optimizer_, **{**options, **self._options("fit")})
+        # What fit__… or this call names wins over what has a name of its own here.
+        given = {**options, **self._options("fit"), **arguments}
+        self.history_ = fit(self.module_, X, targets, optimizer=self.optimizer_, **given)
         self.n_iter_ += len(self.history_.epoch)
         return self
 

@@ -83,12 +83,14 @@ _CONTRACTS = {
     "power": Contract("B (power)", (_B, _B, _SECOND)),
     "slope": Contract("B (slope)", (_B, _CLOSED, _SECOND)),
     "steep": Contract("A (steep)", (_A, _B, _SECOND)),
+    # Differences from a mean of a few numbers: what cancels there is divided by what is left of it.
+    "standardised": Contract(
+        "C (standardised)", (Limit(64, 128, scaled=True), Limit(64, 128, scaled=True), Limit(128, 512, scaled=True))
+    ),
     "scaled": Contract("B (scaled)", (_B_SCALED, _B_SCALED, _SECOND)),
     "loss": Contract("A (loss)", (_A, _B_SCALED, _CLOSED)),
     "linear": Contract("D", (Limit(8, 8, scaled=True),) * 3),
     "product": Contract("E", (Limit(8, 8, scaled=True),) * 3),
-    # The slope of a gate is y (1 - y), exact but for the last digit of 1.
-    "recurrent": Contract("F", (Limit(64, 64, scaled=True), *(Limit(256, 256, scaled=True),) * 2)),
     "softmax": Contract("C (scaled)", (Limit(8, 16, scaled=True), Limit(8, 16, scaled=True), _SECOND)),
 }
 
@@ -107,7 +109,7 @@ _MEMBERS: dict[str, str] = {
     "loss": "bce_with_logits",
     "linear": "sum_to put sum mean amax amin",
     "product": "matmul linear linear_weight linear_without_bias einsum",
-    "recurrent": "lstm lstm_gradient",
+    "standardised": "standardise standardise_gradient",
     "softmax": "logsumexp softmax log_softmax cross_entropy cross_entropy_gradient soft_class_loss soft_class_gradient",
 }
 

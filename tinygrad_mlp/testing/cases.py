@@ -548,6 +548,8 @@ def _classes(op: Op, sample: Classes, choices: Choices) -> _Call:
 
 # Beyond it gates are shut or open to the last digit.
 _GATES = Domain(-2.0, 2.0)
+# Time steps, sequences, length of the state, whether some steps do not count: few numbers, for all second derivatives.
+_SEQUENCES = ((1, 1, 1, False), (1, 2, 1, True), (2, 2, 1, True), (1, 1, 2, False), (2, 2, 1, False))
 
 
 def _rows(op: Op, sample: Rows, choices: Choices) -> _Call:
@@ -561,7 +563,7 @@ def _rows(op: Op, sample: Rows, choices: Choices) -> _Call:
 
 
 def _recurrence(op: Op, sample: Recurrence, choices: Choices) -> _Call:
-    time, batch, size = choices.side(1, 2), choices.side(1, 2), choices.side(1, 2)
+    time, batch, size, masked = choices.variant(_SEQUENCES)
     width = sample.gates * size
     shapes = {
         "z": (time + sample.more, batch, size),
@@ -574,7 +576,7 @@ def _recurrence(op: Op, sample: Recurrence, choices: Choices) -> _Call:
     missing = set(op.operands) - {*shapes, "valid"}
     if missing:
         raise ArgumentError(f"op {op.name} declares Recurrence, of which testing/cases.py knows no operand {missing}")
-    valid = choices.among((time, batch) if choices.variant((False, True)) else (0,), [False, True])
+    valid = choices.among((time, batch) if masked else (0,), [False, True])
     return [valid.astype(bool) if name == "valid" else choices.values(shapes[name], _GATES) for name in op.operands], {}
 
 

@@ -108,7 +108,7 @@ def _packed(weights: Mapping[str, Array], about: Mapping[str, Any], state: Mappi
         arrays[name] = array
         return name
 
-    document = {"format": 1, "kind": _KIND, **about, "training": encoded(state, keep, "the state of training")}
+    document = {"kind": _KIND, **about, "training": encoded(state, keep, "the state of training")}
     return packed(arrays, document)
 
 
@@ -211,7 +211,7 @@ def pack_run(run: Run, description: Described) -> bytearray:
         "validation": None if run.validation is None else _place(run.validation, 0),
         "meters": state_of(run.meters) if running else None,
         "history": state_of(run.history),
-        "callbacks": [[type(one).__name__, one.state_dict()] for one in run.callbacks],
+        "callbacks": [[type(one).__name__, one.state_dict(), one.checkpoint_matters()] for one in run.callbacks],
     }
     return _packed(*description.of(run.model), {"run": state})
 
@@ -313,12 +313,12 @@ def restore_callbacks(run: Run, checkpoint: Checkpoint) -> None:
     Warns:
         RuntimeWarning: there is a state of a callback that this run does not have.
     """
-    waiting = [(name, state) for name, state in run_in(checkpoint)["callbacks"]]
+    waiting = [tuple(one) for one in run_in(checkpoint)["callbacks"]]
     for one in run.callbacks:
-        place = next((at for at, (name, _) in enumerate(waiting) if name == type(one).__name__), None)
+        place = next((at for at, (name, *_) in enumerate(waiting) if name == type(one).__name__), None)
         if place is not None:
             restore(one, waiting.pop(place)[1], type(one).__name__)
-    left = sorted({name for name, state in waiting if state})
+    left = sorted({name for name, state, matters in waiting if state and matters})
     if left:
         warnings.warn(
             f"{checkpoint.path} holds the states of {', '.join(left)}, which this run does without; give fit the "

@@ -44,6 +44,8 @@ _OPERATION = 1 / 8e10
 _LONG = 1.2
 # Batches made one by one between two looks at the weights.
 _LOOK = 32
+# More kinds of batches than this are not remembered: each is a program of its own.
+_KINDS = 64
 
 
 def chosen(way: Way, model: Module, epochs: int, batches: Feed | DataLoader) -> str | None:
@@ -81,7 +83,7 @@ class _Batches:
     A data set that is not arrays may give something else when it is asked a second time: what it has given is kept.
     """
 
-    def __init__(self, feed: Feed, start: int = 0) -> None:
+    def __init__(self, feed: Feed, start: int, before: Callable[[Any], None]) -> None:
         assert feed.loader is not None
         batches = feed.loader
         self.plain = type(batches) is DataLoader and batches.plain and not batches.num_workers
@@ -90,18 +92,14 @@ class _Batches:
         self._epoch = batches.epoch
         self._kept: list[Any] = []
         self._start = self._first = start
-        self.first: Any = None
+        self._before = before
         self._source: Iterator[Any] = iter(())
 
     @property
     def example(self) -> Any:
-        """A full batch, to see what kind it is; of a data set that is not arrays it is the next one to be given."""
-        if self.plain:
-            dataset: Any = self._loader.dataset
-            return dataset.take(np.arange(min(self._loader.batch_size, len(dataset))))
-        first = next(self._source)
-        self._source = chain([first], self._source)
-        return first
+        """Of a data set of arrays: a full batch, to see what kind it is."""
+        dataset: Any = self._loader.dataset
+        return dataset.take(np.arange(min(self._loader.batch_size, len(dataset))))
 
     def given(self) -> Iterable[Any]:
         """What a compiled step runs over."""
@@ -118,8 +116,7 @@ class _Batches:
         for batch in self._source:
             self._kept.append(batch)
             self._feed.unpack(batch)  # an error about columns is ours
-            if self.first is None:
-                self.first = batch
+            self._before(batch)
             yield batch
 
     def let_go(self, done: int) -> None:
@@ -141,12 +138,17 @@ class _Batches:
         return enumerate(map(self._feed.unpack, rest), self._first + 1)
 
 
+def _kind_of(batch: Any) -> str:
+    """Shapes and dtypes, as one word."""
+    return " ".join(f"{getattr(one, 'dtype', '')}{getattr(one, 'shape', '')}" for one in batch)
+
+
 class _Snapshot:
     """Everything that training changes, as it is now."""
 
-    def __init__(self, model: Module, optimizer: Optimizer, meters: Meters, at: int) -> None:
+    def __init__(self, model: Module, optimizer: Optimizer, meters: Meters | None, at: int) -> None:
         self.at = at
-        self.meters = copy.deepcopy(meters)
+        self.meters: Any = copy.deepcopy(meters)
         self._arrays = [(one.data, one.data.copy(order="K")) for one in (*model.parameters(), *model.buffers())]
         self._states = []
         for entry in optimizer.state.values():
@@ -203,12 +205,15 @@ class Epochs:
         self.ran: str | None = backend
         self._stops = backend == "native"
         self.why: str | None = None
-        self._captures_first = False
+        # Kinds of batches whose programs are to be captured before they are needed; examples of those that came.
+        self._waiting: set[str] = set()
+        self._seen: dict[str, Any] = {}
         self._now: _Batches | None = None
 
         self._feed = feed
         # How the leaves of a run's results are nested, and whether they are a loss, outputs and targets alone.
         self._shape: list[Structure] = []
+        self._places = range(0)
         self._plain = True
 
         def step(*columns: Any) -> tuple[Any, ...]:
@@ -219,34 +224,37 @@ class Epochs:
             loss.backward()
             optimizer.step()
             results = (loss, parts, outputs, y) if weights is None else (loss, parts, outputs, y, weights)
-            self._shape = flatten(results)[1]
+            leaves, self._shape = flatten(results)
+            self._places = range(len(leaves))
             self._plain = not parts and weights is None and isinstance(outputs, Tensor)
             return results
 
         self._step: Compiled = compiled_step(step, backend=backend)  # type: ignore[call-overload]
 
-    def captured(self) -> bool:
-        """Whether the next full batch runs a program that has been captured already."""
-        now = self._now
-        if now is None:
-            return False
-        # What a data set that is not arrays gives is seen when it is given: asking again could give something else.
-        example = now.example if now.plain else now.first
-        return example is not None and self._step.knows(*example)
+    def captured(self) -> list[str]:
+        """The kinds of batches for which the next step runs a program that has been captured already."""
+        seen = self._seen if self._now is None or not self._now.plain else {"": self._now.example}
+        return [_kind_of(batch) for batch in seen.values() if self._step.knows(*batch)]
 
-    def capture_first(self) -> None:
-        """Before anything else capture the step, and undo it: where a run goes on that had been captured already.
+    def capture_first(self, kinds: Iterable[str]) -> None:
+        """Before a step with a batch of these kinds capture it, and undo it: they had been captured in the run before.
 
-        The step that is captured runs in NumPy, those after it in C. In the run that is continued the next step ran in
+        A step that is captured runs in NumPy, those after it in C. In the run that is continued the next step ran in
         C, and it must here as well.
         """
-        self._captures_first = True
+        self._waiting = set(kinds)
 
-    def _capture(self, example: Any, meters: Meters) -> None:
-        self._captures_first = False
-        before = _Snapshot(self._model, self._optimizer, meters, 0)
+    def _before(self, batch: Any) -> None:
+        kind = _kind_of(batch)
+        if self._now is not None and not self._now.plain and len(self._seen) < _KINDS:
+            # Asking a data set that is not arrays once more could give something else.
+            self._seen.setdefault(kind, batch)
+        if kind not in self._waiting:
+            return
+        self._waiting.discard(kind)
+        before = _Snapshot(self._model, self._optimizer, None, 0)
         try:
-            self._step(*example)
+            self._step(*batch)
         except CaptureError:
             pass  # the run itself will find out, and say so
         finally:
@@ -269,7 +277,7 @@ class Epochs:
         Raises:
             CaptureError: the step cannot be captured, and the caller insisted. Whatever ``told`` and ``by_hand`` raise.
         """
-        with closing(_Batches(self._feed, start)) as source:
+        with closing(_Batches(self._feed, start, self._before)) as source:
             self._now = source
             return self._run(source, meters, told, by_hand, start)
 
@@ -283,15 +291,14 @@ class Epochs:
     ) -> Meters:
         model, optimizer = self._model, self._optimizer
         given = source.given()
-        if self._captures_first:
-            self._capture(source.example, meters)
+        if source.plain:
+            self._before(source.example)
         safe = _Snapshot(model, optimizer, meters, start)
 
         def look(done: int, runs: Runs) -> None:
             nonlocal safe
             done += start
-            leaves = sum(kind == "leaf" for kind, *_ in self._shape)
-            columns = [runs.arrays(place) for place in range(leaves)]
+            columns = [runs.arrays(place) for place in self._places]
             runs.forget()
             for several in zip(*columns, strict=True):
                 if not np.isfinite(several[0]).all():
@@ -320,7 +327,8 @@ class Epochs:
             self.ran, self.why = None, str(error)
         safe.put_back()
         by_hand(safe.meters, source.rest())
-        return safe.meters
+        found: Meters = safe.meters
+        return found
 
     def _measure(self, meters: Meters, columns: tuple[Array, ...]) -> None:
         """Hand several runs to the meters, as one if they can take it."""

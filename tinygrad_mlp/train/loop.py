@@ -19,7 +19,9 @@ from .callbacks import Callback, Callbacks, LearningRateScheduler
 from .checkpoint import Checkpoint, read_checkpoint, seed_in
 from .choices import optimizer_of
 from .compiled import Epochs, Way, chosen
+from .doctor import Doctor
 from .feeds import Feed, Inputs, feed_of, tensors
+from .first_look import FirstLook
 from .history import History
 from .interrupts import modes_restored
 from .meters import Meters
@@ -60,6 +62,7 @@ def fit(
     seed: int | None = None,
     verbose: str | int = "auto",
     callbacks: Callback | Iterable[Callback] | None = None,
+    doctor: bool = False,
     scheduler: Any = None,
     initial_epoch: int = 0,
     resume_from: str | os.PathLike[str] | None = None,
@@ -102,6 +105,9 @@ def fit(
             But for 2, a run of more than 20 epochs prints at most a dozen lines: its first epoch, its last, and about
             ten evenly between; the History keeps all.
         callbacks: :class:`~tinygrad_mlp.train.callbacks.Callback` objects, told what happens in the order given.
+        doctor: watch the run for the usual mistakes (:class:`~tinygrad_mlp.train.doctor.Doctor`), step by step and
+            not compiled. Without it only what costs nothing is looked at: pixels that are not scaled, a softmax before
+            a loss of logits, weights that are all equal, ``(n,)`` against ``(n, 1)``.
         scheduler: a function of the epoch, or an object of ``optim.lr_scheduler``; see ``LearningRateScheduler``.
         initial_epoch: the number of the first epoch, to go on with an earlier run; ``epochs`` is where it ends.
         resume_from: a training checkpoint (:class:`~tinygrad_mlp.train.callbacks.ModelCheckpoint`), or a folder of
@@ -130,8 +136,8 @@ def fit(
     objective = Objective(loss, loss_weights)
     meters = _meters(metrics, weighted_metrics, objective)
     hooks = Callbacks(callbacks)
-    if scheduler is not None:
-        hooks = Callbacks([LearningRateScheduler(scheduler), *hooks.all])
+    more = [LearningRateScheduler(scheduler)] if scheduler is not None else []
+    hooks = Callbacks([*more, *hooks.all, *([Doctor()] if doctor else [])])
     dtype = _dtype_of(model)
     checkpoint = _checkpoint(resume_from, hooks, initial_epoch)
     seed = seed_in(checkpoint, seed)
@@ -166,6 +172,9 @@ def fit(
     if initial_epoch and feed.loader is not None and feed.loader is not x:
         feed.loader.set_epoch(initial_epoch)
     progress = progress_of(verbose)
+    look = FirstLook(run)
+    look.before()
+    meters.first = look.batch
     compiled, run.history.uncompiled = _compiled(compile, run, hooks, epochs - initial_epoch, accumulate)
     trainer = Trainer(run, hooks, progress, meters, Stepper(run, accumulate), compiled, validation_freq, checkpoint)
     return trainer.train(epochs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -26,6 +26,9 @@ def outputs_of(tree: Any) -> tuple[list[str], list[Any]]:
     if isinstance(tree, (tuple, list)):
         return [f"output_{place}" for place in range(len(tree))], list(tree)
     return [""], [tree]
+
+
+_ONE = [""]
 
 
 class _Column(NamedTuple):
@@ -60,6 +63,8 @@ class Meters:
         self.weighs = reduction != "sum"
         self.parts: list[float] = []
         self.names: list[str] | None = None
+        # Told of the outputs and targets of the first batch.
+        self.first: Callable[[Any, Any], None] | None = None
         self._columns: list[_Column] = []
         self._given = [(_made(metrics, criteria), False), (_made(weighted, criteria), True)]
         if not isinstance(metrics, Mapping) and not _nested(metrics):
@@ -68,11 +73,17 @@ class Meters:
 
     def fresh(self) -> Self:
         """The same meters, with nothing seen."""
-        twin = copy.copy(self)
+        twin = copy.deepcopy(self)
+        self.first = None  # the first pass looks, and no other
         twin.loss, twin.samples, twin.parts = 0.0, 0, []
-        twin._columns = [one._replace(metric=copy.deepcopy(one.metric)) for one in self._columns]
         for one in twin._columns:
             one.metric.reset()
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = copy.copy(self)
+        twin.parts = list(self.parts)
+        twin._columns = [one._replace(metric=copy.deepcopy(one.metric, memo)) for one in self._columns]
         return twin
 
     @property
@@ -107,10 +118,15 @@ class Meters:
             weights: of the samples, an array or one per output. parts: the losses of the outputs, where there are
                 several.
         """
-        names, found = outputs_of(outputs)
-        wanted = [targets] if names == [""] else aligned(names, targets, outputs)
+        if self.first is not None:
+            self._tell(outputs, targets)
+        if isinstance(outputs, np.ndarray):
+            names, found, wanted = _ONE, [outputs], [targets]
+        else:
+            names, found = outputs_of(outputs)
+            wanted = aligned(names, targets, outputs)
         if names != self.names:
-            if self.names is None and names == [""]:
+            if self.names is None and names == _ONE:
                 self.names = names
             else:
                 self._settle(names)
@@ -129,7 +145,9 @@ class Meters:
 
     def update_many(self, losses: Array, outputs: Array, targets: Array) -> None:
         """Take in several batches of one size, of one output and without weights; the first axis counts them."""
-        self.names = [""]
+        if self.first is not None:
+            self._tell(outputs[0], targets[0])
+        self.names = _ONE
         samples = targets.shape[1]
         for loss in losses.tolist():
             self.loss += loss * samples if self.weighs else loss
@@ -140,6 +158,11 @@ class Meters:
             else:
                 for some, truth in zip(outputs, targets, strict=True):
                     one.metric.update(some, truth)
+
+    def _tell(self, outputs: Any, targets: Any) -> None:
+        told, self.first = self.first, None
+        if told is not None:
+            told(outputs, targets)
 
     def results(self) -> dict[str, Any]:
         """The mean loss per sample, then those of the outputs, then the metrics."""

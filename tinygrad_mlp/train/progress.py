@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import sys
 import time
+from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +15,19 @@ from ..errors import ArgumentError, MissingExtraError
 from ..extras import need
 from .meters import Meters
 
-__all__ = ["BarProgress", "LineProgress", "Progress", "SilentProgress", "epoch_line", "progress_of", "shown_epochs"]
+__all__ = [
+    "BarProgress",
+    "LineProgress",
+    "NotebookProgress",
+    "Progress",
+    "SilentProgress",
+    "epoch_line",
+    "progress_of",
+    "shown_epochs",
+]
 
 _REDRAW = 0.1  # seconds: often enough to look alive, rare enough to cost nothing
+_REDRAW_HTML = 0.25  # a page takes longer to draw than a line
 
 
 class Progress(Protocol):
@@ -193,23 +206,113 @@ class BarProgress:
         self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+class NotebookProgress:
+    """A table of epochs in a notebook, with a bar and the time left while it trains: one display that is updated.
+
+    Args:
+        display: makes the display of an HTML object and gives its handle; IPython's by default.
+    """
+
+    def __init__(self, display: Any = None) -> None:
+        if display is None:
+            ipython = sys.modules["IPython.display"]
+            display = partial(ipython.display, display_id=True)
+            self._html: Any = ipython.HTML
+        else:
+            self._html = str
+        self._display = display
+        self._handle: Any = None
+        self._rows: list[tuple[int, dict[str, float], float]] = []
+        self.epochs = self.steps = self.samples = 0
+        self.shown: frozenset[int] = frozenset()
+        self.drawn = self.began = self.started = time.perf_counter()
+
+    def start(self, epochs: int, steps: int | None) -> None:
+        """Show the empty bar."""
+        self.epochs, self.steps = epochs, steps or 0
+        self.shown = frozenset(shown_epochs(epochs))
+        self.drawn = self.began = self.started = time.perf_counter()
+        self._draw(0, "")
+
+    def batch(self, step: int, meters: Meters) -> None:
+        """Redraw, unless that was done a moment ago."""
+        self.samples = meters.samples
+        now = time.perf_counter()
+        if now - self.drawn < _REDRAW_HTML:
+            return
+        done = len(self._rows) * self.steps + step
+        left = (now - self.started) / done * (self.epochs * self.steps - done) if self.steps else 0.0
+        pace = f"{self.samples / (now - self.began):,.0f} samples/s"
+        eta = f" - ETA {left:.0f}s" if self.steps else ""
+        found = meters.results().items()
+        values = " - ".join(f"{name}: {value:.4f}" for name, value in found if np.ndim(value) == 0)
+        self._draw(done, f"Epoch {len(self._rows) + 1}/{self.epochs} - {values} - {pace}{eta}")
+
+    def epoch(self, number: int, logs: dict[str, float], seconds: float) -> None:
+        """Add a row."""
+        self._rows.append((number, {name: one for name, one in logs.items() if np.ndim(one) == 0}, seconds))
+        self.began = time.perf_counter()
+        if self.began - self.drawn >= _REDRAW_HTML:
+            self._draw(len(self._rows) * self.steps, "")
+
+    def stop(self, reason: str | None) -> None:
+        """Leave the table, and say why training ended early."""
+        self._draw(None, f"Stopped: {reason}" if reason else "")
+
+    def _draw(self, done: int | None, note: str) -> None:
+        self.drawn = time.perf_counter()
+        bar = ""
+        if done is not None:
+            total = f' value="{done}" max="{self.epochs * self.steps}"' if self.steps else ""
+            bar = f"<progress{total}></progress> "
+        page = self._html(f"<div>{self._table()}<p>{bar}{html.escape(note)}</p></div>")
+        if self._handle is None:
+            self._handle = self._display(page)
+        else:
+            self._handle.update(page)
+
+    def _table(self) -> str:
+        if not self._rows:
+            return ""
+        names = list(dict.fromkeys(name for _, logs, _ in self._rows for name in logs))
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("epoch", *names, "seconds"))
+        last = self._rows[-1][0]
+        rows = "".join(
+            f"<tr><td>{number + 1}</td>"
+            + "".join(f"<td>{logs[name]:.4f}</td>" if name in logs else "<td></td>" for name in names)
+            + f"<td>{seconds:.2f}</td></tr>"
+            for number, logs, seconds in self._rows
+            if number in self.shown or number == last
+        )
+        return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _in_notebook() -> bool:
+    """Whether a notebook shows what is displayed: IPython runs there with a kernel."""
+    module = sys.modules.get("IPython")
+    shell = None if module is None else module.get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
+
+
 def progress_of(verbose: str | int) -> Progress:
-    """The view for Keras' ``verbose``: ``"auto"`` (a bar on a terminal, else lines), 0 nothing, 1 a bar, 2 every line.
+    """The view for Keras' ``verbose``: ``"auto"``, 0 nothing, 1 a bar, 2 every line.
+
+    ``"auto"`` is a table in a notebook, a bar on a terminal, and else lines; 1 is the table in a notebook, too.
 
     Raises:
         ArgumentError: another value; MissingExtraError: ``verbose=1`` without rich.
     """
+    if verbose not in (0, 1, 2, "auto"):
+        raise ArgumentError(f"verbose is 'auto', 0 (silent), 1 (bar) or 2 (one line per epoch), got {verbose!r}")
     if verbose == 0:
         return SilentProgress()
     if verbose == 2:
         return LineProgress(every=True)
+    if _in_notebook():
+        return NotebookProgress()
     if verbose == 1:
         return BarProgress()
-    if verbose != "auto":
-        raise ArgumentError(f"verbose is 'auto', 0 (silent), 1 (bar) or 2 (one line per epoch), got {verbose!r}")
     if sys.stdout.isatty():
-        try:
+        with suppress(MissingExtraError):
             return BarProgress()
-        except MissingExtraError:
-            return LineProgress()
     return LineProgress()

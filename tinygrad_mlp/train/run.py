@@ -81,9 +81,9 @@ class Run:
             self.stop("a callback set model.stop_training")
         return self.reason is not None
 
-    def captured(self) -> bool:
-        """Whether the next full batch runs a program that has been captured already."""
-        return self.compiled is not None and bool(self.compiled.captured())
+    def captured(self) -> list[str]:
+        """The kinds of batches for which a step runs a program that has been captured already."""
+        return [] if self.compiled is None else list(self.compiled.captured())
 
     @property
     def rate(self) -> float:

@@ -70,7 +70,8 @@ class Stepper:
         """
         run = self.run
         assert run.objective is not None
-        x, y, weights = tensors(batch.x), tensors(batch.y), tensors(batch.weights)
+        x, y = tensors(batch.x), tensors(batch.y)
+        weights = None if batch.weights is None else tensors(batch.weights)
         if not run.pending:
             run.optimizer.zero_grad()
         outputs = called(run.model, x)
@@ -83,6 +84,9 @@ class Stepper:
             self._move(step)
         else:
             self._add(step, loss, len(_first(y)), moves)
+        if weights is None and not parts:
+            meters.update(value, arrays_of(outputs), arrays_of(y))
+            return
         meters.update(value, arrays_of(outputs), arrays_of(y), arrays_of(weights), [float(one.data) for one in parts])
 
     def _add(self, step: int, loss: Any, samples: int, moves: bool) -> None:

@@ -110,8 +110,8 @@ class Trainer:
             return
         restore_run(self.run, self.checkpoint)
         restore_callbacks(self.run, self.checkpoint)
-        if self.compiled is not None and run_in(self.checkpoint)["captured"]:
-            self.compiled.capture_first()
+        if self.compiled is not None:
+            self.compiled.capture_first(run_in(self.checkpoint)["captured"])
         self.checkpoint = None
 
     def _epoch(self, number: int) -> dict[str, Any]:

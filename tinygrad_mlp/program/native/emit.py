@@ -595,12 +595,16 @@ class _Product:
         sums: dict[Node, tuple[str, str]] = {}
         for node in self.reductions():
             name = function.name("s")
-            whole = len(node.form.axes) == 2
-            sums[node] = (name, "" if whole else "[v]")
-            function.put(f"double {name} = 0;" if whole else f"double {name}[{self.v}];")
-            if not whole:
+            both = len(node.form.axes) == 2
+            sums[node] = (name, "" if both else "[v]")
+            function.put(f"double {name} = 0;" if both else f"double {name}[{self.v}];")
+            if not both:
                 function.put(f"for (int64_t v = 0; v < {self.v}; v++) {name}[v] = 0;")
         function.open(f"for (int64_t u = 0; u < {self.u}; u++)")
+        whole = [name for name, at in sums.values() if not at]
+        if self.v > 1 and (self.k == 1 or sv == 1):
+            # Without it the compiler would have to know that ten addresses do not overlap.
+            function.lines.append("    #pragma omp simd" + (f" reduction(+:{', '.join(whole)})" if whole else ""))
         function.open(f"for (int64_t v = 0; v < {self.v}; v++)")
         product = f"{x}[{_at([su, sk], ['u', 'l'])}] * {y}[{_at([sv, vk], ['v', 'l'])}]"
         if self.k == 1:
@@ -608,7 +612,7 @@ class _Product:
             function.put(f"const int64_t l = 0; const {self.kind} sum = {value};")
         else:
             function.put(f"{self.kind} sum = 0;")
-            if sk == vk == 1 and self.k >= 16:
+            if sk == vk == 1 and sv != 1 and self.k >= 16:
                 function.lines.append("    #pragma omp simd reduction(+:sum)")
             function.put(f"for (int64_t l = 0; l < {self.k}; l++) sum += {product};")
         self.finish("sum", "u", "v", sums)

@@ -21,9 +21,9 @@ static void multiply_REAL(int64_t m, int64_t n, int64_t k, const REAL* a, const 
     }
 }
 
-/* y: the states before and after each step, then the last cell. Saved: gates, cells and their tanh. */
+/* y: the states before and after each step, then the last cell. Saved: gates and their slopes, cells, their tanh and its slope. */
 static void lstm_REAL(const REAL* gates, const REAL* state, const REAL* cell, const REAL* weight, const uint8_t* valid,
-                      REAL* y, REAL* opened, REAL* cells, REAL* bent, int64_t time, int64_t batch, int64_t size) {
+                      REAL* y, REAL* opened, REAL* slopes, REAL* cells, REAL* bent, REAL* bows, int64_t time, int64_t batch, int64_t size) {
     int64_t all = batch * size;
     memcpy(y, state, all * sizeof(REAL));
     memcpy(cells, cell, all * sizeof(REAL));
@@ -34,15 +34,20 @@ static void lstm_REAL(const REAL* gates, const REAL* state, const REAL* cell, co
             const REAL* restrict in = gates + 4 * at;
             const REAL* restrict old = cells + at;
             REAL* restrict now = opened + 4 * at;
+            REAL* restrict slope = slopes + 4 * at;
+            REAL* restrict bow = bows + at;
             REAL* restrict new = cells + at + all;
             REAL* restrict tanhs = bent + at;
             REAL* restrict out = y + at + all;
             for (int64_t j = 0; j < size; j++) {
-                REAL i = sigmoid_REAL(now[j] + in[j]), f = sigmoid_REAL(now[size + j] + in[size + j]);
-                REAL g = tanh(now[2 * size + j] + in[2 * size + j]), o = sigmoid_REAL(now[3 * size + j] + in[3 * size + j]);
+                REAL zi = now[j] + in[j], zf = now[size + j] + in[size + j];
+                REAL zg = now[2 * size + j] + in[2 * size + j], zo = now[3 * size + j] + in[3 * size + j];
+                REAL i = sigmoid_REAL(zi), f = sigmoid_REAL(zf), g = tanh(zg), o = sigmoid_REAL(zo);
+                slope[j] = sigmoid_slope_REAL(zi); slope[size + j] = sigmoid_slope_REAL(zf);
+                slope[2 * size + j] = tanh_slope_REAL(zg); slope[3 * size + j] = sigmoid_slope_REAL(zo);
                 REAL c = f * old[j] + i * g, b = tanh(c);
                 now[j] = i; now[size + j] = f; now[2 * size + j] = g; now[3 * size + j] = o;
-                new[j] = c; tanhs[j] = b; out[j] = o * b;
+                new[j] = c; tanhs[j] = b; bow[j] = tanh_slope_REAL(c); out[j] = o * b;
             }
             if (valid && !valid[t * batch + n]) {
                 memcpy(new, old, size * sizeof(REAL));
@@ -55,7 +60,7 @@ static void lstm_REAL(const REAL* gates, const REAL* state, const REAL* cell, co
 
 /* out: the gradients of the gates, then a row with those of state and cell; its third part holds what passes by. */
 static void lstm_gradient_REAL(const REAL* z, const REAL* weight, const uint8_t* valid, const REAL* opened,
-                               const REAL* cells, const REAL* bent, REAL* out, int64_t time, int64_t batch, int64_t size) {
+                               const REAL* slopes, const REAL* cells, const REAL* bent, const REAL* bows, REAL* out, int64_t time, int64_t batch, int64_t size) {
     int64_t all = batch * size, wide = 4 * size;
     REAL* last = out + time * batch * wide;
     for (int64_t n = 0; n < batch; n++) {
@@ -74,14 +79,16 @@ static void lstm_gradient_REAL(const REAL* z, const REAL* weight, const uint8_t*
             }
             const REAL* restrict now = opened + 4 * at;
             const REAL* restrict old = cells + at;
+            const REAL* restrict slope = slopes + 4 * at;
             const REAL* restrict tanhs = bent + at;
+            const REAL* restrict bow = bows + at;
             for (int64_t j = 0; j < size; j++) {
                 REAL i = now[j], f = now[size + j], g = now[2 * size + j], o = now[3 * size + j], b = tanhs[j];
-                REAL c = s[size + j] + s[j] * o * (1 - b * b);
-                d[j] = c * g * (i * (1 - i));
-                d[size + j] = c * old[j] * (f * (1 - f));
-                d[2 * size + j] = c * i * (1 - g * g);
-                d[3 * size + j] = s[j] * b * (o * (1 - o));
+                REAL c = s[size + j] + s[j] * o * bow[j];
+                d[j] = c * g * slope[j];
+                d[size + j] = c * old[j] * slope[size + j];
+                d[2 * size + j] = c * i * slope[2 * size + j];
+                d[3 * size + j] = s[j] * b * slope[3 * size + j];
                 s[size + j] = c * f;
             }
         }

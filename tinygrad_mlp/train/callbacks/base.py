@@ -76,6 +76,10 @@ class Callback:
         """The checkpoint that ``fit`` is to go on from, asked for before anything else; None by default."""
         return None
 
+    def checkpoint_matters(self) -> bool:
+        """Whether a run that goes on without this callback is another run; not if it only looks on or saves."""
+        return True
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Training begins."""
 

@@ -33,6 +33,10 @@ class _Saving(Callback):
         self._since = 0
         self._seen = 0
 
+    def checkpoint_matters(self) -> bool:
+        """Saving changes nothing."""
+        return False
+
     def on_epoch_recorded(self, epoch: int, logs: Logs | None = None) -> None:
         """Save after the epoch, with everything that the other callbacks have done."""
         self._seen = 0
