@@ -65,6 +65,9 @@ class Trained(Module):
 class Criterion:
     """A Keras loss as the training loop calls it: outputs first, penalties on weights added.
 
+    Attributes:
+        aligns: whether the loss compares outputs ``(n, 1)`` with targets ``(n,)`` as they are meant.
+
     Args:
         loss: what compares. logits: whether outputs still lack their activation. penalties: regularizers and weights.
     """
@@ -73,6 +76,7 @@ class Criterion:
         self.loss = loss
         self.reduction = "sum" if loss.reduction == "sum" else "mean"
         self.penalties = list(penalties)
+        self.aligns = isinstance(loss, losses.LossFunctionWrapper)
         self._logits = logits
 
     def __call__(self, outputs: Any, y: Any, sample_weight: Any = None) -> Any:
