@@ -2,14 +2,13 @@
 # # Softmax: from scores to probabilities
 #
 # A network ends with scores, any numbers at all. *Softmax* makes probabilities of them. You will see that physicists
-# knew it a century earlier, what its *temperature* does, why cross-entropy is the loss that belongs to it, and how
-# to read a
-# table of class probabilities.
+# knew it a century earlier, what its *temperature* does, why cross-entropy is the loss that belongs to it, and how to
+# read a table of class probabilities.
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.special import rel_entr
+from scipy.special import log_softmax, rel_entr
 from scipy.special import softmax as scipy_softmax
 
 import tinygrad_mlp as tg
@@ -62,8 +61,8 @@ assert np.allclose(ops.softmax(tg.Tensor(large)).data, [0.7311, 0.2689], atol=1e
 # $$p_i = \frac{e^{-E_i / T}}{\sum_j e^{-E_j / T}}$$
 #
 # (with $T$ in units of energy). That *is* softmax: a score is a negative energy, divided by the temperature. Low
-# energies are likely. When it is cold, nearly all molecules are in the lowest state; when it is hot, all states
-# become alike.
+# energies are likely. When it is cold, nearly all molecules are in the lowest state; when it is hot, all states become
+# alike.
 
 
 # %%
@@ -240,7 +239,7 @@ plt.show()
 # is honest: below it the network is *over-confident*, above it too modest.
 
 # %%
-losses = [-np.log(scipy_softmax(new_scores / T, axis=1)[np.arange(50), y_test]).mean() for T in warmth]
+losses = [-log_softmax(new_scores / T, axis=1)[np.arange(50), y_test].mean() for T in warmth]
 best = warmth[np.argmin(losses)]
 answers_at = [scipy_softmax(new_scores / T, axis=1).argmax(axis=1) for T in (0.5, 1, 10)]
 assert all((one == answers).all() for one in answers_at)
@@ -249,7 +248,7 @@ _, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 axes.loglog(warmth, losses, color=COLORS[0], linewidth=2)
 axes.axvline(1, color="0.7", linewidth=1)
 axes.plot(best, min(losses), "o", color=COLORS[1])
-axes.annotate(f"best: T = {best:.2g}", (best, min(losses)), (6, -14), textcoords="offset points")
+axes.annotate(f"best: T = {best:.2g}", (best, min(losses)), (-10, 14), textcoords="offset points")
 tidy(axes, "One network, other temperatures", "temperature T", "cross-entropy, new flowers", grid=True)
 plt.show()
 

@@ -439,6 +439,19 @@ def test_errors_name_the_place_in_the_model_and_nothing_behind_it() -> None:
     assert caught.value.__notes__ == ["in layer Sequential.embedding.inner: Embedding(50, 8)"]
 
 
+def test_targets_without_the_axis_of_one_output_are_compared_as_they_are_meant() -> None:
+    """(n,) beside (n, 1): no warning, and the loss of targets (n, 1), also with a loss that is a function."""
+    x, y = _draws().normal(size=(40, 2)).astype(np.float32), (np.arange(40) % 3 == 0).astype(np.float32)
+    for loss in ("BinaryCrossentropy", "mse", lambda y_true, y_pred: ((y_true - y_pred) ** 2).mean(-1)):
+        found = []
+        for targets in (y, y.reshape(-1, 1)):
+            ours.utils.set_random_seed(1)
+            model = ours.Sequential([layers.Dense(1, activation="sigmoid", input_shape=(2,))])
+            model.compile(optimizer="sgd", loss=loss)
+            found.append(model.fit(x, targets, epochs=2, verbose=0).history["loss"])
+        assert found[0] == found[1]
+
+
 def test_names_are_counted_and_seeds_repeat() -> None:
     """dense, dense_1; the same seed draws the same weights, and NumPy's own generator is left alone."""
     ours.utils.clear_session()

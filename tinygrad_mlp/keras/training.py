@@ -65,17 +65,18 @@ class Trained(Module):
 class Criterion:
     """A Keras loss as the training loop calls it: outputs first, penalties on weights added.
 
+    Attributes:
+        aligns: whether the loss compares outputs ``(n, 1)`` with targets ``(n,)`` as they are meant.
+
     Args:
         loss: what compares. logits: whether outputs still lack their activation. penalties: regularizers and weights.
     """
-
-    levels_ranks = True
-    """``(n,)`` and ``(n, 1)`` are brought to one shape first, as Keras does."""
 
     def __init__(self, loss: losses.Loss, *, logits: bool, penalties: Sequence[tuple[Any, Any]]) -> None:
         self.loss = loss
         self.reduction = "sum" if loss.reduction == "sum" else "mean"
         self.penalties = list(penalties)
+        self.aligns = isinstance(loss, losses.LossFunctionWrapper)
         self._logits = logits
 
     def __call__(self, outputs: Any, y: Any, sample_weight: Any = None) -> Any:

@@ -94,8 +94,9 @@ class FirstLook:
             sums = outputs.sum(1, dtype=np.float64)
             if bool((outputs >= 0).all()) and np.allclose(sums, 1.0, atol=1e-4):
                 self.findings.add("softmax", "model", name="a softmax")
-        levels = getattr(objective.given, "levels_ranks", False) or isinstance(objective.given, _OURS)
-        if not levels and n > 1 and {outputs.shape, targets.shape} == {(n,), (n, 1)}:
+        # A loss that makes the shapes equal by itself says so.
+        careful = isinstance(objective.given, _OURS) or getattr(objective.given, "aligns", False)
+        if not careful and n > 1 and {outputs.shape, targets.shape} == {(n,), (n, 1)}:
             shape = "-1, 1" if outputs.ndim == 2 else "-1"
             shapes = {"outputs": outputs.shape, "targets": targets.shape, "square": (n, n)}
             self.findings.add("broadcast", "loss", shape=shape, **shapes)
