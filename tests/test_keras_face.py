@@ -281,6 +281,52 @@ def test_a_saved_model_goes_on_where_it_was(tmp_path: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_model_checkpoints_are_models_of_this_face(tmp_path: Any, weights_only: bool) -> None:
+    """The best of the epochs: load_model or load_weights gives the numbers that were validated."""
+    x, y = _draws().normal(size=(60, 4)).astype(np.float32), _draws().integers(0, 3, 60)
+    model = _small()
+    saving = ours.callbacks.ModelCheckpoint(
+        tmp_path / "best-{epoch}.weights", save_best_only=True, save_weights_only=weights_only, keep=1
+    )
+    history = model.fit(x[:40], y[:40], epochs=6, verbose=0, validation_data=(x[40:], y[40:]), callbacks=[saving])
+    (path,) = tmp_path.iterdir()
+    best = int(np.argmin(history.history["val_loss"]))
+    assert path.name == f"best-{best + 1}.weights"
+    if weights_only:
+        again = _small()
+        again.load_weights(path)
+    else:
+        again = ours.models.load_model(path)
+    assert again.evaluate(x[40:], y[40:], verbose=0)[0] == pytest.approx(history.history["val_loss"][best], rel=1e-6)
+
+
+def test_a_program_that_was_stopped_goes_on_where_it_was(tmp_path: Any) -> None:
+    """BackupAndRestore: the weights of a run that ended in an error and was started again are those of a whole one."""
+    x, y = _draws().normal(size=(60, 4)).astype(np.float32), _draws().integers(0, 3, 60)
+
+    def run(*callbacks: Any) -> Any:
+        ours.utils.set_random_seed(4)
+        model = ours.Sequential(
+            [layers.Input((4,)), layers.Dense(6, "relu"), layers.Dropout(0.2), layers.Dense(3, "softmax")]
+        )
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+        model.fit(x, y, epochs=4, verbose=0, callbacks=list(callbacks))
+        return model
+
+    def stop(epoch: int, _: Any) -> None:
+        if epoch == 2:
+            raise KeyError("the power failed")
+
+    whole = run()
+    backup = ours.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(KeyError, match="the power failed"):
+        run(backup, ours.callbacks.LambdaCallback(on_epoch_begin=stop))
+    resumed = run(ours.callbacks.BackupAndRestore(tmp_path / "backup"))
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_files_that_are_no_models_are_refused(tmp_path: Any) -> None:
     """HDF5 by name, other files by content, unknown classes by name."""
     with pytest.raises(ArgumentError, match=r"HDF5 files are not written here; say model\.save\('m\.keras'\)"):

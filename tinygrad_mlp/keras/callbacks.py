@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from ..train import callbacks as engine
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "EarlyStopping",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "ModelCheckpoint",
     "ReduceLROnPlateau",
     "TensorBoard",
     "TerminateOnNaN",
@@ -86,6 +89,22 @@ class EarlyStopping(_Face, engine.EarlyStopping):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, min_delta, patience, verbose, mode, baseline, restore_best_weights, start_from_epoch)
+
+
+class BackupAndRestore(_Face, engine.BackupAndRestore):
+    """:class:`tinygrad_mlp.train.BackupAndRestore`: a program that was killed goes on when it is started again."""
+
+
+class ModelCheckpoint(_Face, engine.ModelCheckpoint):
+    """Save the model after every epoch, or whenever a number has improved; :func:`..models.load_model` reads it.
+
+    Arguments: those of :class:`tinygrad_mlp.train.ModelCheckpoint`. A file is what ``model.save`` writes, or what
+    ``model.save_weights`` does with ``save_weights_only``; it says nothing about the run, as :class:`BackupAndRestore`
+    does.
+    """
+
+    def _write(self, path: Path) -> None:
+        (self.model.save_weights if self.save_weights_only else self.model.save)(path)
 
 
 class CSVLogger(_Face, engine.CSVLogger):

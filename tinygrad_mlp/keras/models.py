@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
@@ -22,6 +23,7 @@ from . import losses, metrics, optimizers
 from .layers import Dense, Embedding, InputLayer, Layer
 from .layers.base import Shape
 from .layers.recurrent import _Recurrent
+from .naming import snake
 from .randomness import draws
 from .summary import summary_text
 from .training import Criterion, Seen, Trained, fuses, last_activation, metrics_of
@@ -94,9 +96,16 @@ class Sequential(Layer):
             self.build(self._entry)
 
     def _attribute(self, layer: Layer) -> str:
-        """Where a layer is kept: under its name if that is free, so that paths in errors read well."""
-        free = layer.name.isidentifier() and not hasattr(self, layer.name)
-        return layer.name if free else str(len(self._order) - 1)
+        """Where a layer is kept, so that paths in errors read well.
+
+        A name that was counted (``dense_7``) is counted anew in this model: the same program has the same paths when it
+        is run again in one session, and finds its weights in the checkpoints of the first time.
+        """
+        kind = snake(type(layer).__name__)
+        names = [layer.name]
+        if re.fullmatch(rf"{kind}(_\d+)?", layer.name):
+            names = [kind, *[f"{kind}_{number}" for number in range(1, len(self._order))]]
+        return next((one for one in names if one.isidentifier() and not hasattr(self, one)), str(len(self._order) - 1))
 
     def pop(self) -> Layer:
         """Take the last layer away, and give it back.

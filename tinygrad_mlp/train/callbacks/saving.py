@@ -129,15 +129,18 @@ class ModelCheckpoint(_Saving):
         self.paths = [*[one for one in self.paths if one != str(path)], str(path)]
         older = self.paths[: -self.keep] if self.keep else []
         self.paths = self.paths[len(older) :]
-        if self.save_weights_only:
-            save_weights(self.model, path, files=self._files)
-        else:
-            write(path, pack_run(self.run, self._described), files=self._files)
+        self._write(path)
         for one in older:
             with contextlib.suppress(OSError):
                 self._files.remove(Path(one))
         if self.verbose:
             print(f"Epoch {epoch + 1}: saved {path}")
+
+    def _write(self, path: Path) -> None:
+        if self.save_weights_only:
+            save_weights(self.model, path, files=self._files)
+        else:
+            write(path, pack_run(self.run, self._described), files=self._files)
 
     def _path(self, epoch: int, batch: int, logs: Logs) -> Path:
         fields = {**logs, "epoch": epoch + 1, "batch": batch}
