@@ -80,6 +80,8 @@ def measure(settings: Settings) -> Table:
             continue
         seconds = _import_seconds(statement, settings.pick(7, 1))
         rows.append(_row(f"{library}: `{statement}` over import numpy", seconds * 1e3, "ms", None))
+        # Keras runs on PyTorch too, without JAX.
+        distributions = tuple(filter(_is_installed, distributions))
         size = _installed_megabytes(distributions)
         rows.append(_row(f"{library}: installed, {' + '.join(distributions)}", size, "MB", None))
     return Table("startup", "Start-up time and installed size", COLUMNS, rows, notes)
@@ -120,6 +122,14 @@ def _import_seconds(statement: str, rounds: int) -> float:
     env = {**os.environ, "KERAS_BACKEND": "jax" if has("jax") else "torch"}
     found = [float(_run(code, env, ROOT)[1].splitlines()[-1]) for _ in range(rounds + 1)]
     return float(np.median(found[1:]))
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _installed_megabytes(distributions: tuple[str, ...]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,18 @@ def numpy_error_state_is_restored() -> Iterator[None]:
         pytest.fail(
             f"NumPy's error state was {before} before the test and is {after} after it: use `with np.errstate(...)`"
         )
+
+
+@pytest.fixture(autouse=True)
+def keras_session_is_new() -> None:
+    """A test finds the Keras face as a fresh kernel does, whichever tests ran before it in this process.
+
+    Layers get their names by counting, and unseeded layers draw from the session's generator.
+    """
+    module = sys.modules.get("tinygrad_mlp.keras.randomness")
+    if module is not None:
+        module.clear_session()
+        module.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")
