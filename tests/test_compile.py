@@ -1720,3 +1720,24 @@ def test_progress_may_change_the_world(backend: str) -> None:
             twins.eager.optimizer.param_groups[0]["lr"] = 0.5
         twins.eager.step(Tensor(a), Tensor(b))
     twins.check_state()
+
+
+@backends
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_times_one_is_left_out_and_changes_no_bit(backend: Any, dtype: Any) -> None:
+    """It is no step of a program; -0.0, infinities and NaN stay what they are. An array that is held is read anew."""
+
+    def scaled(x: Any) -> Any:
+        return (x * 1.0 / 1.0) * 1
+
+    x = np.array([[0.0, -0.0], [np.inf, -np.inf], [np.nan, -np.nan], [5e-324, -1e-40], [1 / 3, -2.5]], dtype)
+    step = tg.compile(scaled, backend=backend)
+    step(x)
+    assert step(x).data.tobytes() == scaled(Tensor(x)).data.tobytes()
+    assert not step.program.steps
+    ones = np.ones((3, 5, 2))
+    wider = tg.compile(lambda x: x * ones, backend=backend)
+    wider(x)
+    assert wider(x).data.tobytes() == (x * ones).tobytes()
+    ones *= 2
+    assert wider(x).data.tobytes() == (x * ones).tobytes()

@@ -15,6 +15,9 @@ from .ir import Check, Feed, Program, SavedRef, Step, Value
 
 __all__ = ["simplify"]
 
+# Larger arrays are not looked through.
+_FEW = 4096
+
 
 def simplify(program: Program) -> None:
     """Compute what never changes, merge equal steps, drop copies and dead code; the program is changed in place."""
@@ -72,8 +75,9 @@ def _merge_equal(program: Program) -> None:
     for step in program.steps:
         operands = tuple([new.get(one, one) if isinstance(one, Value) else one for one in step.operands])
         result = step.result
-        if _copies(step):
-            (source,) = operands
+        place = _copied(step)
+        if place is not None:
+            source = operands[place]
             assert isinstance(source, Value)
             new[result] = source
             source.name = source.name or result.name
@@ -100,15 +104,33 @@ def _merge_equal(program: Program) -> None:
     _replaced(program, new, makers)
 
 
-def _copies(step: Step) -> bool:
-    """Whether a step only makes a copy, which single assignment makes pointless."""
-    source = step.operands[0] if step.operands else None
-    return (
-        step.op.name == "cast"
-        and isinstance(source, Value)
+def _copied(step: Step) -> int | None:
+    """The operand that a step only copies, which single assignment makes pointless; None if it does something else.
+
+    Times one and divided by one are copies to the bit.
+    """
+    place: int | None = None
+    if step.op.name == "cast":
+        place = 0
+    elif step.op.forward is np.multiply and len(step.operands) == 2:
+        place = next((1 - k for k in range(2) if _is_one(step.operands[k])), None)
+    elif step.op.forward is np.true_divide and len(step.operands) == 2 and _is_one(step.operands[1]):
+        place = 0
+    source = None if place is None else step.operands[place]
+    same = (
+        isinstance(source, Value)
+        and source.shape == step.result.shape
         and source.dtype == step.result.dtype
         and source.strides == step.result.strides
     )
+    return place if same else None
+
+
+def _is_one(operand: Any) -> bool:
+    if not isinstance(operand, Value):
+        return type(operand) in (int, float) and operand == 1
+    array = operand.array if operand.fixed else None
+    return array is not None and 0 < array.size <= _FEW and bool((array == 1).all())
 
 
 def _key(one: Any) -> Any:
