@@ -17,8 +17,8 @@ from tinygrad_mlp.viz.style import COLORS, tidy
 # %% [markdown]
 # ## 1. The data
 #
-# A hundred points on each arm. Arm $c$ runs from angle $4c$ to $4(c+1)$, in radians, while its radius grows from 0 to
-# 1. The angles are noisy. The *tight* spiral has all angles times 2.5, noise included, and is much harder.
+# A hundred points on each arm. Arm $c$ runs from angle $4c$ to $4(c+1)$, in radians, while its radius grows from 0
+# to 1. The angles are noisy. The *tight* spiral has all angles times 2.5, noise included, and is much harder.
 
 # %%
 spirals = {"loose": 1.0, "tight": 2.5}
