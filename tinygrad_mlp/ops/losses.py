@@ -412,4 +412,6 @@ def equal_shapes(what: str, first: str, a: Any, b: Any) -> None:
     """
     if a.shape != b.shape:
         line = f"target.reshape({', '.join(map(str, a.shape))})" if a.size == b.size else "predict one value per target"
+        if a.size != b.size and len(a.shape) == 2 and tuple(b.shape) in {a.shape[:1], (a.shape[0], 1)}:
+            line += f"; class ids go with cross_entropy, or with {what} as one_hot(target, {a.shape[1]})"
         raise ShapeError(f"{what}: {first} {tuple(a.shape)} and target {tuple(b.shape)} differ in shape; {line}")

@@ -21,7 +21,7 @@ from ..watch import Recorded, checking
 from .callbacks.base import Callback, Logs
 from .feeds import tensors
 from .findings import Finding, Findings
-from .first_look import arrays_in, some_rows
+from .first_look import some_rows
 from .interrupts import modes_restored
 from .objective import called
 
@@ -65,18 +65,8 @@ class Doctor(Callback):
         return self._findings.all
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        """Look at the scales of the inputs."""
+        """Forget the run before."""
         self._forget()
-        for array in arrays_in(self.run.feed.inputs):
-            self._scales(array)
-
-    def _scales(self, x: Array) -> None:
-        if x.ndim != 2 or x.dtype.kind != "f" or x.shape[1] < 2:
-            return
-        spread = some_rows(x).std(0, dtype=np.float64)
-        known = spread[spread > 0]
-        if known.size > 1 and float(known.max()) > 30:
-            self._findings.add("scales", "x", widest=int(spread.argmax()), most=known.max(), least=known.min())
 
     # --- steps ---
 

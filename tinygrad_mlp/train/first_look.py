@@ -45,18 +45,29 @@ class FirstLook:
     def before(self) -> None:
         """Look at the data and the model before the first step."""
         for array in arrays_in(self.run.feed.inputs):
-            self._pixels(array)
+            if not self._pixels(array):
+                self._scales(array)
         self._equal_weights(self.run.model)
         self._last_layer(self.run.model)
 
-    def _pixels(self, x: Array) -> None:
+    def _pixels(self, x: Array) -> bool:
         if x.ndim < 2 or x.dtype.kind not in "fu" or not x.size:
-            return
+            return False
         some = some_rows(x)
         low, high = float(some.min()), float(some.max())
         # Whole numbers up to 255 that use the upper half of their range.
-        if low >= 0 and 128 <= high <= 255 and bool((some == np.round(some)).all()):
+        found = low >= 0 and 128 <= high <= 255 and bool((some == np.round(some)).all())
+        if found:
             self.findings.add("pixels", "x", low=low, high=high)
+        return found
+
+    def _scales(self, x: Array) -> None:
+        if x.ndim != 2 or x.dtype.kind != "f" or x.shape[1] < 2:
+            return
+        spread = some_rows(x).std(0, dtype=np.float64)
+        known = spread[spread > 0]
+        if known.size > 1 and float(known.max()) > 30:
+            self.findings.add("scales", "x", widest=int(spread.argmax()), most=known.max(), least=known.min())
 
     def _equal_weights(self, model: Module) -> None:
         matrices = [(name, one.data) for name, one in model.named_parameters() if one.ndim >= 2 and len(one.data) > 1]
