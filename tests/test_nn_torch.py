@@ -792,8 +792,10 @@ def test_messages_say_what_was_expected_what_came_and_what_fixes_it(place: int) 
 
 def test_a_summary_of_a_convolutional_network_has_shapes_and_sizes() -> None:
     """Output shapes without the batch, parameters as torch counts them."""
-    lines = str(convolutional().summary((1, 6, 6))).splitlines()
-    assert next(line for line in lines if "Conv2d" in line).split()[-3:] == ["6,", "6)", "40"]
-    assert "ParametrizedConv2d" in lines[9]
-    assert lines[9].split()[-1] == "76"
-    assert lines[-3] == "Total params: 343"
+    table = convolutional().summary((1, 6, 6))
+    convolutions = [row for row in table.rows if "Conv2d" in row.kind]
+    assert convolutions[0].kind == "Conv2d"
+    assert (convolutions[0].output_shape, convolutions[0].parameters) == ((None, 4, 6, 6), 40)
+    assert convolutions[1].kind == "ParametrizedConv2d"
+    assert convolutions[1].parameters == 76
+    assert table.total == 343

@@ -9,7 +9,7 @@ from typing import Any
 
 from .extras import need
 
-__all__ = ["Table", "size_text"]
+__all__ = ["Table", "boxed", "size_text"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,41 @@ class Table:
         return (
             f"<table>{title}<thead><tr>{cells('th', self.head)}</tr></thead><tbody>{body}</tbody></table><p>{foot}</p>"
         )
+
+
+def boxed(head: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], texts: int) -> list[str]:
+    r"""The lines of a table in a box, as Keras draws it to a pipe: a thick head, a rule below each row.
+
+    Args:
+        widths: of the columns, with a blank on both sides; longer text is cut.
+        texts: how many columns from the left hold words; the others hold numbers, which stand at the right.
+
+    >>> print(*boxed(["layer", "size"], [["first", "300"], ["second", "10"]], [8, 6], 1), sep="\n")
+    ┏━━━━━━━━┳━━━━━━┓
+    ┃ layer  ┃ size ┃
+    ┡━━━━━━━━╇━━━━━━┩
+    │ first  │  300 │
+    ├────────┼──────┤
+    │ second │   10 │
+    └────────┴──────┘
+    """
+
+    def rule(corners: str, dash: str) -> str:
+        left, middle, right = list(corners)
+        return left + middle.join(dash * width for width in widths) + right
+
+    def line(cells: Sequence[str], bar: str) -> str:
+        shown = []
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+            room = width - 2
+            text = cell if len(cell) <= room else cell[: room - 1] + "…"
+            shown.append(f" {text:<{room}} " if place < texts else f" {text:>{room}} ")
+        return bar + bar.join(shown) + bar
+
+    lines = [rule("┏┳┓", "━"), line(head, "┃"), rule("┡╇┩", "━")]
+    for cells in rows:
+        lines += [line(cells, "│"), rule("├┼┤", "─")]
+    return [*(lines[:-1] if rows else lines), rule("└┴┘", "─")]
 
 
 def size_text(count: int) -> str:

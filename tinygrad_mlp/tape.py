@@ -121,6 +121,8 @@ class Op:
             index from what the rule reads besides ``g`` and shapes, or None where it is another; the walk then adds
             ``g`` in place. None: the rule makes the whole array.
         native: how the op is written in C, see :mod:`tinygrad_mlp.ops.native`; None: by ``scalar``, or not at all.
+        multiply_adds: for a sum of products: how many of them ``forward`` adds up, from the shapes of its operands (and
+            its parameters by name); None: it is none.
         call: the polymorphic op function; set when it is published.
     """
 
@@ -133,6 +135,7 @@ class Op:
         "forward",
         "joint",
         "latex",
+        "multiply_adds",
         "name",
         "native",
         "numpy",
@@ -172,6 +175,7 @@ class Op:
         calls: Callable[..., Any] | None = None,
         part: Callable[..., Any] | None = None,
         joint: Callable[..., Any] | None = None,
+        multiply_adds: Callable[..., int] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -193,6 +197,7 @@ class Op:
         self.calls = calls
         self.part = part
         self.joint = joint
+        self.multiply_adds = multiply_adds
         self.call: Callable[..., Any] = forward
         self._plans: dict[tuple[int, int], Plan] = {}
 
@@ -350,6 +355,10 @@ class Node:
     @classmethod
     def enters(cls, module: Any) -> None:
         """Called when a module begins to run, for kinds that note modules."""
+
+    @classmethod
+    def leaves(cls, module: Any, output: Any) -> None:
+        """Called when a module has run, for kinds that note modules; ``output`` is None where it raised."""
 
     def saw(self, gradient: Any) -> None:
         """Called by the walk with the whole gradient of this step, before its rules run, for other kinds than Node.

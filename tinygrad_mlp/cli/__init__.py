@@ -5,6 +5,7 @@ Importing this package needs NumPy alone; the library that reads command lines i
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 where a check came out wrong; 2 for errors, which are told in one line, without a traceback; 130 after
         Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # Rules of tables and names of people, in a pipe whose encoding has no signs for them: better "?" than an end.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     try:
         cyclopts = need("cyclopts", extra="cli", purpose="read command lines")
     except MissingExtraError as error:

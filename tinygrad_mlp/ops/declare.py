@@ -103,6 +103,7 @@ def declare(
     calls: Callable[..., Any] | None = None,
     part: Callable[..., Any] | None = None,
     joint: Callable[..., Any] | None = None,
+    multiply_adds: Callable[..., int] | None = None,
 ) -> Op:
     """Make the op record of ``forward`` and enter it in ``OPS``; see :class:`tinygrad_mlp.tape.Op` for the fields.
 
@@ -137,6 +138,7 @@ def declare(
         calls=calls,
         part=part,
         joint=joint,
+        multiply_adds=multiply_adds,
     )
     _refuse_rules(op)
     _make_room(op, forward)
@@ -249,6 +251,7 @@ def primitive(
     calls: Callable[..., Any] | None = None,
     part: Callable[..., Any] | None = None,
     joint: Callable[..., Any] | None = None,
+    multiply_adds: Callable[..., int] | None = None,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Declare an op whose rules answer for shapes themselves; the fields are those of :class:`tinygrad_mlp.tape.Op`.
 
@@ -273,6 +276,7 @@ def primitive(
             calls=calls,
             part=part,
             joint=joint,
+            multiply_adds=multiply_adds,
         )
         makers = {1: call_one, 2: call_two}
         make = call_general if callable(vjp) else makers.get(len(op.operands), call_general)

@@ -41,6 +41,7 @@ def _swap_last(x: Any) -> Any:
     batch=batched.multiplying,
     text="{a} @ {b}",
     native=native.multiplying,
+    multiply_adds=lambda a, b: math.prod(np.broadcast_shapes(a[:-2], b[:-2])) * a[-2] * a[-1] * b[-1],
 )
 def product(a: Array, b: Array) -> Array:
     """Matrix products of stacks of matrices, ``(…, n, k) @ (…, k, m)``; batch axes broadcast."""
@@ -87,6 +88,7 @@ def matmul(a: Any, b: Any) -> Any:
     batch=batched.dense_layers,
     text="{x} @ {weight}.T + {bias}",
     native=native.dense_layers,
+    multiply_adds=lambda x, weight, bias: math.prod(x) * weight[0],
 )
 def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
     """``x @ weight.T + bias`` in one op: the product's own memory takes the bias."""
@@ -103,6 +105,7 @@ def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, bool]:
     calls=calls.weight_gradient,
     batch=batched.weight_gradients,
     native=native.weight_gradients,
+    multiply_adds=lambda z, x, by_columns=False: math.prod(z) * x[-1],
 )
 def linear_weight(z: Array, x: Array, *, by_columns: bool = False) -> Array:
     """The gradient of a dense layer's weight: ``z.T @ x`` summed over all batch axes, ``(out, in)``.
@@ -126,6 +129,7 @@ def linear_weight(z: Array, x: Array, *, by_columns: bool = False) -> Array:
     calls=calls.dense,
     batch=batched.dense_layers,
     native=native.dense_layers,
+    multiply_adds=lambda x, weight: math.prod(x) * weight[0],
 )
 def dense_without_bias(x: Array, weight: Array) -> tuple[Array, bool]:
     """``x @ weight.T``."""
@@ -164,6 +168,14 @@ def outer(a: Any, b: Any) -> Any:
 # --- Einstein sums --------------------------------------------------------------------------------
 
 
+def _products_of(equation: str, *shapes: tuple[int, ...]) -> int:
+    terms = equation.partition("->")[0].split(",")
+    lengths: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        lengths |= dict(zip(term, shape, strict=True))
+    return math.prod(lengths.values())
+
+
 def _turned(equation: str, wanted: int) -> str:
     left, out = equation.split("->")
     pair = left.split(",")
@@ -182,6 +194,7 @@ def _turned(equation: str, wanted: int) -> str:
     latex=r"\sum {0}\,{1}",
     batch=batched.contracting,
     native=native.contracting,
+    multiply_adds=lambda a, b, equation: _products_of(equation, a, b),
 )
 def contract(a: Array, b: Array, *, equation: str) -> Array:
     """A sum of products; every letter stands once in an operand and again in the other or in the result."""

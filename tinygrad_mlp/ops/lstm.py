@@ -5,6 +5,7 @@ Its gradient is one operation too, backpropagation through time; the gradient of
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -82,6 +83,7 @@ def _logistic(x: Array, slope: Array) -> None:
     latex=r"\operatorname{{lstm}}({0}, {1}, {2}; {3})",
     batch=batched.recurring,
     native=native_recurrent.lstm,
+    multiply_adds=lambda gates, state, cell, weight, valid: math.prod(gates) * state[-1],
 )
 def lstm_states(
     gates: Array, state: Array, cell: Array, weight: Array, valid: Array

@@ -252,12 +252,17 @@ def _summary_table(summary: Summary) -> str:
             "th",
             [f"{row.name} ({row.kind})"],
             "td",
-            ["?" if row.output_shape is None else row.output_shape, f"{row.parameters:,}"],
+            [
+                "?" if row.output_shape is None else row.output_shape,
+                f"{row.parameters:,}",
+                "?" if row.multiply_adds is None else f"{row.multiply_adds:,}",
+            ],
         )
         for row in summary.rows
     ]
-    head = _row("th", ["layer", "output shape", "parameters"], "td", [])
-    total = _row("th", ["total"], "td", ["", f"{summary.total:,}"])
+    head = _row("th", ["layer", "output shape", "parameters", "multiply-adds"], "td", [])
+    work = "?" if summary.multiply_adds is None else f"{summary.multiply_adds:,}"
+    total = _row("th", ["total"], "td", ["", f"{summary.total:,}", work])
     return f'<table class="numbers">{head}{"".join(rows)}{total}</table>'
 
 
