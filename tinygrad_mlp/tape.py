@@ -43,6 +43,7 @@ __all__ = [
     "Plan",
     "Traced",
     "consumers_first",
+    "line_number",
     "line_text",
     "recorder",
     "recording_with",
@@ -475,12 +476,18 @@ def user_line() -> Line | None:
     return None if frame is None else (frame.f_code, frame.f_lasti)
 
 
+def line_number(line: Line) -> int:
+    """The number of a line in its file."""
+    code, offset = line
+    return next((n for start, end, n in code.co_lines() if start <= offset < end and n), code.co_firstlineno)
+
+
 def line_text(line: Line | None) -> str:
     """``file.py:12, in train: `y = x.log()```, as error messages name a line."""
     if line is None:
         return "an unknown line"
-    code, offset = line
-    number = next((n for start, end, n in code.co_lines() if start <= offset < end and n), code.co_firstlineno)
+    code, _ = line
+    number = line_number(line)
     source = linecache.getline(code.co_filename, number).strip()
     inside = "" if code.co_name == "<module>" else f", in {code.co_name}"
     return f"{code.co_filename}:{number}{inside}" + (f": `{source}`" if source else "")

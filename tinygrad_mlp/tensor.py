@@ -40,10 +40,10 @@ from .tape import (
     wrap,
     wrote,
 )
-from .watch import checking
+from .watch import Recorded, checking
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .graph import Graph, Step
 
 __all__ = [
     "Tensor",
@@ -469,6 +469,28 @@ class Tensor(Traced):
         return graph_of(self, **options)
 
     # --- arithmetic ---
+
+    def backward_steps(self, **options: Any) -> Iterator[Step]:
+        """The backward pass, step by step in the order of the tape: each local derivative as a formula with numbers.
+
+        Runs :meth:`backward` first where that has not been done. ``options`` are those of :meth:`graph`.
+
+        Raises:
+            GradientError: the values were not recorded; compute inside ``with record_values():``.
+
+        >>> x = Tensor(0.5, requires_grad=True)
+        >>> with record_values():
+        ...     y = x.exp() * 2.0
+        >>> for step in y.backward_steps(names={"x": x, "y": y}):
+        ...     print(step)
+        dy/dy = 1
+            dy/dv1 = dy/dy · 2 = 1 · 2 = 2
+        dy/dv1 = 2
+            dy/dx = dy/dv1 · v1 = 2 · 1.649 = 3.297
+        """
+        if isinstance(self.node, Recorded) and self.node.gradient is None:
+            self.backward(retain_graph=True)
+        return (step for step in self.graph(**options).steps() if step.phase == "backward")
 
     def __add__(self, other: Any) -> Tensor:
         return ops.add(self, other)

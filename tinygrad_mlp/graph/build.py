@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, GradientError
-from ..tape import Array, Leaf, Node, Traced
+from ..tape import Array, Leaf, Node, Traced, line_number
 from ..watch import Recorded
 from .graph import Graph
 from .plain import GraphEdge, GraphNode, Kind, Status
@@ -83,6 +83,8 @@ class _Naming:
     def __init__(self, names: Names | None) -> None:
         self.of_node: dict[Node, str] = {}
         self.of_array: dict[int, str] = {}
+        # Parameters of modules that want no gradient.
+        self.frozen: set[int] = set()
         # Held on to, so that no id is given to another array while names are being looked up.
         self._arrays: list[Any] = []
         self.class_of = _classes(names)
@@ -94,6 +96,8 @@ class _Naming:
             else:
                 self._arrays.append(array)
                 self.of_array.setdefault(id(array), str(name))
+                if "." in str(name) and isinstance(value, Traced):
+                    self.frozen.add(id(array))
 
     def node(self, node: Node) -> str | None:
         """The name the user gives now, or else the one the leaf was given when it was made."""
@@ -176,7 +180,8 @@ class _Builder:
             ]
         outputs = tuple(dict.fromkeys(self.place[root.node] for root in self.roots if root.node is not None))
         classes = self.naming.class_of
-        return Graph(tuple(self.nodes), tuple(self.edges), outputs, self._notes(), max_nodes, classes)
+        kind = type(self.roots[0])
+        return Graph(tuple(self.nodes), tuple(self.edges), outputs, self._notes(), max_nodes, classes, kind)
 
     def _leaf(self, node: Leaf) -> GraphNode:
         gradient = node.gradient.data if isinstance(node.gradient, Traced) else node.gradient
@@ -218,6 +223,7 @@ class _Builder:
             gradient=None if gradient is None else _frozen(gradient),
             gradient_status=status,
             params=dict(node.params) if isinstance(node, Recorded) else {},
+            line=_line(node),
         )
 
     def _constant(self, data: Any, consumer: Node, operand: str) -> int:
@@ -240,6 +246,7 @@ class _Builder:
                 value=_frozen(array),
                 value_status=Status.KNOWN,
                 gradient_status=Status.NOT_WANTED,
+                frozen=id(data) in self.naming.frozen,
             )
         )
         if shared:
@@ -266,6 +273,11 @@ def _frozen(array: Array) -> Array:
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view
+
+
+def _line(node: Node) -> tuple[str, int] | None:
+    line = node.line if isinstance(node, Recorded) else None
+    return None if line is None else (line[0].co_filename, line_number(line))
 
 
 def _operands(node: Node) -> list[_Operand]:

@@ -202,6 +202,8 @@ def _tooltip(node: GraphNode) -> str:
         parts.append(f"{number(node.nbytes)} bytes")
     if node.module:
         parts.append(f"in {'.'.join(node.module)}")
+    if node.line is not None:
+        parts.append(f"{node.line[0]}:{node.line[1]}")
     return ", ".join(part for part in parts if part)
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
-from ..errors import MissingExtraError
+from ..errors import GradientError, MissingExtraError
+from .document import document_of
 from .dot import Direction, dot_of, legend_of
 from .fold import fold_below, fold_to
-from .plain import GraphData
+from .mermaid import mermaid_of
+from .plain import GraphData, Status
 from .render import draw, svg_of
+from .steps import Step, derivation_of, steps_of
 from .text import text_of
 
 __all__ = ["Graph"]
@@ -46,6 +53,60 @@ class Graph(GraphData):
         """The picture as a numbered list for terminals, one line per node, operands by number."""
         return text_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes))
 
+    def to_mermaid(self, *, direction: Direction = "LR", max_nodes: int | None = None) -> str:
+        """The picture in Mermaid's language, which GitHub and many editors draw inside Markdown."""
+        return mermaid_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes), direction)
+
+    def steps(self) -> Iterator[Step]:
+        """How it was computed: forward, then backward in the order of the tape, as formulas with numbers.
+
+        Raises:
+            GradientError: values were not recorded.
+
+        >>> from tinygrad_mlp import Tensor, record_values
+        >>> x = Tensor(3.0, requires_grad=True)
+        >>> with record_values():
+        ...     y = x * x
+        >>> y.backward()
+        >>> for step in y.graph(names={"x": x, "y": y}).steps():
+        ...     print(step)
+        y = x · x = 3 · 3 = 9
+        dy/dy = 1
+            dy/dx ← dy/dy · x = 1 · 3 = 3
+            dy/dx ← dy/dy · x = 1 · 3 = 3
+                together 3 + 3 = 6
+        """
+        if self.tensor is None or any(node.kind == "module" for node in self.nodes):
+            raise GradientError("a folded graph has no steps: ask the graph that tensor.graph() gave")
+        if any(node.kind == "op" and node.value_status is not Status.KNOWN for node in self.nodes):
+            raise GradientError(
+                "the values of this graph were not recorded, so there are no steps to tell; compute inside "
+                "`with record_values():`"
+            )
+        return steps_of(self, self.tensor)
+
+    def derivation(self) -> str:
+        """:meth:`steps` as one text."""
+        return derivation_of(list(self.steps()))
+
+    def to_dict(self, *, title: str = "", max_nodes: int | None = None, steps: bool = False) -> dict[str, Any]:
+        """The graph as plain data for other programs; see docs/graph-json.md.
+
+        Args:
+            title: what it is a graph of.
+            max_nodes: fold modules until there are at most so many nodes; None: whole.
+            steps: with :meth:`steps`; of a graph that is whole and whose values were recorded.
+        """
+        data = self if max_nodes is None else fold_to(self, max_nodes)
+        return document_of(data, title=title, steps=[one.to_dict() for one in self.steps()] if steps else ())
+
+    def to_json(
+        self, *, title: str = "", max_nodes: int | None = None, steps: bool = False, indent: int | None = None
+    ) -> str:
+        """:meth:`to_dict` as a JSON text. The schema is ``tinygrad_mlp.graph.schema()``."""
+        found = self.to_dict(title=title, max_nodes=max_nodes, steps=steps)
+        return json.dumps(found, indent=indent, allow_nan=False, ensure_ascii=True)
+
     def to_svg(self, *, direction: Direction = "LR", max_nodes: int | None = None) -> str:
         """The picture as an ``<svg>`` element.
 
@@ -62,7 +123,7 @@ class Graph(GraphData):
         direction: Direction = "LR",
         max_nodes: int | None = None,
     ) -> None:
-        """Write the picture to a file: svg, png or pdf by the file's name or ``format``; dot and txt always work.
+        """Write the picture to a file, as its name or ``format`` says: svg, png, pdf; dot, mmd, json, txt always work.
 
         Raises:
             MissingExtraError: no renderer for this format is installed; the message holds the command to install one.
@@ -72,11 +133,17 @@ class Graph(GraphData):
             path,
             format,
             dot=lambda: self.to_dot(direction=direction, max_nodes=max_nodes),
-            text=lambda: self.to_text(max_nodes=max_nodes),
+            texts={
+                "txt": lambda: self.to_text(max_nodes=max_nodes) + "\n",
+                "mmd": lambda: self.to_mermaid(direction=direction, max_nodes=max_nodes),
+                "json": lambda: self.to_json(title=Path(path).stem, max_nodes=max_nodes) + "\n",
+            },
         )
 
+    save = render
+
     def _with(self, data: GraphData) -> Graph:
-        return Graph(data.nodes, data.edges, data.outputs, data.notes, data.max_nodes, data.module_classes)
+        return Graph(**{one.name: getattr(data, one.name) for one in fields(data)})
 
     def _repr_svg_(self) -> str | None:
         try:

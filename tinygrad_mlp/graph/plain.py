@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..tape import Array
+from ..tape import Array, Traced
 
 __all__ = ["GraphData", "GraphEdge", "GraphNode", "Kind", "Status"]
 
@@ -42,6 +43,8 @@ class GraphNode:
         value, gradient: read-only arrays, or None where the status is not ``known``.
         params: the op's parameters that are not operands, where they were recorded.
         contains: for modules, what is folded into it and how often: ``(("linear", 2), ("relu", 1), …)``.
+        line: the file and the line of the user's program that made it, where that was recorded.
+        frozen: a tensor that was named and wants no gradient though others of its module do.
     """
 
     id: int
@@ -57,6 +60,25 @@ class GraphNode:
     gradient_status: Status = Status.NOT_YET
     params: Mapping[str, Any] = field(default_factory=dict)
     contains: tuple[tuple[str, int], ...] = ()
+    line: tuple[str, int] | None = None
+    frozen: bool = False
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What it is besides its kind: ``leaf``, ``frozen``, ``no grad``."""
+        marks = ["leaf"] if self.kind not in {"op", "module"} else []
+        if self.frozen:
+            marks.append("frozen")
+        if self.gradient_status is Status.NOT_WANTED:
+            marks.append("no grad")
+        return tuple(marks)
+
+    @property
+    def repeat(self) -> int:
+        """Of a module how often it ran: what all the counts of ``contains`` have in common."""
+        return (
+            math.gcd(*(count for what, count in self.contains if what not in {"parameter", "input", "constant"})) or 1
+        )
 
     @property
     def nbytes(self) -> int | None:
@@ -94,6 +116,7 @@ class GraphData:
         notes: sentences for the reader, for instance that values were not kept and how to keep them.
         max_nodes: drawings with more nodes than this are folded.
         module_classes: the class of the module at a path, where it is known: ``{("MLP", "0"): "Linear"}``.
+        tensor: the class of the tensors that it was made from.
     """
 
     nodes: tuple[GraphNode, ...]
@@ -102,3 +125,4 @@ class GraphData:
     notes: tuple[str, ...] = ()
     max_nodes: int = 200
     module_classes: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    tensor: type[Traced] | None = None

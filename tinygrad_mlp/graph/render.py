@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -32,18 +32,24 @@ class Renderer(NamedTuple):
     draw: Callable[[str, str], bytes | None]
 
 
-def draw(path: str | os.PathLike[str], format: str | None, *, dot: Callable[[], str], text: Callable[[], str]) -> None:
+def draw(
+    path: str | os.PathLike[str],
+    format: str | None,
+    *,
+    dot: Callable[[], str],
+    texts: Mapping[str, Callable[[], str]],
+) -> None:
     """Write a graph to ``path``, in ``format`` or the one its name ends in; only what is needed is computed."""
     target = Path(path)
     kind = (format or target.suffix[1:]).lower()
     if kind in {"dot", "gv"}:
         target.write_text(dot(), encoding="utf-8")
-    elif kind == "txt":
-        target.write_text(text() + "\n", encoding="utf-8")
+    elif kind in texts:
+        target.write_text(texts[kind](), encoding="utf-8")
     elif kind in _FORMATS:
         target.write_bytes(rendered(dot(), kind))
     else:
-        raise ArgumentError(did_you_mean("picture format", kind, [*_FORMATS, "dot", "txt"]))
+        raise ArgumentError(did_you_mean("picture format", kind, [*_FORMATS, "dot", *texts]))
 
 
 def svg_of(dot: str) -> str:

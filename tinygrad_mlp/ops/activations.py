@@ -60,7 +60,7 @@ def sigmoid(x: Array) -> Array:
     samples=_WIDE,
     scalar="sigmoid_slope({0})",
     calls=calls.sigmoid_slope,
-    latex=r"\sigma'({0})",
+    latex=r"\sigma({0})\,(1 - \sigma({0}))",
 )
 def sigmoid_slope(x: Array) -> Array:
     """The derivative of the logistic function, ``e / (1 + e)**2`` with ``e = exp(-|x|)``; never ``y (1 - y)``."""

@@ -1,0 +1,162 @@
+"""The JSON of a graph fits its schema and says what the graph says; other tools accept what is written for them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from random_graphs import random_program, run
+from test_graphs_random import SIDE, SMOOTH
+
+from tinygrad_mlp import Tensor, nn, ops, record_values
+from tinygrad_mlp.graph import Graph, graph_of, schema
+from tinygrad_mlp.graph.document import FORMAT, VERSION, _array
+from tinygrad_mlp.graph.plain import Status
+
+jsonschema = pytest.importorskip("jsonschema", reason="pip install jsonschema")
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+ARRAYS = jsonschema.Draft202012Validator({"$ref": "#/$defs/array", "$defs": schema()["$defs"]})
+GRAPHS = {20: 50, 100: 200, 2000: 1000}.get(settings().max_examples, 50)
+
+
+def random_graph(number: int) -> Graph:
+    """Recorded or not, walked or not, named or not, folded or not."""
+    rng = np.random.default_rng([41, number])
+    leaves = [Tensor(rng.normal(size=(SIDE, SIDE)), requires_grad=bool(rng.random() < 0.8) or not k) for k in range(3)]
+    program = random_program(rng, SMOOTH, len(leaves), int(rng.integers(1, 30)))
+    made = []
+
+    def compute() -> Any:
+        layer = nn.Linear(SIDE, SIDE, seed=number, dtype="float64")
+        made.append(layer)
+        y = layer(run(program, SMOOTH, ops, leaves) + leaves[0])
+        return y.log() if rng.random() < 0.2 else y
+
+    with np.errstate(all="ignore"):
+        if rng.random() < 0.7:
+            with record_values():
+                y = compute()
+        else:
+            y = compute()
+        if rng.random() < 0.6:
+            y.backward(np.ones_like(y.data))
+    names: Any = [made[0], {"x.y": leaves[0], 'a"<b>': y}] if rng.random() < 0.7 else None
+    return graph_of(y, names=names)
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_documents_of_random_graphs_fit_the_schema(part: int) -> None:
+    """Whole, folded to three nodes, with steps where values were recorded; Graphviz accepts the DOT of the same."""
+    pygraphviz = pytest.importorskip("pygraphviz", reason='pip install "tinygrad-mlp[graph]"')
+    for number in range(part * GRAPHS // 5, (part + 1) * GRAPHS // 5):
+        graph = random_graph(number)
+        recorded = all(node.value_status is Status.KNOWN for node in graph.nodes if node.kind == "op")
+        for text in (graph.to_json(title="t", steps=recorded), graph.to_json(max_nodes=3)):
+            found = json.loads(text, parse_constant=pytest.fail)
+            VALIDATOR.validate(found)
+            assert (found["format"], found["version"]) == (FORMAT, VERSION)
+        whole = graph.to_dict()
+        assert [one["id"] for one in whole["nodes"]] == list(range(len(graph.nodes)))
+        assert len(whole["edges"]) == len(graph.edges)
+        for node, one in zip(graph.nodes, whole["nodes"], strict=True):
+            assert one["gradient"]["status"] == str(node.gradient_status)
+            assert ("elements" in one["gradient"]) == (node.gradient is not None)
+        drawn = pygraphviz.AGraph(string=graph.to_dot())
+        assert drawn.number_of_nodes() == len(graph.nodes)
+        assert drawn.number_of_edges() == len(graph.edges)
+        mermaid = graph.to_mermaid().splitlines()
+        assert sum(":::" in line for line in mermaid) == len(graph.nodes)
+        assert sum("-->" in line or "-.->" in line for line in mermaid) == len(graph.edges)
+
+
+@given(
+    npst.arrays(
+        st.sampled_from([np.float64, np.float32, np.int64, np.bool_, np.uint8]),
+        npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=40),
+    )
+)
+@settings(max_examples=60)
+def test_any_array_is_described_rightly(array: Any) -> None:
+    """Statistics are NumPy's, the bins hold every finite element, blocks are means; nothing is NaN in JSON."""
+    found = json.loads(json.dumps(_array(array, Status.KNOWN), allow_nan=False))
+    ARRAYS.validate(found)
+    if array.size <= 64:
+        back = [float(one) for one in found["elements"]]
+        np.testing.assert_array_equal(np.array(back), array.ravel().astype(np.float64))
+    if array.size > 1:
+        numbers = array.astype(np.float64)
+        finite = numbers[np.isfinite(numbers)]
+        stats = found["stats"]
+        assert stats["count"] == array.size
+        assert stats["nan"] == np.isnan(numbers).sum()
+        assert stats["zeros"] == (numbers == 0).sum()
+        if finite.size:
+            assert (stats["min"], stats["max"]) == (finite.min(), finite.max())
+            with np.errstate(over="ignore", invalid="ignore"):
+                np.testing.assert_equal(float(stats["mean"]), float(finite.mean()))
+        if "histogram" in found:
+            assert sum(found["histogram"]["counts"]) == finite.size
+        if "heat" in found and finite.size == numbers.size:
+            heat = found["heat"]
+            assert len(heat["values"]) == heat["rows"] * heat["columns"]
+            if numbers.reshape(-1, numbers.shape[-1]).shape == (heat["rows"], heat["columns"]):
+                np.testing.assert_array_equal(np.array(heat["values"], float), numbers.ravel())
+
+
+def test_the_facts_of_a_node() -> None:
+    """The line of the user's program, marks, parameters, bytes, the class of a folded module and how often it ran."""
+    model = nn.MLP(3, 4, 2, seed=0)
+    model[0].bias.requires_grad = False
+    x = np.ones((5, 3), np.float32)
+    with record_values():
+        loss = nn.CrossEntropyLoss()(model(x), np.array([0, 1, 0, 1, 1]))
+    found = loss.graph(names=[model, {"x": x, "loss": loss}]).to_dict()
+    nodes = {one["name"] or one["op"]: one for one in found["nodes"]}
+    assert nodes["linear"]["line"]["file"] == __file__
+    assert nodes["linear"]["module"] == ["MLP", "2"]
+    assert nodes["0.bias"]["marks"] == ["leaf", "frozen", "no grad"]
+    assert nodes["0.weight"]["marks"] == ["leaf"]
+    assert nodes["0.weight"]["bytes"] == 48
+    assert nodes["loss"]["params"] == {"axes": "(0,)", "keepdims": "False"}
+    assert nodes["loss"]["gradient"] == {"status": "not computed yet"}
+    folded = loss.graph(names=model).collapsed(1).to_dict()["nodes"]
+    assert {one["class"] for one in folded if one["kind"] == "module"} >= {"Linear", "ReLU"}
+
+
+def test_a_cell_that_ran_twelve_times_says_so() -> None:
+    """Time steps of a loop are one box of the module, with how often it ran."""
+    cell = nn.RNNCell(2, 3, seed=0)
+    state = Tensor(np.zeros((1, 3), np.float32))
+    with record_values():
+        for _ in range(12):
+            state = cell(np.ones((1, 2), np.float32), state)
+        loss = state.sum()
+    (box,) = [one for one in loss.graph(names=cell).collapsed().to_dict()["nodes"] if one["kind"] == "module"]
+    assert box["repeat"] == 12
+
+
+def test_a_graph_of_many_nodes_is_linear() -> None:
+    """Twice the nodes give twice the text, and a deep chain needs no deep stack."""
+    sizes = []
+    for length in (2000, 4000):
+        x = Tensor(1.0, requires_grad=True)
+        y = x
+        for _ in range(length):
+            y = y * 1.0001
+        sizes.append(len(graph_of(y).to_json()))
+    assert 1.9 < sizes[1] / sizes[0] < 2.1
+
+
+def test_files(tmp_path: Any) -> None:
+    """The file's name says what is written."""
+    x = Tensor(3.0, requires_grad=True)
+    graph = (x * x).graph(names={"x": x})
+    graph.save(tmp_path / "g.json")
+    VALIDATOR.validate(json.loads((tmp_path / "g.json").read_text()))
+    graph.save(tmp_path / "g.mmd")
+    assert (tmp_path / "g.mmd").read_text() == graph.to_mermaid()

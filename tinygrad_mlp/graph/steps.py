@@ -1,0 +1,310 @@
+"""How a graph was computed, step by step: forward, then backward in the order of the tape, as formulas with numbers.
+
+The formula of a local derivative is nowhere written down: the op is applied again to its operands, its rule is recorded
+as any computation is, and what was recorded is printed with the ops' own templates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..tape import OPS, Array, Leaf, Node, Traced, consumers_first, walk, wrap
+from ..watch import Recorded, checking
+from .formulas import ATOM, SUM, Formula, named, of_op
+from .labels import number, summary
+from .plain import GraphData, GraphEdge, GraphNode, Status
+
+__all__ = ["Part", "Step", "derivation_of", "steps_of"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What one operand gets in a step of the backward pass.
+
+    Attributes:
+        node: the operand's node. operand: what the op calls it.
+        formula: ``"dL/dx = dL/dy · w"``. latex: the same. numbers: ``"0.5 · 0.42 = 0.21"``, or how large it is.
+        value: the contribution itself; None where no gradient is known.
+        sum: where several steps contribute, what has come together so far: ``"0.21 + 0.3 = 0.51"``.
+    """
+
+    node: int
+    operand: str
+    formula: str
+    latex: str
+    numbers: str
+    value: Array | None
+    sum: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As docs/graph-json.md has it."""
+        names = ("node", "operand", "formula", "numbers", "sum")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One op, on the way forward or back.
+
+    Attributes:
+        phase: ``"forward"`` or ``"backward"``. node: the op's node. op: its name.
+        formula: ``"y = w · x"``; backward the incoming gradient, ``"dL/dy"``. latex: the same.
+        numbers: the same with numbers, ``"2 · 3 = 6"``.
+        into: backward, what each operand gets.
+    """
+
+    phase: str
+    node: int
+    op: str
+    formula: str
+    latex: str
+    numbers: str
+    into: tuple[Part, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The step in one line, and one more for each operand."""
+        lines = [f"{self.formula} = {self.numbers}" if self.numbers else self.formula]
+        for part in self.into:
+            line = f"    {part.formula} = {part.numbers}" if part.numbers else f"    {part.formula}"
+            lines += [line, *([f"        together {part.sum}"] if part.sum else [])]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As docs/graph-json.md has it."""
+        into = [part.to_dict() for part in self.into]
+        return {
+            "phase": self.phase,
+            "node": self.node,
+            "text": self.text.partition("\n")[0],
+            "formula": self.formula,
+            "numbers": self.numbers,
+            "into": into,
+        }
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def steps_of(data: GraphData, kind: type[Traced]) -> Iterator[Step]:
+    """All steps of a graph whose values were recorded, in the order in which they ran.
+
+    Args:
+        data: the graph, not folded.
+        kind: the class of tensors.
+    """
+    teller = _Teller(data, kind)
+    ops = [node for node in data.nodes if node.kind == "op"]
+    for node in ops:
+        yield teller.forward(node)
+    for node in reversed(ops):
+        if node.gradient_status is not Status.NOT_WANTED:
+            yield teller.backward(node)
+
+
+def derivation_of(steps: Sequence[Step]) -> str:
+    """The steps as a text for reading: first forward, then backward."""
+    lines: list[str] = []
+    phase = ""
+    for step in steps:
+        if step.phase != phase:
+            phase = step.phase
+            lines += [*([""] if lines else []), phase.upper()]
+        lines.append(step.text)
+    return "\n".join(lines)
+
+
+class _Teller:
+    """Names every node and tells what each step does."""
+
+    def __init__(self, data: GraphData, kind: type[Traced]) -> None:
+        self.data = data
+        self.kind = kind
+        self.reads: dict[int, list[GraphEdge]] = {node.id: [] for node in data.nodes}
+        for edge in data.edges:
+            self.reads[edge.target].append(edge)
+        self.consumers = Counter(edge.source for edge in data.edges if edge.carries_gradient)
+        self.collected: dict[int, list[Array]] = {}
+        self.symbols = _symbols(data)
+        self.top = self._name_of_the_result()
+
+    def _name_of_the_result(self) -> str:
+        if len(self.data.outputs) == 1:
+            return self.symbols[self.data.outputs[0]]
+        return "L"
+
+    # --- forward ---
+
+    def forward(self, node: GraphNode) -> Step:
+        right = self._applied(node, [self._symbol(edge.source) for edge in self.reads[node.id]])
+        left = self._symbol(node.id)
+        numbers = ""
+        if node.value is not None:
+            given = [self._number(edge.source) for edge in self.reads[node.id]]
+            filled = self._applied(node, [one or Formula("") for one in given]) if all(given) else None
+            result = ", ".join(summary(node.value))
+            numbers = f"{filled.text} = {result}" if filled is not None and filled.text != result else result
+        formula = f"{left.latex} = {right.latex}"
+        return Step("forward", node.id, str(node.op), f"{left.text} = {right.text}", formula, numbers)
+
+    def _applied(self, node: GraphNode, operands: list[Formula]) -> Formula:
+        op = OPS.get(str(node.op))
+        return of_op(None if op is None else op.latex, str(node.op), operands, node.params)
+
+    # --- backward ---
+
+    def backward(self, node: GraphNode) -> Step:
+        incoming = self._slope(node.id)
+        numbers = "not computed yet" if node.gradient is None else ", ".join(summary(node.gradient))
+        if node.gradient is None and node.gradient_status is Status.NOT_KEPT:
+            numbers = str(node.gradient_status)
+        into = tuple(self._parts(node))
+        return Step("backward", node.id, str(node.op), incoming.text, incoming.latex, numbers, into)
+
+    def _parts(self, node: GraphNode) -> Iterator[Part]:
+        edges = self.reads[node.id]
+        found = self._pulled(node, edges)
+        for edge, (formula, filled, value) in zip([e for e in edges if e.carries_gradient], found, strict=False):
+            slope = self._slope(edge.source)
+            numbers = ""
+            if value is not None:
+                result = ", ".join(summary(value))
+                numbers = f"{filled.text} = {result}" if filled is not None and filled.text != result else result
+            yield Part(
+                edge.source,
+                edge.operand,
+                f"{slope.text} = {formula.text}"
+                if self.consumers[edge.source] == 1
+                else f"{slope.text} ← {formula.text}",
+                f"{slope.latex} = {formula.latex}",
+                numbers,
+                value,
+                self._sum(edge.source, value),
+            )
+
+    def _sum(self, source: int, value: Array | None) -> str | None:
+        """What has come together at a node with several consumers."""
+        if value is None or self.consumers[source] < 2:
+            return None
+        so_far = self.collected.setdefault(source, [])
+        so_far.append(value)
+        if len(so_far) == 1:
+            return None
+        total: Array = np.sum(so_far, axis=0)
+        result = ", ".join(summary(np.asarray(total)))
+        if total.ndim:
+            return result
+        return " + ".join(_signed(one) for one in so_far) + f" = {result}"
+
+    def _pulled(
+        self, node: GraphNode, edges: list[GraphEdge]
+    ) -> Iterator[tuple[Formula, Formula | None, Array | None]]:
+        """For each operand that gets a gradient: the formula, the formula with numbers, and the contribution."""
+        op = OPS.get(str(node.op))
+        values = [self.data.nodes[edge.source].value for edge in edges]
+        if op is None or node.value is None or any(one is None for one in values):
+            return
+        leaves = {k: _leaf(self.kind, values[k]) for k, edge in enumerate(edges) if edge.carries_gradient}
+        nodes = {k: node for k, (_, node) in leaves.items()}
+        seed = np.array(np.ones_like(node.value) if node.gradient is None else node.gradient)
+        start, seed_node = _leaf(self.kind, seed)
+        with checking(), np.errstate(all="ignore"):
+            y = op.call(*[leaves[k][0] if k in leaves else one for k, one in enumerate(values)], **node.params)
+            found = walk((y.node,), (start,), targets=nodes.values())
+        symbols: dict[Node, Formula] = {y.node: self._symbol(node.id), seed_node: self._slope(node.id)}
+        numbers: dict[Node, Formula | None] = {y.node: self._number(node.id), seed_node: _written(seed)}
+        for k, leaf in nodes.items():
+            symbols[leaf] = self._symbol(edges[k].source)
+            numbers[leaf] = self._number(edges[k].source)
+        plain = {id(one): self._symbol(edge.source) for edge, one in zip(edges, values, strict=True)}
+        filled_in = {key: value for key, value in numbers.items() if value is not None}
+        for leaf in nodes.values():
+            result = found.get(leaf)
+            formula = _printed(result, symbols, plain)
+            filled = _printed(result, filled_in, {}) if len(filled_in) == len(numbers) else None
+            contribution = None
+            if node.gradient is not None:
+                contribution = np.array(result.data if isinstance(result, Traced) else result)
+            yield formula, filled, contribution
+
+    # --- names ---
+
+    def _symbol(self, place: int) -> Formula:
+        node = self.data.nodes[place]
+        if node.kind == "constant" and node.value is not None and node.value.size == 1:
+            return _written(node.value) or named("c")
+        return named(self.symbols[place])
+
+    def _number(self, place: int) -> Formula | None:
+        """The only number of a node, as a formula."""
+        value = self.data.nodes[place].value
+        return None if value is None else _written(value)
+
+    def _slope(self, place: int) -> Formula:
+        top, below = named(self.top), self._symbol(place)
+        return Formula(rf"d{top.latex}/d{below.latex}", ATOM)
+
+
+def _symbols(data: GraphData) -> list[str]:
+    """A name for each node: the user's, without the module path where that is enough; else ``v`` and its number."""
+    ends = Counter(node.name.rpartition(".")[2] for node in data.nodes if node.name)
+    found = []
+    for node in data.nodes:
+        end = node.name.rpartition(".")[2] if node.name else ""
+        found.append(f"v{node.id}" if not node.name else end if end and ends[end] == 1 else node.name)
+    if len(data.outputs) == 1 and not data.nodes[data.outputs[0]].name:
+        found[data.outputs[0]] = "L" if "L" not in found else found[data.outputs[0]]
+    return found
+
+
+def _leaf(kind: type[Traced], array: Any) -> tuple[Traced, Leaf]:
+    data = np.asarray(array)
+    leaf = Leaf(data)
+    return wrap(kind, data, leaf), leaf
+
+
+def _written(value: Any) -> Formula | None:
+    """A single number as a formula, in brackets where it is negative; None for arrays of several."""
+    array = np.asarray(value)
+    if array.size != 1:
+        return None
+    return Formula(number(array.ravel()[0]), SUM if _signed(array).startswith("(") else ATOM)
+
+
+def _signed(value: Array) -> str:
+    text = number(np.asarray(value).ravel()[0])
+    return f"({text})" if text.startswith("-") else text
+
+
+def _printed(result: Any, known: dict[Node, Formula], plain: dict[int, Formula]) -> Formula:
+    """What was recorded, from ``known`` nodes on, as one formula."""
+    if not isinstance(result, Traced) or result.node is None:
+        array = np.asarray(result.data if isinstance(result, Traced) else result)
+        return _written(array) or named("0" if not array.any() else "c")
+    formulas = dict(known)
+    order = [node for node in consumers_first([result.node]) if node not in formulas]
+    for node in reversed(order):
+        operands = [
+            formulas[source] if source is not None and source in formulas else plain.get(id(data)) or _constant(data)
+            for source, data in (node.operands if isinstance(node, Recorded) else ())
+        ]
+        op = node.plan.op if node.plan is not None else None
+        formulas[node] = of_op(
+            None if op is None else op.latex,
+            "" if op is None else op.name,
+            operands,
+            node.params if isinstance(node, Recorded) else None,
+        )
+    return formulas[result.node]
+
+
+def _constant(data: Any) -> Formula:
+    array = np.asarray(data.data if isinstance(data, Traced) else data)
+    if array.size and (array == array.flat[0]).all():
+        return _written(array.flat[0]) or named("c")
+    return named("c")
