@@ -599,6 +599,7 @@ def test_a_notebook_shows_the_picture(graph: Graph) -> None:
     assert bundle["image/svg+xml"].startswith("<svg")
     assert 'fill="#ffffff"' in bundle["image/svg+xml"]
     assert bundle["text/plain"] == repr(graph)
+    assert bundle["text/html"].startswith('<iframe srcdoc="')
 
 
 def test_without_a_renderer_texts_work_and_the_error_names_the_command(
@@ -608,7 +609,9 @@ def test_without_a_renderer_texts_work_and_the_error_names_the_command(
     monkeypatch.setattr(shutil, "which", lambda *args, **options: None)
     for module in ("pygraphviz", "graphviz"):
         monkeypatch.setitem(sys.modules, module, None)
-    assert graph._repr_mimebundle_() == {"text/plain": graph.to_text()}
+    bundle = graph._repr_mimebundle_()
+    assert bundle.keys() == {"text/html", "text/plain"}
+    assert bundle["text/plain"] == graph.to_text()
     assert graph._repr_svg_() is None
     graph.render(tmp_path / "picture.dot")
     with pytest.raises(MissingExtraError, match=r'pip install "tinygrad-mlp\[graph\]"'):

@@ -15,6 +15,7 @@ from .document import document_of
 from .dot import Direction, dot_of, legend_of
 from .fold import fold_below, fold_to
 from .mermaid import mermaid_of
+from .page import frame_of, page_of
 from .plain import GraphData, Status
 from .render import draw, svg_of
 from .steps import Step, derivation_of, steps_of
@@ -107,6 +108,29 @@ class Graph(GraphData):
         found = self.to_dict(title=title, max_nodes=max_nodes, steps=steps)
         return json.dumps(found, indent=indent, allow_nan=False, ensure_ascii=True)
 
+    def to_html(self, *, title: str = "", max_nodes: int = 1500) -> str:
+        """One page with everything in it, which needs no network: zoom, search, modules to open, steps, dark and light.
+
+        Args:
+            title: what stands above.
+            max_nodes: a larger graph is folded; a page of more boxes is slow to draw.
+        """
+        whole = len(self.nodes) <= max_nodes
+        recorded = all(node.value_status is Status.KNOWN for node in self.nodes if node.kind == "op")
+        folded = any(node.kind == "module" for node in self.nodes)
+        steps = whole and recorded and not folded and self.tensor is not None
+        return page_of(self.to_dict(title=title, max_nodes=None if whole else max_nodes, steps=steps))
+
+    def show(self, *, title: str = "") -> Path:
+        """Write the page to a temporary file, open it in the browser, and say where it is."""
+        import tempfile  # noqa: PLC0415 - for this alone
+        import webbrowser  # noqa: PLC0415 - for this alone
+
+        path = Path(tempfile.mkdtemp(prefix="tinygrad-mlp-")) / "graph.html"
+        path.write_text(self.to_html(title=title), encoding="utf-8")
+        webbrowser.open(path.as_uri())
+        return path
+
     def to_svg(self, *, direction: Direction = "LR", max_nodes: int | None = None) -> str:
         """The picture as an ``<svg>`` element.
 
@@ -123,7 +147,7 @@ class Graph(GraphData):
         direction: Direction = "LR",
         max_nodes: int | None = None,
     ) -> None:
-        """Write the picture to a file, as its name or ``format`` says: svg, png, pdf; dot, mmd, json, txt always work.
+        """Write the picture to a file, as its name or ``format`` says: html, json, dot, mmd, txt; svg, png, pdf.
 
         Raises:
             MissingExtraError: no renderer for this format is installed; the message holds the command to install one.
@@ -136,6 +160,7 @@ class Graph(GraphData):
             texts={
                 "txt": lambda: self.to_text(max_nodes=max_nodes) + "\n",
                 "mmd": lambda: self.to_mermaid(direction=direction, max_nodes=max_nodes),
+                "html": lambda: self.to_html(title=Path(path).stem),
                 "json": lambda: self.to_json(title=Path(path).stem, max_nodes=max_nodes) + "\n",
             },
         )
@@ -152,9 +177,9 @@ class Graph(GraphData):
             return None
 
     def _repr_mimebundle_(self, **_options: Any) -> dict[str, str]:
-        """What a notebook shows: the picture, or the list where nothing can draw it."""
+        """What a notebook shows: the page in a frame; where pages cannot run the picture, or else the list."""
         svg = self._repr_svg_()
-        bundle = {"text/plain": repr(self) if svg else self.to_text()}
+        bundle = {"text/html": frame_of(self.to_html()), "text/plain": repr(self) if svg else self.to_text()}
         return {"image/svg+xml": svg, **bundle} if svg else bundle
 
     def __str__(self) -> str:
