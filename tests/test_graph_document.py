@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as npst
 from random_graphs import random_program, run
 from test_graphs_random import SIDE, SMOOTH
 
-from tinygrad_mlp import Tensor, nn, ops, record_values
+from tinygrad_mlp import Tensor, compile, nn, ops, optim, record_values
 from tinygrad_mlp.graph import Graph, graph_of, schema
 from tinygrad_mlp.graph.document import FORMAT, VERSION, _array
 from tinygrad_mlp.graph.plain import Status
@@ -160,3 +160,46 @@ def test_files(tmp_path: Any) -> None:
     VALIDATOR.validate(json.loads((tmp_path / "g.json").read_text()))
     graph.save(tmp_path / "g.mmd")
     assert (tmp_path / "g.mmd").read_text() == graph.to_mermaid()
+
+
+def test_a_module_gives_the_graph_of_a_call() -> None:
+    """Values are recorded, parameters, inputs and the names given are in it."""
+    model = nn.MLP(3, 4, 2, seed=0)
+    x = np.ones((5, 3), np.float32)
+    graph = model.graph(x)
+    assert {node.name for node in graph.nodes if node.kind == "parameter"} == {
+        name for name, _ in model.named_parameters()
+    }
+    assert [node.name for node in graph.nodes if node.kind == "input"] == ["input"]
+    assert all(node.value is not None for node in graph.nodes)
+    np.testing.assert_array_equal(graph.nodes[graph.outputs[0]].value, model(x).data)
+    assert [node.name for node in model.graph(x, names={"x": x}).nodes if node.kind == "input"] == ["x"]
+
+
+def test_a_program_gives_its_graph() -> None:
+    """A node for each step, by phase; every buffer, input and number; the same arrows as the calls have operands."""
+    model = nn.MLP(3, 4, 2, seed=0)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+    @compile(backend="replay")
+    def step(x: Any, t: Any) -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), t)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(np.ones((5, 3), np.float32), np.array([0, 1, 0, 1, 1]))
+    program = step.program
+    graph = program.graph()
+    ops_of = [node for node in graph.nodes if node.kind == "op"]
+    assert [(node.op, node.module[0]) for node in ops_of] == [(one.op.name, one.phase) for one in program.steps]
+    assert len(graph.edges) == sum(len(one.operands) for one in program.steps)
+    assert {node.name for node in graph.nodes if node.kind == "parameter"} >= {
+        "0.weight",
+        "0.bias",
+        "2.weight",
+        "2.bias",
+    }
+    VALIDATOR.validate(graph.to_dict())
+    assert len(graph.collapsed(0).nodes) < len(graph.nodes)

@@ -101,7 +101,7 @@ _ROOMS = frozenset(
     {"data", "datasets", "func", "graph", "io", "keras", "nn", "optim", "profiler", "program", "sklearn", "testing"}
     | {"train", "viz"}
 )
-_LATE = {"compile": "program", "profile": "profiler"}
+_LATE = {"compile": "program", "explain": "graph", "profile": "profiler"}
 
 
 def __getattr__(name: str) -> typing.Any:

@@ -11,10 +11,11 @@ Graph(2 nodes: 1 op, 1 parameter; 2 edges)
 
 from __future__ import annotations
 
+from .board import Board, explain
 from .build import graph_of
 from .document import schema
 from .graph import Graph
 from .plain import GraphEdge, GraphNode, Status
 from .steps import Part, Step
 
-__all__ = ["Graph", "GraphEdge", "GraphNode", "Part", "Status", "Step", "graph_of", "schema"]
+__all__ = ["Board", "Graph", "GraphEdge", "GraphNode", "Part", "Status", "Step", "explain", "graph_of", "schema"]

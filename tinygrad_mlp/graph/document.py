@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from importlib import resources
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from ..tape import Array
 from .labels import printable, title
-from .plain import GraphData, GraphNode, Status
+from .plain import LEAVES, GraphData, GraphNode, Status
 
 __all__ = ["FORMAT", "VERSION", "document_of", "schema"]
 
@@ -90,12 +90,20 @@ def _node(node: GraphNode, data: GraphData) -> dict[str, Any]:
 
 
 def _groups(data: GraphData) -> list[dict[str, Any]]:
-    """Every module path that a node belongs to, outer ones first."""
-    paths = {node.module for node in data.nodes if node.module}
-    all_of_them = {part for path in paths for part in accumulate(((name,) for name in path), lambda a, b: a + b)}
+    """Every module path that a node belongs to, outer ones first, and how often the module ran."""
+    inside: dict[tuple[str, ...], Counter[str]] = {}
+    for node in data.nodes:
+        path: tuple[str, ...] = ()
+        for part in node.module:
+            path = (*path, part)
+            counts = inside.setdefault(path, Counter())
+            if node.kind == "op":
+                counts[str(node.op)] += 1
+            elif node.kind == "module":
+                counts.update({what: count for what, count in node.contains if what not in LEAVES})
     return [
-        {"path": list(path), "class": data.module_classes.get(path)}
-        for path in sorted(all_of_them, key=lambda path: (len(path), path))
+        {"path": list(path), "class": data.module_classes.get(path), "repeat": math.gcd(*inside[path].values()) or 1}
+        for path in sorted(inside, key=lambda path: (len(path), path))
     ]
 
 

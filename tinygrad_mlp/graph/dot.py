@@ -173,7 +173,8 @@ def _node(node: GraphNode, direction: Direction, output: bool, usual_dtype: str 
 
 
 def _fields(node: GraphNode, usual_dtype: str | None, class_name: str | None) -> list[str]:
-    fields = [_in_record(_with_class(title(node, short=True), class_name))]
+    repeated = f" ×{node.repeat}" if node.repeat > 1 and node.kind == "module" else ""
+    fields = [_in_record(_with_class(title(node, short=True), class_name) + repeated)]
     if node.kind == "constant" and node.shape == ():
         return fields
     if node.kind == "module":

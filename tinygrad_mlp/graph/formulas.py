@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .labels import number, printable
 
-__all__ = ["ATOM", "PRODUCT", "SUM", "Formula", "named", "of_op", "plain", "written"]
+__all__ = ["ATOM", "PRODUCT", "SUM", "Formula", "matrix", "named", "of_op", "plain", "written"]
 
 # How loosely the parts of a formula hang together: what is looser than its place allows gets brackets.
 SUM, PRODUCT, ATOM = 1, 2, 3
@@ -52,6 +54,16 @@ def _harmless(text: str) -> str:
     # Letters for what LaTeX reads as commands; its own commands for these letters depend on the fonts.
     swaps = {"\\": "∖", "{": "❴", "}": "❵", "$": "＄", "%": "％", "#": "＃", "&": "＆", "^": "＾", "~": "∼"}
     return "".join(swaps.get(one, one) for one in text).replace("_", r"\_")
+
+
+def matrix(array: Any) -> Formula:
+    r"""An array of one or two axes as a matrix, one axis as a row.
+
+    >>> matrix(np.array([[1.0, 2.0], [3.0, 4.5]])).text
+    '[1 2; 3 4.5]'
+    """
+    lines = [" & ".join(number(one) for one in row) for row in np.atleast_2d(array)]
+    return Formula(r"\begin{bmatrix} " + r" \\ ".join(lines) + r" \end{bmatrix}")
 
 
 def of_op(
@@ -116,8 +128,12 @@ _WORDS = {
     r"\,": " ",
     r"\_": "_",
     r"\odot": "⊙",
+    r"\delta": "δ",
+    r"\eta": "η",
+    r"\leftarrow": "←",
 }
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _WORD = re.compile(r"\\(?:[a-zA-Z]+|.)")
 
 
@@ -130,12 +146,15 @@ def plain(latex: str) -> str:
     text = latex
     cases = re.compile(r"\\begin\{cases\} (.*?) & (.*?) \\\\ (.*?) & \\text\{else\} \\end\{cases\}")
     text = cases.sub(r"(\1 if \2 else \3)", text)
+    matrix = re.compile(r"\\begin\{bmatrix\} (.*?) \\end\{bmatrix\}")
+    text = matrix.sub(lambda m: f"[{m[1].replace(' & ', ' ').replace(' ' + chr(92) * 2 + ' ', '; ')}]", text)
     while True:
         # Innermost first: what is in these braces has none itself.
         changed = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", lambda m: f"{_closed(m[1])} / {_closed(m[2])}", text)
         changed = re.sub(r"\\sqrt\{([^{}]*)\}", r"√(\1)", changed)
         changed = re.sub(r"\\(?:operatorname|mathrm|text)\{([^{}]*)\}", r"\1", changed)
         changed = re.sub(r"\^\{([^{}]*)\}", lambda m: _raised(m[1]), changed)
+        changed = re.sub(r"_\{(\d+)\}", lambda m: m[1].translate(_LOWERED), changed)
         changed = re.sub(r"_\{([^{}]*)\}", r"[\1]", changed)
         if changed == text:
             break

@@ -12,9 +12,13 @@ import numpy as np
 
 from ..tape import Array, Traced
 
-__all__ = ["GraphData", "GraphEdge", "GraphNode", "Kind", "Status"]
+__all__ = ["LEAVES", "GraphData", "GraphEdge", "GraphNode", "Kind", "Status"]
 
 Kind = Literal["op", "parameter", "input", "constant", "module"]
+
+
+LEAVES = frozenset({"parameter", "input", "constant"})
+"""The kinds that nothing is computed in."""
 
 
 class Status(StrEnum):

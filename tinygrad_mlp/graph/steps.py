@@ -7,7 +7,7 @@ as any computation is, and what was recorded is printed with the ops' own templa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from ..tape import OPS, Array, Leaf, Node, Traced, consumers_first, walk, wrap
 from ..watch import Recorded, checking
-from .formulas import ATOM, SUM, Formula, named, of_op
+from .formulas import ATOM, SUM, Formula, matrix, named, of_op
 from .labels import number, summary
 from .plain import GraphData, GraphEdge, GraphNode, Status
 
@@ -91,14 +91,23 @@ class Step:
         return self.text
 
 
-def steps_of(data: GraphData, kind: type[Traced]) -> Iterator[Step]:
+def steps_of(
+    data: GraphData,
+    kind: type[Traced],
+    *,
+    symbols: Mapping[int, Formula] | None = None,
+    slopes: Mapping[int, Formula] | None = None,
+    written_out: int = 1,
+) -> Iterator[Step]:
     """All steps of a graph whose values were recorded, in the order in which they ran.
 
     Args:
         data: the graph, not folded.
         kind: the class of tensors.
+        symbols, slopes: what nodes are called by their ids, and what the gradients that reach them are called.
+        written_out: arrays of up to so many numbers are put into the formulas.
     """
-    teller = _Teller(data, kind)
+    teller = _Teller(data, kind, symbols or {}, slopes or {}, written_out)
     ops = [node for node in data.nodes if node.kind == "op"]
     for node in ops:
         yield teller.forward(node)
@@ -122,21 +131,26 @@ def derivation_of(steps: Sequence[Step]) -> str:
 class _Teller:
     """Names every node and tells what each step does."""
 
-    def __init__(self, data: GraphData, kind: type[Traced]) -> None:
+    def __init__(
+        self,
+        data: GraphData,
+        kind: type[Traced],
+        symbols: Mapping[int, Formula],
+        slopes: Mapping[int, Formula],
+        written_out: int,
+    ) -> None:
         self.data = data
         self.kind = kind
+        self.given = symbols
+        self.slopes = slopes
+        self.written_out = written_out
         self.reads: dict[int, list[GraphEdge]] = {node.id: [] for node in data.nodes}
         for edge in data.edges:
             self.reads[edge.target].append(edge)
         self.consumers = Counter(edge.source for edge in data.edges if edge.carries_gradient)
         self.collected: dict[int, list[Array]] = {}
         self.symbols = _symbols(data)
-        self.top = self._name_of_the_result()
-
-    def _name_of_the_result(self) -> str:
-        if len(self.data.outputs) == 1:
-            return self.symbols[self.data.outputs[0]]
-        return "L"
+        self.top = self._symbol(data.outputs[0]) if len(data.outputs) == 1 else named("L")
 
     # --- forward ---
 
@@ -147,7 +161,7 @@ class _Teller:
         if node.value is not None:
             given = [self._number(edge.source) for edge in self.reads[node.id]]
             filled = self._applied(node, [one or Formula("") for one in given]) if all(given) else None
-            result = ", ".join(summary(node.value))
+            result = self._result(node.value)
             numbers = f"{filled.text} = {result}" if filled is not None and filled.text != result else result
         formula = f"{left.latex} = {right.latex}"
         return Step("forward", node.id, str(node.op), f"{left.text} = {right.text}", formula, numbers)
@@ -160,7 +174,7 @@ class _Teller:
 
     def backward(self, node: GraphNode) -> Step:
         incoming = self._slope(node.id)
-        numbers = "not computed yet" if node.gradient is None else ", ".join(summary(node.gradient))
+        numbers = "not computed yet" if node.gradient is None else self._result(node.gradient)
         if node.gradient is None and node.gradient_status is Status.NOT_KEPT:
             numbers = str(node.gradient_status)
         into = tuple(self._parts(node))
@@ -173,7 +187,7 @@ class _Teller:
             slope = self._slope(edge.source)
             numbers = ""
             if value is not None:
-                result = ", ".join(summary(value))
+                result = self._result(value)
                 numbers = f"{filled.text} = {result}" if filled is not None and filled.text != result else result
             yield Part(
                 edge.source,
@@ -196,7 +210,7 @@ class _Teller:
         if len(so_far) == 1:
             return None
         total: Array = np.sum(so_far, axis=0)
-        result = ", ".join(summary(np.asarray(total)))
+        result = self._result(np.asarray(total))
         if total.ndim:
             return result
         return " + ".join(_signed(one) for one in so_far) + f" = {result}"
@@ -217,16 +231,17 @@ class _Teller:
             y = op.call(*[leaves[k][0] if k in leaves else one for k, one in enumerate(values)], **node.params)
             found = walk((y.node,), (start,), targets=nodes.values())
         symbols: dict[Node, Formula] = {y.node: self._symbol(node.id), seed_node: self._slope(node.id)}
-        numbers: dict[Node, Formula | None] = {y.node: self._number(node.id), seed_node: _written(seed)}
+        numbers: dict[Node, Formula | None] = {y.node: self._number(node.id), seed_node: self._filled(seed)}
         for k, leaf in nodes.items():
             symbols[leaf] = self._symbol(edges[k].source)
             numbers[leaf] = self._number(edges[k].source)
         plain = {id(one): self._symbol(edge.source) for edge, one in zip(edges, values, strict=True)}
+        filled_plain = {id(one): self._filled(one) or plain[id(one)] for one in values}
         filled_in = {key: value for key, value in numbers.items() if value is not None}
         for leaf in nodes.values():
             result = found.get(leaf)
             formula = _printed(result, symbols, plain)
-            filled = _printed(result, filled_in, {}) if len(filled_in) == len(numbers) else None
+            filled = _printed(result, filled_in, filled_plain) if len(filled_in) == len(numbers) else None
             contribution = None
             if node.gradient is not None:
                 contribution = np.array(result.data if isinstance(result, Traced) else result)
@@ -238,16 +253,24 @@ class _Teller:
         node = self.data.nodes[place]
         if node.kind == "constant" and node.value is not None and node.value.size == 1:
             return _written(node.value) or named("c")
-        return named(self.symbols[place])
+        return self.given.get(place) or named(self.symbols[place])
 
     def _number(self, place: int) -> Formula | None:
-        """The only number of a node, as a formula."""
+        """The numbers of a node as a formula, where they are few."""
         value = self.data.nodes[place].value
-        return None if value is None else _written(value)
+        return None if value is None else self._filled(value)
+
+    def _filled(self, value: Any) -> Formula | None:
+        array = np.asarray(value)
+        few = 1 < array.size <= self.written_out and array.ndim <= 2
+        return matrix(array) if few else _written(array)
+
+    def _result(self, value: Array) -> str:
+        few = self.written_out > 1 and self._filled(value)
+        return few.text if few else ", ".join(summary(value))
 
     def _slope(self, place: int) -> Formula:
-        top, below = named(self.top), self._symbol(place)
-        return Formula(rf"d{top.latex}/d{below.latex}", ATOM)
+        return self.slopes.get(place) or Formula(rf"d{self.top.latex}/d{self._symbol(place).latex}", ATOM)
 
 
 def _symbols(data: GraphData) -> list[str]:

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -19,11 +19,15 @@ from numpy.typing import ArrayLike, DTypeLike
 from ..capture import whole_step
 from ..errors import ArgumentError, DTypeError, StateError
 from ..tape import Array, Leaf, Node, recorder, wrap, wrote
-from ..tensor import RemovableHandle, Tensor
+from ..tensor import RemovableHandle, Tensor, record_values
+from ..tree import flatten
 from ..watch import scoped
 from .arguments import bound, make, noted
 from .hooks import ModuleHooks, after_forward, before_forward
 from .summary import Summary, summary_of
+
+if TYPE_CHECKING:
+    from ..graph import Graph
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter", "clear_gradient", "convert", "parameters_limited", "refuse_data"]
 
@@ -635,6 +639,31 @@ class Module:
             return f"{type(self).__name__}({extra})"
         body = "\n".join(lines).replace("\n", "\n  ")
         return f"{type(self).__name__}({extra}\n  {body}\n)"
+
+    def graph(self, *inputs: Any, names: Mapping[str, Any] | None = None, max_nodes: int = 200) -> Graph:
+        """Run the module on ``inputs`` and give the graph of what it computed, every value recorded.
+
+        Args:
+            inputs: as for a call.
+            names: of data and tensors that the graph shall call by name; the parameters have theirs.
+            max_nodes: drawings of more nodes fold modules into one box each, and say so.
+
+        Raises:
+            GradientError: nothing was recorded: the result is no tensor that wants a gradient.
+            Whatever the module raises; inside :func:`record_values`, the error holds the graph up to it.
+
+        >>> from tinygrad_mlp import nn
+        >>> nn.MLP(2, 3, 1, seed=0).graph([[1.0, 2.0]])
+        Graph(8 nodes: 3 ops, 4 parameters, 1 input; 7 edges)
+        """
+        from ..graph import graph_of  # noqa: PLC0415 - pictures are imported when the first one is drawn
+
+        given = [Tensor(one) if isinstance(one, (list, tuple)) else one for one in inputs]
+        with record_values():
+            found = self(*given)
+        roots = [one for one in flatten(found)[0] if isinstance(one, Tensor)]
+        called = {f"input{k}" if len(given) > 1 else "input": one for k, one in enumerate(given)}
+        return graph_of(roots, names=[self, dict(names or {}), called], max_nodes=max_nodes)
 
     def summary(
         self,

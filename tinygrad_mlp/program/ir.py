@@ -17,6 +17,7 @@ from ..tables import Table
 from ..tape import Array, Line, Op
 
 if TYPE_CHECKING:
+    from ..graph import Graph
     from .source import Source
 
 __all__ = ["Check", "Feed", "Operand", "Program", "SavedRef", "Step", "Value"]
@@ -226,6 +227,16 @@ class Program:
         from .summary import summary  # noqa: PLC0415 - most programs are never read
 
         return summary(self, times)
+
+    def graph(self, *, max_nodes: int = 200) -> Graph:
+        """The program as a graph to be drawn, with the derived backward pass and the update in it.
+
+        Args:
+            max_nodes: drawings of more nodes fold modules into one box each, and say so.
+        """
+        from .picture import graph_of_program  # noqa: PLC0415 - most programs are never drawn
+
+        return graph_of_program(self, max_nodes)
 
     def __repr__(self) -> str:
         counts = {phase: sum(step.phase == phase for step in self.steps) for phase in ("forward", "backward", "update")}

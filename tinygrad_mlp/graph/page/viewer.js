@@ -34,7 +34,7 @@
   for (const group of data.groups) {
     const path = group.path;
     groups.set(keyOf(path), {
-      key: keyOf(path), path, class: group.class, size: 0, parent: path.length > 1 ? keyOf(path.slice(0, -1)) : null,
+      key: keyOf(path), path, class: group.class, repeat: group.repeat, size: 0, parent: path.length > 1 ? keyOf(path.slice(0, -1)) : null,
     });
   }
   for (const node of nodes) {
@@ -42,7 +42,7 @@
   }
   const groupTitle = (group) => {
     const name = group.path[group.path.length - 1];
-    return group.class && group.class !== name ? name + " " + group.class : name;
+    return (group.class && group.class !== name ? name + " " + group.class : name) + (group.repeat > 1 ? " ×" + group.repeat : "");
   };
 
   const state = { open: new Set(), constants: true, selected: null, step: -1, trail: new Set(), hits: [], hit: -1, playing: 0 };
