@@ -1232,12 +1232,20 @@ def is_grad_enabled() -> bool:
 def record_values() -> Iterator[None]:
     """Keep every intermediate value, and every gradient, of what is computed inside the block: for pictures.
 
+    An error that an operation raises inside has the graph up to it as its attribute ``graph``.
+
     >>> x = Tensor(2.0, requires_grad=True)
     >>> with record_values():
     ...     y = (x * 3.0).tanh()
     """
     with checking():
-        yield
+        try:
+            yield
+        except Exception as error:
+            from .graph.failed import attach  # noqa: PLC0415 - pictures are imported when the first one is needed
+
+            attach(error)
+            raise
 
 
 # --- making tensors -------------------------------------------------------------------------------

@@ -14,8 +14,25 @@ from __future__ import annotations
 from .board import Board, explain
 from .build import graph_of
 from .document import schema
+from .failed import graph_of_error
 from .graph import Graph
-from .plain import GraphEdge, GraphNode, Status
+from .health import Health
+from .plain import Change, Finding, GraphEdge, GraphNode, Status
 from .steps import Part, Step
 
-__all__ = ["Board", "Graph", "GraphEdge", "GraphNode", "Part", "Status", "Step", "explain", "graph_of", "schema"]
+__all__ = [
+    "Board",
+    "Change",
+    "Finding",
+    "Graph",
+    "GraphEdge",
+    "GraphNode",
+    "Health",
+    "Part",
+    "Status",
+    "Step",
+    "explain",
+    "graph_of",
+    "graph_of_error",
+    "schema",
+]

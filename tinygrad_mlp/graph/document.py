@@ -16,7 +16,7 @@ import numpy as np
 
 from ..tape import Array
 from .labels import printable, title
-from .plain import LEAVES, GraphData, GraphNode, Status
+from .plain import LEAVES, Change, GraphData, GraphNode, Status
 
 __all__ = ["FORMAT", "VERSION", "document_of", "schema"]
 
@@ -86,7 +86,14 @@ def _node(node: GraphNode, data: GraphData) -> dict[str, Any]:
         "line": None if node.line is None else {"file": node.line[0], "number": node.line[1]},
         "contains": [[what, count] for what, count in node.contains],
         "repeat": node.repeat,
+        "health": [{"kind": one.kind, "text": one.text, "severity": one.severity} for one in node.health],
+        "change": None if node.change is None else _change(node.change),
     }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    amounts = {"value": change.value, "gradient": change.gradient}
+    return {"kind": change.kind, **{what: None if one is None else _number(one) for what, one in amounts.items()}}
 
 
 def _groups(data: GraphData) -> list[dict[str, Any]]:

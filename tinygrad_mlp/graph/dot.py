@@ -7,13 +7,14 @@ shapes differ too.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Literal
 
 from ..errors import ArgumentError, did_you_mean
 from ..tape import Array
 from .labels import describe, has_nonfinite, has_statistics, number, printable, shape_text, title
-from .plain import GraphData, GraphEdge, GraphNode, Kind, Status
+from .plain import Change, GraphData, GraphEdge, GraphNode, Kind, Status
 
 __all__ = ["Direction", "dot_of", "legend_of"]
 
@@ -24,6 +25,8 @@ _INK = "#1f2933"
 _MUTED = "#6b7785"
 _ALARM = "#d55e00"
 _LONGEST = 40
+_ADDED = "#d8f3e8"
+_WARMTH = ("#fff7ec", "#fee8c8", "#fdd49e", "#fdbb84", "#fc8d59")
 _GAP = "&#160;&#160;"
 
 # Fill, outline, further attributes.
@@ -162,13 +165,33 @@ def _class_of(node: GraphNode, data: GraphData) -> str | None:
 
 def _node(node: GraphNode, direction: Direction, output: bool, usual_dtype: str | None, class_name: str | None) -> str:
     fill, outline, style = _LOOKS[node.kind]
-    alarmed = has_nonfinite(node.value) or has_nonfinite(node.gradient)
+    alarmed = node.failed or any(one.severity != "info" for one in node.health)
+    alarmed = alarmed or has_nonfinite(node.value) or has_nonfinite(node.gradient)
+    if node.change is not None:
+        fill, outline, style = _changed(node.change, outline, style)
     fields = "|".join(_fields(node, usual_dtype, class_name))
     width = 2.4 if alarmed or output else 1.2
     return (
         f"n{node.id} [label={_quoted(fields if direction == 'LR' else f'{{{fields}}}')}, style={_quoted(style)},"
         f' fillcolor="{fill}", color="{_ALARM if alarmed else outline}", penwidth={width},'
         f" tooltip={_quoted(_plain(_tooltip(node)))}];"
+    )
+
+
+def _changed(change: Change, outline: str, style: str) -> tuple[str, str, str]:
+    """Added green, removed dashed grey; what changed the more orange, the more it changed."""
+    if change.kind == "added":
+        return _ADDED, "#009e73", style
+    if change.kind == "removed":
+        return "#f1f3f5", "#9aa5b1", f"{style},dashed"
+    most = change.value if change.value is not None else change.gradient
+    if not most:
+        return "#ffffff", outline, style
+    # A thousandth and less is pale, the size of the value itself and more is deep.
+    return (
+        _WARMTH[min(max(int(4 + math.log10(most)), 0), len(_WARMTH) - 1)] if most < math.inf else _WARMTH[-1],
+        _ALARM,
+        style,
     )
 
 
@@ -180,11 +203,17 @@ def _fields(node: GraphNode, usual_dtype: str | None, class_name: str | None) ->
     if node.kind == "module":
         fields.append(_lines([f"{count} × {what}" for what, count in node.contains]))
     if node.shape is None:
-        return fields
+        return [*fields, _lines(["failed"])] if node.failed else fields
     rows = [] if node.shape == () and node.dtype in {None, usual_dtype} else [shape_text(node)]
     rows += _numbers("value", node.value, node.value_status)
     if node.gradient_status is not Status.NOT_WANTED:
         rows += _numbers("grad", node.gradient, node.gradient_status)
+    rows += [one.text for one in node.health]
+    if node.change is not None and node.change.kind == "changed":
+        amounts = (("value", node.change.value), ("grad", node.change.gradient))
+        rows += [f"{what} changed by {number(one)}" for what, one in amounts if one]
+    elif node.change is not None and node.change.kind != "same":
+        rows.append(node.change.kind)
     return [*fields, _lines(rows)]
 
 

@@ -6,17 +6,19 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import GradientError, MissingExtraError
+from .diff import diff_of
 from .document import document_of
 from .dot import Direction, dot_of, legend_of
 from .fold import fold_below, fold_to
+from .health import Health, findings_of
 from .mermaid import mermaid_of
 from .page import frame_of, page_of
-from .plain import GraphData, Status
+from .plain import Finding, GraphData, Status
 from .render import draw, svg_of
 from .steps import Step, derivation_of, steps_of
 from .text import text_of
@@ -57,6 +59,38 @@ class Graph(GraphData):
     def to_mermaid(self, *, direction: Direction = "LR", max_nodes: int | None = None) -> str:
         """The picture in Mermaid's language, which GitHub and many editors draw inside Markdown."""
         return mermaid_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes), direction)
+
+    def health(self, *, lr: float | None = None) -> Health:
+        """What is wrong, node by node: the first NaN, gradients that vanish or explode, dead and saturated units.
+
+        Args:
+            lr: also how much a step of this rate changes each parameter, relative to its size.
+        """
+        return Health(tuple(findings_of(self, lr)))
+
+    def with_health(self, *, lr: float | None = None) -> Graph:
+        """The graph with :meth:`health` in it, so that pictures show it."""
+        found: dict[int, list[Finding]] = {}
+        for place, finding in findings_of(self, lr):
+            found.setdefault(place, []).append(finding)
+        nodes = tuple(replace(node, health=tuple(found.get(node.id, ()))) for node in self.nodes)
+        return self._with(replace(self, nodes=nodes))
+
+    def diff(self, after: Graph) -> Graph:
+        """Both graphs in one, in which each node says how it changed from this graph to ``after``.
+
+        For a step of an optimizer, two models, or a compiled and an eager run. Pictures colour what changed.
+
+        >>> from tinygrad_mlp import Tensor, record_values
+        >>> graphs = []
+        >>> for value in (1.0, 1.1):
+        ...     with record_values():
+        ...         y = Tensor(value, requires_grad=True) * 2.0
+        ...     graphs.append(y.graph())
+        >>> graphs[0].diff(graphs[1]).notes[0]
+        'Nodes: 2 changed, 1 same; most: parameter, by 0.09091'
+        """
+        return self._with(diff_of(self, after))
 
     def steps(self) -> Iterator[Step]:
         """How it was computed: forward, then backward in the order of the tape, as formulas with numbers.

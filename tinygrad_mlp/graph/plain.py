@@ -12,7 +12,7 @@ import numpy as np
 
 from ..tape import Array, Traced
 
-__all__ = ["LEAVES", "GraphData", "GraphEdge", "GraphNode", "Kind", "Status"]
+__all__ = ["LEAVES", "Change", "Finding", "GraphData", "GraphEdge", "GraphNode", "Kind", "Status"]
 
 Kind = Literal["op", "parameter", "input", "constant", "module"]
 
@@ -28,6 +28,24 @@ class Status(StrEnum):
     NOT_YET = "not computed yet"
     NOT_KEPT = "not kept"
     NOT_WANTED = "not wanted"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with a node: of which kind, in words, and ``"info"``, ``"warning"`` or ``"error"``."""
+
+    kind: str
+    text: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a node changed: ``"same"``, ``"changed"``, ``"added"``, ``"removed"``; value and gradient, relatively."""
+
+    kind: str
+    value: float | None = None
+    gradient: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +66,10 @@ class GraphNode:
         params: the op's parameters that are not operands, where they were recorded.
         contains: for modules, what is folded into it and how often: ``(("linear", 2), ("relu", 1), …)``.
         line: the file and the line of the user's program that made it, where that was recorded.
-        frozen: a tensor that was named and wants no gradient though others of its module do.
+        frozen: a parameter that wants no gradient.
+        failed: an op that raised, and the operands that it was given.
+        health: what is wrong here, see :meth:`Graph.health`.
+        change: in a comparison of two graphs, how it changed.
     """
 
     id: int
@@ -66,15 +87,20 @@ class GraphNode:
     contains: tuple[tuple[str, int], ...] = ()
     line: tuple[str, int] | None = None
     frozen: bool = False
+    failed: bool = False
+    health: tuple[Finding, ...] = ()
+    change: Change | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What it is besides its kind: ``leaf``, ``frozen``, ``no grad``."""
+        """What it is besides its kind: ``leaf``, ``frozen``, ``no grad``, ``failed``."""
         marks = ["leaf"] if self.kind not in {"op", "module"} else []
         if self.frozen:
             marks.append("frozen")
         if self.gradient_status is Status.NOT_WANTED:
             marks.append("no grad")
+        if self.failed:
+            marks.append("failed")
         return tuple(marks)
 
     @property

@@ -81,6 +81,13 @@
     if (array.stats) return array.stats.nan + array.stats.inf > 0;
     return (array.elements || []).some((one) => typeof one === "string");
   };
+  const troubled = (node) => isBad(node.value) || isBad(node.gradient) || node.marks.includes("failed") || node.health.some((one) => one.severity !== "info");
+  /** How much a node changed, from 0 to 1: a thousandth and less is little, its own size and more is much. */
+  const warmth = (change) => {
+    const amount = change.value === null ? change.gradient : change.value;
+    const most = amount === "inf" ? Infinity : amount || 0;
+    return most > 0 ? Math.min(Math.max((4 + Math.log10(most)) / 4, 0.12), 1) : 0;
+  };
   const shapeOf = (node) => (node.shape === null ? "" : "(" + node.shape.join(", ") + ")") + (node.dtype ? " " + node.dtype : "");
 
   const rowsOf = (node) => {
@@ -91,6 +98,13 @@
       rows.push("value " + summary(node.value));
     }
     if (node.gradient.status !== "not wanted" && node.kind !== "module") rows.push("grad " + summary(node.gradient));
+    if (node.marks.includes("failed") && node.shape === null) rows.push("failed");
+    for (const one of node.health) rows.push("⚠ " + one.text);
+    if (node.change && node.change.kind === "changed") {
+      for (const what of ["value", "gradient"]) if (node.change[what]) rows.push(what + " changed by " + short(node.change[what]));
+    } else if (node.change && node.change.kind !== "same") {
+      rows.push(node.change.kind);
+    }
     return rows.map((row) => (row.length > 44 ? row.slice(0, 43) + "…" : row));
   };
   const titleOf = (node) => {
@@ -205,7 +219,7 @@
   const boxOfNode = (node) => {
     const title = titleOf(node);
     const rows = rowsOf(node);
-    const bad = isBad(node.value) || isBad(node.gradient);
+    const bad = troubled(node);
     return {
       kind: node.kind, title, rows, bad, output: outputs.has(node.id), parent: node.module.length ? keyOf(node.module) : null,
       node, width: 20 + Math.max(widthOf(title, "600 12px system-ui"), ...rows.map((row) => widthOf(row, "11px system-ui")), 20),
@@ -217,7 +231,7 @@
     const rows = [group.size + " nodes, closed"];
     const inside = nodes.filter((node) => group.path.every((part, place) => node.module[place] === part));
     return {
-      kind: "module", title, rows, bad: inside.some((node) => isBad(node.value) || isBad(node.gradient)),
+      kind: "module", title, rows, bad: inside.some(troubled),
       output: inside.some((node) => outputs.has(node.id)), parent: group.parent, group,
       width: 20 + Math.max(widthOf(title, "600 12px system-ui"), widthOf(rows[0], "11px system-ui")), height: 38,
     };
@@ -232,10 +246,20 @@
       "aria-label": spoken, "data-key": key,
     });
     const round = box.kind === "op" || box.kind === "module" ? 8 : 0;
+    const rect = draw("rect", { x: left, y: top, width: box.width, height: box.height, rx: round });
+    const change = box.node && box.node.change;
+    // Of the operands of an op that failed the first row is the shape.
+    const failed = box.node && box.node.marks.includes("failed") && box.node.shape !== null && box.node.shape.length > 0;
+    if (change) {
+      element.classList.add(change.kind);
+      if (change.kind === "changed") rect.style.fill = `color-mix(in srgb, var(--now) ${Math.round(70 * warmth(change))}%, var(--op))`;
+    }
     element.append(
-      draw("rect", { x: left, y: top, width: box.width, height: box.height, rx: round }),
+      rect,
       draw("text", { class: "title", x: place.x, y: top + 16, "text-anchor": "middle" }, box.title),
-      ...box.rows.map((row, line) => draw("text", { class: "small", x: place.x, y: top + 30 + 14 * line, "text-anchor": "middle" }, row)));
+      ...box.rows.map((row, line) => draw("text", {
+        class: failed && line === 0 ? "small bad" : "small", x: place.x, y: top + 30 + 14 * line, "text-anchor": "middle",
+      }, row)));
     const use = () => (box.group ? toggle(box.group.key) : select(box.node.id));
     element.addEventListener("click", () => { if (!moved) use(); });
     element.addEventListener("keydown", (event) => {
@@ -459,6 +483,7 @@
       root.dataset.trail = String(state.trail.size);
       mark();
     });
+    for (const one of node.health) say(one.severity, one.text);
     const told = data.steps.filter((step) => step.node === node.id).map((step) => make("p", { class: "numbers" }, step.text));
     return [make("h2", {}, titleOf(node)), list, make("h3", {}, "value"), ...arrayOf(node.value),
       make("h3", {}, "gradient"), ...arrayOf(node.gradient), ...(told.length ? [make("h3", {}, "steps"), ...told] : []), trail];
