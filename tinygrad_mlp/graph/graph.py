@@ -88,7 +88,7 @@ class Graph(GraphData):
         ...         y = Tensor(value, requires_grad=True) * 2.0
         ...     graphs.append(y.graph())
         >>> graphs[0].diff(graphs[1]).notes[0]
-        'Nodes: 2 changed, 1 same; most: parameter, by 0.09091'
+        'Nodes: 2 changed, 1 same; most: parameter, by 0.09091.'
         """
         return self._with(diff_of(self, after))
 
