@@ -228,7 +228,7 @@ def _array_like(x: Any, other: Any) -> Any:
     reference=lambda mp, x, target: mp.log(1 + mp.exp(-x)) * target + mp.log(1 + mp.exp(x)) * (1 - target),
     samples=Elementwise((_LOGIT, Domain(0.0, 1.0))),
     scalar="bce_with_logits({0}, {1})",
-    latex=r"-\left[{1}\ln\sigma({0}) + (1 - {1})\ln(1 - \sigma({0}))\right]",
+    latex=r"-\left[{1}\,\ln\sigma({0}) + (1 - {1})\,\ln(1 - \sigma({0}))\right]",
 )
 def bce_with_logits(x: Array, target: Array) -> Array:
     """The binary cross-entropy of a logit: ``|x| (1 - t or t) + log1p(exp(-|x|))``, a sum without cancellation."""
