@@ -24,7 +24,9 @@ def text_of(data: GraphData) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     counts = Counter(node.kind for node in data.nodes)
     kinds = ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in counts.items())
-    return "\n".join([f"{len(data.nodes)} nodes ({kinds}), {len(data.edges)} edges", *lines, *map(printable, data.notes)])
+    return "\n".join(
+        [f"{len(data.nodes)} nodes ({kinds}), {len(data.edges)} edges", *lines, *map(printable, data.notes)]
+    )
 
 
 def _row(node: GraphNode, reads: list[str], output: bool) -> tuple[str, ...]:

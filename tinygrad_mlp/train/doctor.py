@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from ..nn import BCEWithLogitsLoss, CrossEntropyLoss, Module, MSELoss
+from ..nn import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from ..tape import Array
-from ..tensor import Tensor, enable_grad
-from ..tree import flatten, map_leaves
-from ..watch import Recorded, checking
+from ..tree import map_leaves
+from .activity import activations_of
 from .callbacks.base import Callback, Logs
-from .feeds import tensors
 from .findings import Finding, Findings
 from .first_look import some_rows
-from .interrupts import modes_restored
-from .objective import called
 
 __all__ = ["Doctor"]
 
@@ -115,7 +109,7 @@ class Doctor(Callback):
         """Send some samples through the model, and look at what its activations give."""
         if self.run.feed.inputs is None:
             return
-        for where, kind, values in _activations(self.model, map_leaves(some_rows, self.run.feed.inputs)):
+        for where, kind, values in activations_of(self.model, map_leaves(some_rows, self.run.feed.inputs)):
             # Channels of pictures are units that are looked at in many places.
             units = np.moveaxis(values, 1, -1) if values.ndim == 4 else values
             units = units.reshape(-1, units.shape[-1])
@@ -162,29 +156,3 @@ class Doctor(Callback):
         if isinstance(loss, MSELoss):
             return float(np.var(y, axis=0, dtype=np.float64).mean()), "always predicting the mean"
         return math.inf, ""
-
-
-def _activations(model: Module, x: Any) -> Iterator[tuple[str, str, Array]]:
-    """What every relu, sigmoid and tanh of a model gives for some samples, in evaluation mode: where, kind, values."""
-    values = [one for module in model.modules() for one in vars(module).values()]
-    sources = [one.bit_generator for one in values if isinstance(one, np.random.Generator)]
-    states = [source.state for source in sources]
-    with modes_restored(model), enable_grad(), checking():
-        model.eval()
-        outputs = called(model, tensors(x))
-    for source, state in zip(sources, states, strict=True):
-        source.state = state  # the doctor changes nothing
-    stack = [one.node for one in flatten(outputs)[0] if isinstance(one, Tensor) and one.node is not None]
-    known = set()
-    found = []
-    while stack:
-        node = stack.pop()
-        if id(node) in known:
-            continue
-        known.add(id(node))
-        stack += node.inputs
-        if not isinstance(node, Recorded) or node.plan is None or node.value is None or node.value.ndim < 2:
-            continue
-        if node.plan.op.name in {"relu", "sigmoid", "tanh"}:
-            found.append((".".join(node.scope) or "the model", node.plan.op.name, node.value))
-    yield from reversed(found)

@@ -5,8 +5,11 @@ Every function draws into the axes it is given or into a figure of its own, neve
 
 from __future__ import annotations
 
+from .activations import activation_curves, plot_activations
 from .confusion import confusion_matrix, plot_confusion_matrix
 from .curves import plot_curve, plot_history
+from .histograms import plot_histograms
+from .landscape import Landscape, loss_landscape, parameters_of, plot_loss_landscape
 from .pictures import plot_mistakes, plot_weights
 from .planes import plot_decision_boundary, plot_predictions
 from .rates import plot_lr_find, plot_schedules
@@ -15,13 +18,20 @@ from .style import figure_svg
 
 __all__ = [
     "Answers",
+    "Landscape",
     "Written",
+    "activation_curves",
     "confusion_matrix",
     "figure_svg",
+    "loss_landscape",
+    "parameters_of",
+    "plot_activations",
     "plot_confusion_matrix",
     "plot_curve",
     "plot_decision_boundary",
+    "plot_histograms",
     "plot_history",
+    "plot_loss_landscape",
     "plot_lr_find",
     "plot_mistakes",
     "plot_predictions",

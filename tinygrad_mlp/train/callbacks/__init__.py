@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import Callback, Callbacks, Logs
+from .histograms import Histograms
 from .monitor import Monitor
 from .notes import CSVLogger, LambdaCallback, TensorBoard
 from .rates import LearningRateScheduler, ReduceLROnPlateau
@@ -15,6 +16,7 @@ __all__ = [
     "Callback",
     "Callbacks",
     "EarlyStopping",
+    "Histograms",
     "LambdaCallback",
     "LearningRateScheduler",
     "Logs",
