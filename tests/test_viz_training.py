@@ -93,7 +93,7 @@ def test_landscapes_are_drawn_with_the_way() -> None:
     ax = viz.plot_loss_landscape(found)
     ax.figure.canvas.draw()
     np.testing.assert_array_equal(np.array(ax.lines[0].get_data()).T, found.path)
-    assert "of the way" in ax.get_title(loc="left")
+    assert "of the way" in ax.get_xlabel()
     found.loss[0, 0] = np.inf
     viz.plot_loss_landscape(found).figure.canvas.draw()
 

@@ -173,10 +173,7 @@ def plot_loss_landscape(landscape: Landscape, *, ax: Any = None, levels: int = 2
             ax.annotate(
                 name, (x[place], y[place]), (7, 7), textcoords="offset points", fontsize=SMALL + 1, fontweight="bold"
             )
-    title = f"Loss, {low:.3g} (dark) to {high:.3g}"
-    names = (
-        ("first direction", "second direction") if landscape.path is None else ("longest direction", "second direction")
-    )
+    first = "first direction"
     if landscape.share is not None:
-        title += f"; the plane holds {landscape.share:.0%} of the way"
-    return tidy(ax, title, *names)
+        first = f"longest direction (the plane holds {landscape.share:.0%} of the way)"
+    return tidy(ax, f"Loss from {low:.2g} (dark) to {high:.2g}", first, "second direction")
