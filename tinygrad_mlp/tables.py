@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import html
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .extras import need
 
-__all__ = ["Table", "boxed", "size_text"]
+__all__ = ["Table", "as_called", "boxed", "size_text"]
+
+
+def as_called(thing: Any) -> str:
+    """An object as the call that makes one like it: the arguments that it keeps under their names.
+
+    >>> class Wait:
+    ...     def __init__(self, steps, patience=3):
+    ...         self.steps, self.patience = steps, patience
+    >>> as_called(Wait(5))
+    'Wait(steps=5, patience=3)'
+    """
+    parts = []
+    for name in inspect.signature(type(thing).__init__).parameters:
+        value = vars(thing).get(name, _MISSING)
+        if isinstance(value, (bool, int, float, str, tuple, list, type(None))):
+            text = repr(value)
+            parts.append(f"{name}={text if len(text) <= _LONGEST else text[: _LONGEST - 1] + '…'}")
+    return f"{type(thing).__name__}({', '.join(parts)})"
+
+
+_MISSING = object()
+_LONGEST = 60
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...errors import ArgumentError, StateError
+from ...tables import as_called
 from ..optimizer import Optimizer
 
 __all__ = ["LRScheduler", "per_group", "state_of_functions", "take_functions", "take_state"]
@@ -52,6 +53,10 @@ class LRScheduler:
         self._step_count = 0
         self._last_lr: list[float] = []
         self._initial_step()
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{rate:g}" for rate in self._last_lr)
+        return f"<{as_called(self)}: lr {rates}>"
 
     def _initial_step(self) -> None:
         """Set the first rates."""

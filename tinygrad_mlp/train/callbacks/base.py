@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...errors import ArgumentError
+from ...tables import as_called
 from ..run import Run
 
 __all__ = ["Callback", "Callbacks", "Logs"]
@@ -38,6 +39,9 @@ class Callback:
     model: Any = None
     params: dict[str, Any] = {}  # noqa: RUF012 - replaced as a whole, by set_params
     run: Run
+
+    def __repr__(self) -> str:
+        return as_called(self)
 
     def set_model(self, model: Any) -> None:
         """Called first, with the module that is trained."""
