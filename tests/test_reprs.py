@@ -61,8 +61,8 @@ SHOWN = {
     "loader": (
         lambda: data.DataLoader((X, Y), batch_size=8, shuffle=True, seed=0),
         (
-            "DataLoader(TensorDataset(50 samples: (2,) float32, () int64), 7 batches of 8, shuffle=True, drop_last=False, "
-            "seed=0, epoch=0)"
+            "DataLoader(TensorDataset(50 samples: (2,) float32, () int64), 7 batches of 8, shuffle=True, "
+            "drop_last=False, seed=0, epoch=0)"
         ),
     ),
     "graph": (graph, "Graph(2 nodes: 1 op, 1 parameter; 2 edges)"),
