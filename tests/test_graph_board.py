@@ -179,3 +179,43 @@ def test_misuse_is_one_named_error() -> None:
     for lr in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ArgumentError, match="lr: expected"):
             explain(loss, lr=lr)
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs"),
+    [
+        (nn.MultiheadAttention(8, 2, seed=0), [(5, 2, 8)] * 3),
+        (nn.LSTM(4, 6, seed=0), [(7, 2, 4)]),
+        (nn.GRU(4, 6, bidirectional=True, seed=0), [(3, 2, 4)]),
+        (nn.Sequential(nn.Linear(4, 6, seed=0), nn.BatchNorm1d(6), nn.ReLU()), [(9, 4)]),
+        (nn.Sequential(nn.Conv2d(1, 3, 3, seed=0), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()), [(2, 1, 8, 8)]),
+        (nn.Sequential(nn.Linear(4, 6, seed=0), nn.Dropout(0.5, seed=0)), [(9, 4)]),
+        (nn.Bilinear(3, 4, 2, seed=0), [(5, 3), (5, 4)]),
+        (nn.Linear(3, 2, seed=0), [(0, 3)]),
+        (nn.Linear(1, 1, seed=0), [(1,)]),
+    ],
+    ids=["attention", "lstm", "gru", "batchnorm", "conv", "dropout", "bilinear", "empty", "one number"],
+)
+def test_any_model_can_be_told(model: Any, inputs: Any) -> None:
+    """Steps of every layer add up to the gradients; all texts can be made."""
+    rng = np.random.default_rng(0)
+    arrays = [Tensor(rng.normal(size=shape).astype(np.float32)) for shape in inputs]
+    with record_values():
+        out = model(*arrays)
+        while isinstance(out, tuple):
+            out = out[0]
+        loss = (out * out).sum()
+    board = explain(loss, names=model, lr=0.1)
+    assert board.text()
+    assert board.markdown()
+    assert board.html()
+    graph = loss.graph(names=model)
+    totals: dict[int, Any] = {}
+    for step in graph.steps():
+        for part in step.into:
+            totals[part.node] = totals.get(part.node, 0.0) + part.value
+    reached = [node for node in graph.nodes if node.gradient is not None and node.id in totals]
+    assert reached
+    for node in reached:
+        largest = np.abs(node.gradient).max(initial=0.0)
+        np.testing.assert_allclose(totals[node.id], node.gradient, rtol=1e-3, atol=1e-5 * (1 + largest))

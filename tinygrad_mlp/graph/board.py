@@ -201,7 +201,7 @@ def _symbol_of(slope: str) -> str:
 def _text_of(value: Array) -> str:
     if 1 < value.size <= _MOST and value.ndim <= 2:
         return matrix(value).text
-    return ", ".join(summary(value)) if value.size > 1 else summary(value.reshape(()))[0]
+    return ", ".join(summary(value.reshape(()) if value.size == 1 else value))
 
 
 def _factor(value: Array) -> str:
