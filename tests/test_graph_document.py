@@ -203,3 +203,13 @@ def test_a_program_gives_its_graph() -> None:
     }
     VALIDATOR.validate(graph.to_dict())
     assert len(graph.collapsed(0).nodes) < len(graph.nodes)
+
+
+def test_constants_can_be_left_out() -> None:
+    """All other nodes and the arrows between them stay, in their order."""
+    graph = random_graph(3)
+    bare = graph.without_constants()
+    assert [node.op for node in bare.nodes] == [node.op for node in graph.nodes if node.kind != "constant"]
+    kept = {node.id for node in graph.nodes if node.kind != "constant"}
+    assert len(bare.edges) == sum(edge.source in kept for edge in graph.edges)
+    VALIDATOR.validate(bare.to_dict())

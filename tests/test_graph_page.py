@@ -6,11 +6,13 @@ import dataclasses
 import html
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -207,3 +209,44 @@ def test_the_policy_forbids_what_is_not_in_the_file() -> None:
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|https?://(?!www\.w3\.org)",
         viewer,
     )
+
+
+def tags_of(svg: str) -> Counter[str]:
+    return Counter(element.tag for element in ET.fromstring(svg).iter())  # noqa: S314 - our own picture
+
+
+@pytest.mark.parametrize("text", PAYLOADS)
+def test_no_text_changes_dot_svg_or_the_terminal(text: str) -> None:
+    """Names, notes, lines and parameters: as many nodes, arrows, elements and lines as with harmless ones."""
+    graph, harmless = hostile_graph(text), hostile_graph("harmless")
+    terminal = graph.to_text()
+    assert terminal.count("\n") == harmless.to_text().count("\n")
+    assert all(one == "\n" or one.isprintable() for one in terminal)
+    pygraphviz = pytest.importorskip("pygraphviz", reason='pip install "tinygrad-mlp[graph]"')
+    drawn = pygraphviz.AGraph(string=graph.to_dot())
+    assert (drawn.number_of_nodes(), drawn.number_of_edges()) == (len(graph.nodes), len(graph.edges))
+    tags, expected = tags_of(graph.to_svg()), tags_of(harmless.to_svg())
+    assert tags.keys() <= expected.keys()
+    # What is empty or a space takes no line of its own, and a dot makes another module.
+    for tag in expected.keys() - {"{http://www.w3.org/2000/svg}text"} if "." not in text else ():
+        assert tags[tag] == expected[tag]
+
+
+def test_what_an_error_says_is_text_everywhere() -> None:
+    """The message of an error that an op raised stands in the pictures of what failed, and adds nothing to them."""
+    x = Tensor(np.ones(3), requires_grad=True)
+
+    def graph_of_message(text: str) -> Graph:
+        with pytest.raises(ValueError, match="mul") as caught, record_values():
+            x * Tensor(np.ones(4))
+        graph = caught.value.graph  # type: ignore[attr-defined]
+        return Graph(
+            graph.nodes, graph.edges, graph.outputs, (f"mul raised ShapeError: {text}",), 200, {}, graph.tensor
+        )
+
+    harmless = graph_of_message("harmless")
+    for text in PAYLOADS:
+        graph = graph_of_message(text)
+        assert shape_of(graph.to_html(title=text)) == shape_of(harmless.to_html(title="harmless"))
+        assert graph.to_text().count("\n") == harmless.to_text().count("\n")
+        assert len(graph.to_mermaid().splitlines()) == len(harmless.to_mermaid().splitlines())

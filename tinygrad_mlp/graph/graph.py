@@ -38,6 +38,24 @@ class Graph(GraphData):
         """The graph with every module at nesting level ``depth`` drawn as one box (0: the outermost modules)."""
         return self._with(fold_below(self, depth))
 
+    def without_constants(self) -> Graph:
+        """The graph without numbers, masks and other arrays that have no name."""
+        kept = [node for node in self.nodes if node.kind != "constant"]
+        place = {node.id: k for k, node in enumerate(kept)}
+        return self._with(
+            replace(
+                self,
+                nodes=tuple(replace(node, id=place[node.id]) for node in kept),
+                edges=tuple(
+                    replace(edge, source=place[edge.source], target=place[edge.target])
+                    for edge in self.edges
+                    if edge.source in place
+                ),
+                outputs=tuple(place[one] for one in self.outputs if one in place),
+                tensor=None,
+            )
+        )
+
     def legend(self, *, max_nodes: int | None = None) -> tuple[str, ...]:
         """What the colours, outlines and numbers of the picture mean, as phrases to stand beside it."""
         return legend_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes))
