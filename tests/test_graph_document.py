@@ -14,6 +14,7 @@ from random_graphs import random_program, run
 from test_graphs_random import SIDE, SMOOTH
 
 from tinygrad_mlp import Tensor, compile, nn, ops, optim, record_values
+from tinygrad_mlp.errors import ArgumentError, GradientError
 from tinygrad_mlp.graph import Graph, graph_of, schema
 from tinygrad_mlp.graph.document import FORMAT, VERSION, _array
 from tinygrad_mlp.graph.plain import Status
@@ -213,3 +214,41 @@ def test_constants_can_be_left_out() -> None:
     kept = {node.id for node in graph.nodes if node.kind != "constant"}
     assert len(bare.edges) == sum(edge.source in kept for edge in graph.edges)
     VALIDATOR.validate(bare.to_dict())
+
+
+def test_times_are_measured_and_shown() -> None:
+    """Every op of a recorded graph gets a time forward; one back where a gradient flows; the graph is the same else."""
+    model = nn.MLP(3, 4, 2, seed=0)
+    graph = model.graph(np.ones((5, 3), np.float32))
+    timed = graph.timed(repeat=2)
+    for node in timed.nodes:
+        assert (node.seconds is None) == (node.kind != "op")
+        if node.seconds is not None:
+            forward, backward = node.seconds
+            assert 0 < forward < 10
+            assert backward is not None
+            assert 0 < backward < 10
+    VALIDATOR.validate(timed.to_dict())
+    assert "µs" in timed.to_dot()
+    assert [node.value is other.value for node, other in zip(graph.nodes, timed.nodes, strict=True)]
+    with pytest.raises(ArgumentError, match="at least 1"):
+        graph.timed(repeat=0)
+    with pytest.raises(GradientError, match="record_values"):
+        model(np.ones((5, 3), np.float32)).sum().graph().timed()
+
+
+def test_model_explorer_gets_what_it_reads() -> None:
+    """Its fields, by its names; namespaces are module paths; every arrow comes from a node that is there."""
+    model = nn.MLP(3, 4, 2, seed=0)
+    graph = model.graph(np.ones((5, 3), np.float32))
+    found = json.loads(json.dumps(graph.to_model_explorer(title="mlp")))
+    assert found["label"] == "mlp"
+    (only,) = found["graphs"]
+    ids = {node["id"] for node in only["nodes"]}
+    assert len(ids) == len(graph.nodes)
+    arrows = [(edge["sourceNodeId"], node["id"]) for node in only["nodes"] for edge in node["incomingEdges"]]
+    assert arrows == [(str(edge.source), str(edge.target)) for edge in graph.edges]
+    for node in only["nodes"]:
+        assert node.keys() == {"id", "label", "namespace", "attrs", "incomingEdges"}
+        assert all(isinstance(fact["value"], str) and fact["value"] for fact in node["attrs"])
+    assert {node["namespace"] for node in only["nodes"] if node["label"] == "linear"} == {"MLP/0", "MLP/2"}

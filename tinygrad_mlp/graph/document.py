@@ -88,6 +88,7 @@ def _node(node: GraphNode, data: GraphData) -> dict[str, Any]:
         "repeat": node.repeat,
         "health": [{"kind": one.kind, "text": one.text, "severity": one.severity} for one in node.health],
         "change": None if node.change is None else _change(node.change),
+        "seconds": None if node.seconds is None else dict(zip(("forward", "backward"), node.seconds, strict=True)),
     }
 
 

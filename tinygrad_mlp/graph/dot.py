@@ -208,6 +208,9 @@ def _fields(node: GraphNode, usual_dtype: str | None, class_name: str | None) ->
     rows += _numbers("value", node.value, node.value_status)
     if node.gradient_status is not Status.NOT_WANTED:
         rows += _numbers("grad", node.gradient, node.gradient_status)
+    if node.seconds is not None:
+        back = "" if node.seconds[1] is None else f", back {number(node.seconds[1] * 1e6)} µs"
+        rows.append(f"{number(node.seconds[0] * 1e6)} µs{back}")
     rows += [one.text for one in node.health]
     if node.change is not None and node.change.kind == "changed":
         amounts = (("value", node.change.value), ("grad", node.change.gradient))
@@ -232,6 +235,8 @@ def _tooltip(node: GraphNode) -> str:
         parts.append(f"{number(node.nbytes)} bytes")
     if node.module:
         parts.append(f"in {'.'.join(node.module)}")
+    if node.seconds is not None:
+        parts.append(f"{number(node.seconds[0] * 1e6)} µs")
     if node.line is not None:
         parts.append(f"{node.line[0]}:{node.line[1]}")
     return ", ".join(part for part in parts if part)

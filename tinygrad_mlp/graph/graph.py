@@ -10,10 +10,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import GradientError, MissingExtraError
+from ..errors import ArgumentError, GradientError, MissingExtraError
+from ..tape import Traced
 from .diff import diff_of
 from .document import document_of
 from .dot import Direction, dot_of, legend_of
+from .explorer import explorer_of
 from .fold import fold_below, fold_to
 from .health import Health, findings_of
 from .mermaid import mermaid_of
@@ -22,6 +24,7 @@ from .plain import Finding, GraphData, Status
 from .render import draw, svg_of
 from .steps import Step, derivation_of, steps_of
 from .text import text_of
+from .timing import seconds_of
 
 __all__ = ["Graph"]
 
@@ -94,6 +97,21 @@ class Graph(GraphData):
         nodes = tuple(replace(node, health=tuple(found.get(node.id, ()))) for node in self.nodes)
         return self._with(replace(self, nodes=nodes))
 
+    def timed(self, *, repeat: int = 5) -> Graph:
+        """The graph with the time that each op takes, forward and back, measured anew on the values in it.
+
+        Args:
+            repeat: how often each is measured; the least counts.
+
+        Raises:
+            GradientError: values were not recorded. ArgumentError: ``repeat`` below 1.
+        """
+        if repeat < 1:
+            raise ArgumentError(f"repeat: expected at least 1, got {repeat}")
+        found = seconds_of(self, self._recorded("measured"), repeat)
+        nodes = tuple(replace(node, seconds=found.get(node.id)) for node in self.nodes)
+        return self._with(replace(self, nodes=nodes))
+
     def diff(self, after: Graph) -> Graph:
         """Both graphs in one, in which each node says how it changed from this graph to ``after``.
 
@@ -129,14 +147,18 @@ class Graph(GraphData):
             dy/dx ← dy/dy · x = 1 · 3 = 3
                 together 3 + 3 = 6
         """
+        return steps_of(self, self._recorded("told"))
+
+    def _recorded(self, what: str) -> type[Traced]:
+        """The class of tensors; an error where there are no values to go through the ops with."""
         if self.tensor is None or any(node.kind == "module" for node in self.nodes):
-            raise GradientError("a folded graph has no steps: ask the graph that tensor.graph() gave")
+            raise GradientError(f"a folded graph has no steps to be {what}: ask the graph that tensor.graph() gave")
         if any(node.kind == "op" and node.value_status is not Status.KNOWN for node in self.nodes):
             raise GradientError(
-                "the values of this graph were not recorded, so there are no steps to tell; compute inside "
+                f"the values of this graph were not recorded, so there are no steps to be {what}; compute inside "
                 "`with record_values():`"
             )
-        return steps_of(self, self.tensor)
+        return self.tensor
 
     def derivation(self) -> str:
         """:meth:`steps` as one text."""
@@ -159,6 +181,10 @@ class Graph(GraphData):
         """:meth:`to_dict` as a JSON text. The schema is ``tinygrad_mlp.graph.schema()``."""
         found = self.to_dict(title=title, max_nodes=max_nodes, steps=steps)
         return json.dumps(found, indent=indent, allow_nan=False, ensure_ascii=True)
+
+    def to_model_explorer(self, *, title: str = "graph") -> dict[str, Any]:
+        """The graph for Google's Model Explorer, to be written with ``json.dump``; modules are its layers."""
+        return explorer_of(self, title)
 
     def to_html(self, *, title: str = "", max_nodes: int = 1500) -> str:
         """One page with everything in it, which needs no network: zoom, search, modules to open, steps, dark and light.

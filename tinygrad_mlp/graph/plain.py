@@ -70,6 +70,7 @@ class GraphNode:
         failed: an op that raised, and the operands that it was given.
         health: what is wrong here, see :meth:`Graph.health`.
         change: in a comparison of two graphs, how it changed.
+        seconds: how long the op takes, forward and back, where :meth:`Graph.timed` has measured it.
     """
 
     id: int
@@ -90,6 +91,7 @@ class GraphNode:
     failed: bool = False
     health: tuple[Finding, ...] = ()
     change: Change | None = None
+    seconds: tuple[float, float | None] | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -106,9 +108,7 @@ class GraphNode:
     @property
     def repeat(self) -> int:
         """Of a module how often it ran: what all the counts of ``contains`` have in common."""
-        return (
-            math.gcd(*(count for what, count in self.contains if what not in {"parameter", "input", "constant"})) or 1
-        )
+        return math.gcd(*(count for what, count in self.contains if what not in LEAVES)) or 1
 
     @property
     def nbytes(self) -> int | None:

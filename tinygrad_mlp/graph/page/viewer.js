@@ -88,6 +88,10 @@
     const most = amount === "inf" ? Infinity : amount || 0;
     return most > 0 ? Math.min(Math.max((4 + Math.log10(most)) / 4, 0.12), 1) : 0;
   };
+  const timeOf = (node) => {
+    const micro = (seconds) => short(seconds * 1e6) + " µs";
+    return micro(node.seconds.forward) + (node.seconds.backward === null ? "" : ", back " + micro(node.seconds.backward));
+  };
   const shapeOf = (node) => (node.shape === null ? "" : "(" + node.shape.join(", ") + ")") + (node.dtype ? " " + node.dtype : "");
 
   const rowsOf = (node) => {
@@ -99,6 +103,7 @@
     }
     if (node.gradient.status !== "not wanted" && node.kind !== "module") rows.push("grad " + summary(node.gradient));
     if (node.marks.includes("failed") && node.shape === null) rows.push("failed");
+    if (node.seconds) rows.push(timeOf(node));
     for (const one of node.health) rows.push("⚠ " + one.text);
     if (node.change && node.change.kind === "changed") {
       for (const what of ["value", "gradient"]) if (node.change[what]) rows.push(what + " changed by " + short(node.change[what]));
@@ -477,6 +482,7 @@
     say("shape", shapeOf(node));
     say("bytes", node.bytes === null ? "" : node.bytes.toLocaleString("en"));
     for (const [name, value] of Object.entries(node.params)) say(name, value);
+    say("time", node.seconds ? timeOf(node) : "");
     say("line", node.line ? node.line.file + ":" + node.line.number : "");
     const trail = button("trail", "way to the result", "mark all nodes between this one and the result (w)", () => {
       state.trail = trailOf(node.id);
