@@ -350,6 +350,21 @@ def test_a_leaf_keeps_the_name_it_was_given() -> None:
     assert y.graph(names={"mine": w}).nodes[0].name == "mine"
 
 
+def test_variables_of_the_caller_are_names() -> None:
+    """Tensors and the parameters of modules, where nobody names them; what begins with an underscore is left out."""
+    model = nn.Linear(2, 1, seed=0)
+    weight, _hidden = scalar(2.0), scalar(3.0)
+    with record_values():
+        product = weight * _hidden
+        loss = product + model(Tensor([[1.0, 2.0]])).sum()
+    found = loss.graph()
+    names = [node.name for node in found.nodes]
+    assert {"weight", "product", "loss", "bias"} <= set(names)
+    assert names.count("weight") == 2  # the variable, and the layer's
+    assert not any(name and "hidden" in name for name in names)
+    assert [node.name for node in loss.graph(names={}).nodes if node.kind == "op"] == [None] * 5
+
+
 def test_a_folded_module_is_one_box_with_the_edges_that_leave_it() -> None:
     """Folding the layers leaves the chain x, first, second, square, mean; the boxes show what they give."""
     net = Net()

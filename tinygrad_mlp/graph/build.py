@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, GradientError
-from ..tape import Array, Leaf, Node, Traced, line_number
+from ..tape import Array, Leaf, Node, Traced, line_number, user_frame
 from ..watch import Recorded
 from .graph import Graph
 from .plain import GraphEdge, GraphNode, Kind, Status
@@ -38,8 +38,9 @@ def graph_of(root: Traced | Sequence[Traced], *, names: Names | None = None, max
 
     Args:
         root: the result, or several of them.
-        names: a module (anything with ``named_parameters()``), a mapping from name to tensor or array, or a list of
-            these. Tensors are recognised by identity; results of ops can be named too. A dotted name such as
+        names: by default the variables of the caller that are tensors or modules. Or a module (anything with
+            ``named_parameters()``), a mapping from name to tensor or array, such as ``locals()``, or a list of these.
+            Tensors are recognised by identity; results of ops can be named too. A dotted name such as
             ``"layers.0.weight"`` puts the parameter, and the op that reads it, into the module ``layers.0``.
         max_nodes: drawings of more nodes fold modules into one box each, and say so. The data stays complete.
 
@@ -54,7 +55,20 @@ def graph_of(root: Traced | Sequence[Traced], *, names: Names | None = None, max
     """
     roots = (root,) if isinstance(root, Traced) else tuple(root)
     _check(roots, max_nodes)
-    return _Builder(roots, _Naming(names)).graph(max_nodes)
+    naming = _Naming(names)
+    if names is None:
+        naming.weaker = _Naming(_variables())
+        naming.class_of = naming.weaker.class_of
+    return _Builder(roots, naming).graph(max_nodes)
+
+
+def _variables() -> list[Mapping[str, Any] | HasParameters]:
+    """The modules and tensors among the variables of the first frame outside of this package."""
+    frame = user_frame()
+    variables = {} if frame is None else dict(frame.f_locals)
+    shown = {name: one for name, one in variables.items() if not name.startswith("_") and not isinstance(one, type)}
+    modules = [one for one in shown.values() if isinstance(one, HasParameters)]
+    return [*modules, {name: one for name, one in shown.items() if isinstance(one, Traced)}]
 
 
 def _check(roots: Sequence[Any], max_nodes: int) -> None:
@@ -85,6 +99,8 @@ class _Naming:
         self.of_array: dict[int, str] = {}
         # Parameters of modules that want no gradient.
         self.frozen: set[int] = set()
+        # Names that count where there is no other one: those of variables.
+        self.weaker: _Naming | None = None
         # Held on to, so that no id is given to another array while names are being looked up.
         self._arrays: list[Any] = []
         self.class_of = _classes(names)
@@ -101,7 +117,17 @@ class _Naming:
 
     def node(self, node: Node) -> str | None:
         """The name the user gives now, or else the one the leaf was given when it was made."""
-        return self.of_node.get(node) or (node.name if isinstance(node, Leaf) else None)
+        name = self.of_node.get(node) or (node.name if isinstance(node, Leaf) else None)
+        return name or (self.weaker.node(node) if self.weaker is not None else None)
+
+    def is_frozen(self, data: Any) -> bool:
+        """Whether it is a parameter that wants no gradient."""
+        return id(data) in self.frozen or (self.weaker is not None and self.weaker.is_frozen(data))
+
+    def array(self, data: Any) -> str | None:
+        """The name of data that has no node."""
+        name = self.of_array.get(id(data))
+        return name or (self.weaker.array(data) if self.weaker is not None else None)
 
 
 def _pairs(names: Any) -> Iterator[tuple[str, Any]]:
@@ -230,7 +256,7 @@ class _Builder:
         shared = isinstance(data, np.ndarray)
         if shared and id(data) in self.constant_place:
             return self.constant_place[id(data)]
-        name = self.naming.of_array.get(id(data))
+        name = self.naming.array(data)
         array = np.array(data)
         kind: Kind = "input" if name else "constant"
         here = len(self.nodes)
@@ -246,7 +272,7 @@ class _Builder:
                 value=_frozen(array),
                 value_status=Status.KNOWN,
                 gradient_status=Status.NOT_WANTED,
-                frozen=id(data) in self.naming.frozen,
+                frozen=self.naming.is_frozen(data),
             )
         )
         if shared:

@@ -586,7 +586,7 @@
   const keys = [
     ["/", "search; Enter and Shift Enter go from hit to hit"], ["→ ←", "next step, step back"], ["space", "play, pause"],
     ["Tab, Enter", "go from node to node; show it, or open the module"], ["w", "mark the way from the node to the result"],
-    ["e c", "open, close all modules"], ["h", "hide or show constants"], ["+ - 0", "larger, smaller, everything"],
+    ["e c", "open, close all modules"], ["o", "open the modules around the current node"], ["h", "hide or show constants"], ["+ - 0", "larger, smaller, everything"],
     ["t", "light or dark"], ["Esc", "forget search and selection"], ["?", "these keys"],
   ];
   const keyList = make("dl");
@@ -599,6 +599,13 @@
       "/": () => search.focus(), ArrowRight: () => go(state.step + 1), ArrowLeft: () => go(state.step - 1), " ": () => play(),
       "+": () => zoom(1.3), "=": () => zoom(1.3), "-": () => zoom(1 / 1.3), 0: () => fit(), e: act.expand, c: act.collapse,
       h: act.constants, t: act.theme, "?": act.help, Escape: act.escape,
+      o: () => {
+        const id = state.step >= 0 ? data.steps[state.step].node : state.selected;
+        if (id === null) return;
+        reveal(id);
+        mark();
+        centre(shownAs(nodes[id]));
+      },
       w: () => { if (state.selected !== null) { state.trail = trailOf(state.selected); root.dataset.trail = String(state.trail.size); mark(); } },
     }[event.key];
     if (!on || (event.key === " " && event.target instanceof HTMLButtonElement)) return;
