@@ -26,6 +26,7 @@ from harness import Settings, environment, has, limit_threads, pin
 # name: (module, what it measures)
 BENCHMARKS = {
     "steps": ("steps", "training steps against hand-written NumPy, PyTorch, JAX, scikit-learn, autograd, MyGrad"),
+    "first": ("first_call", "the first calls of a compiled step: capture and compiler, cold and from the cache"),
     "micrograd": ("scalar_graph", "micrograd's own demo: a graph of single numbers, against micrograd"),
     "op": ("binary_op", "a binary op on 4 elements, recorded and walked back"),
     "growth": ("growth", "how a step's time grows with batch, width and depth"),
