@@ -219,3 +219,22 @@ def test_any_model_can_be_told(model: Any, inputs: Any) -> None:
     for node in reached:
         largest = np.abs(node.gradient).max(initial=0.0)
         np.testing.assert_allclose(totals[node.id], node.gradient, rtol=1e-3, atol=1e-5 * (1 + largest))
+
+
+def test_a_value_used_several_times_gets_its_contributions_and_then_their_sum():
+    w = Tensor(3.0, requires_grad=True, dtype="float64")
+    with record_values():
+        loss = w * w * w + w
+    board = explain(loss, names={"w": w}, lr=0.1)
+    lines = [line for line in board.lines if line.part == "Backward"]
+    into_w = [line for line in lines if line.latex.startswith("dL/dw ")]
+    parts = [line for line in into_w if line.latex.startswith(r"dL/dw \leftarrow ")]
+    total = [line for line in into_w if line.latex.startswith("dL/dw = ")]
+    assert len(parts) == 4
+    assert len(total) == 1
+    assert into_w[-1] is total[0]
+    assert total[0].value == sum(line.value for line in parts) == 28.0
+    assert total[0].latex.removeprefix("dL/dw = ").split(" + ") == [f"{line.value:g}" for line in parts]
+    assert f"$${total[0].latex} = " in board.markdown()
+    assert f"{total[0].text} = {total[0].numbers}" in board.text()
+    assert board.lines[-1].value == pytest.approx(3.0 - 0.1 * 28.0)

@@ -17,9 +17,8 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError, GradientError
 from ..tape import Array, Traced
 from .build import Names, graph_of
-from .formulas import Formula, matrix, named, plain
+from .formulas import Formula, in_brackets, named, plain, small, told
 from .graph import Graph
-from .labels import summary
 from .plain import GraphNode, Status
 from .steps import Step, steps_of
 
@@ -174,45 +173,30 @@ def _lines(graph: Graph, kind: type[Traced], lr: float | None) -> Iterator[Line]
 
 def _backward(step: Step) -> Iterator[Line]:
     for part in step.into:
-        numbers = f"{part.numbers}; together {part.sum}" if part.sum else part.numbers
-        yield Line("Backward", part.latex, part.formula, numbers, part.value)
+        yield Line("Backward", part.latex, part.formula, part.numbers, part.value)
+        if part.so_far and part.last:
+            latex = f"{part.slope.latex} = {part.terms}" if part.terms else part.slope.latex
+            yield Line("Backward", latex, part.slope.text, str(part.sum), np.sum(part.so_far, axis=0))
 
 
 def _updates(graph: Graph, steps: list[Step], lr: float) -> Iterator[Line]:
-    slopes = {part.node: part.latex.partition(" = ")[0] for step in steps for part in step.into}
+    parts = {part.node: part for step in steps for part in step.into}
     for node in graph.nodes:
-        if node.kind != "parameter" or node.gradient is None or node.value is None or node.id not in slopes:
+        if node.kind != "parameter" or node.gradient is None or node.value is None or node.id not in parts:
             continue
-        below = slopes[node.id]
-        symbol = _symbol_of(below)
+        symbol, slope = parts[node.id].symbol.latex, parts[node.id].slope.latex
         new = node.value - np.asarray(lr, node.value.dtype) * node.gradient
-        latex = rf"{symbol} \leftarrow {symbol} - \eta\,{below}"
-        numbers = _text_of(new)
+        latex = rf"{symbol} \leftarrow {symbol} - \eta\,{slope}"
+        numbers = told(new, _MOST)
         if node.value.size <= _MOST:
-            numbers = f"{_text_of(node.value)} - {lr:g} · {_factor(node.gradient)} = {numbers}"
+            gradient = in_brackets(told(node.gradient, _MOST))
+            numbers = f"{told(node.value, _MOST)} - {lr:g} · {gradient} = {numbers}"
         yield Line("Update", latex, plain(latex), numbers, new)
 
 
-def _symbol_of(slope: str) -> str:
-    """``W_{1}`` of ``dL/dW_{1}``."""
-    return slope.partition("/d")[2]
-
-
-def _text_of(value: Array) -> str:
-    if 1 < value.size <= _MOST and value.ndim <= 2:
-        return matrix(value).text
-    return ", ".join(summary(value.reshape(()) if value.size == 1 else value))
-
-
-def _factor(value: Array) -> str:
-    text = _text_of(value)
-    return f"({text})" if text.startswith("-") else text
-
-
 def _latex_of(value: Array) -> str:
-    if 1 < value.size <= _MOST and value.ndim <= 2:
-        return matrix(value).latex
-    return rf"\text{{{_text_of(value)}}}"
+    few = small(value, _MOST)
+    return few.latex if few is not None and value.size > 1 else rf"\text{{{told(value, _MOST)}}}"
 
 
 def _letters(graph: Graph) -> tuple[dict[int, Formula], dict[int, Formula]]:
@@ -220,13 +204,11 @@ def _letters(graph: Graph) -> tuple[dict[int, Formula], dict[int, Formula]]:
     symbols: dict[int, Formula] = {}
     slopes: dict[int, Formula] = {}
     layers: dict[tuple[str, ...], int] = {}
-    reads: dict[int, list[int]] = {node.id: [] for node in graph.nodes}
-    for edge in graph.edges:
-        reads[edge.target].append(edge.source)
     for node in graph.nodes:
         if node.kind != "op":
             continue
-        weights = [graph.nodes[source] for source in reads[node.id] if _letter(graph.nodes[source])]
+        reads = [edge.source for edge in graph.reads[node.id]]
+        weights = [graph.nodes[source] for source in reads if _letter(graph.nodes[source])]
         if weights:
             layer = layers.setdefault(node.module or weights[0].module, len(layers) + 1)
             for one in weights:
@@ -235,8 +217,8 @@ def _letters(graph: Graph) -> tuple[dict[int, Formula], dict[int, Formula]]:
             slopes[node.id] = Formula(rf"\delta_{{{layer}}}")
         else:
             # The activation: what is computed from z alone.
-            sources = [source for source in reads[node.id] if graph.nodes[source].kind == "op"]
-            before = symbols.get(sources[0]) if len(sources) == len(reads[node.id]) == 1 else None
+            sources = [source for source in reads if graph.nodes[source].kind == "op"]
+            before = symbols.get(sources[0]) if len(sources) == len(reads) == 1 else None
             if before is not None and before.latex.startswith("z_") and node.shape == graph.nodes[sources[0]].shape:
                 symbols[node.id] = Formula(before.latex.replace("z_", "a_"))
     if len(graph.outputs) == 1:

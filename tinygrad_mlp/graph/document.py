@@ -16,7 +16,7 @@ import numpy as np
 
 from ..tape import Array
 from .labels import printable, title
-from .plain import LEAVES, Change, GraphData, GraphNode, Status
+from .plain import LEAVES, Change, GraphData, GraphNode, Status, runs_of
 
 __all__ = ["FORMAT", "VERSION", "document_of", "schema"]
 
@@ -110,7 +110,7 @@ def _groups(data: GraphData) -> list[dict[str, Any]]:
             elif node.kind == "module":
                 counts.update({what: count for what, count in node.contains if what not in LEAVES})
     return [
-        {"path": list(path), "class": data.module_classes.get(path), "repeat": math.gcd(*inside[path].values()) or 1}
+        {"path": list(path), "class": data.module_classes.get(path), "repeat": runs_of(inside[path].values())}
         for path in sorted(inside, key=lambda path: (len(path), path))
     ]
 

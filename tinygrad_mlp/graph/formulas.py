@@ -16,9 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from .labels import number, printable
+from .labels import number, printable, summary
 
-__all__ = ["ATOM", "PRODUCT", "SUM", "Formula", "matrix", "named", "of_op", "plain", "written"]
+__all__ = [
+    "ATOM",
+    "PRODUCT",
+    "SUM",
+    "Formula",
+    "in_brackets",
+    "matrix",
+    "named",
+    "of_op",
+    "one_number",
+    "plain",
+    "small",
+    "told",
+    "written",
+]
 
 # How loosely the parts of a formula hang together: what is looser than its place allows gets brackets.
 SUM, PRODUCT, ATOM = 1, 2, 3
@@ -64,6 +78,32 @@ def matrix(array: Any) -> Formula:
     """
     lines = [" & ".join(number(one) for one in row) for row in np.atleast_2d(array)]
     return Formula(r"\begin{bmatrix} " + r" \\ ".join(lines) + r" \end{bmatrix}")
+
+
+def one_number(array: Any) -> str:
+    """An array of a single element, as that number."""
+    return number(np.asarray(array).ravel()[0])
+
+
+def in_brackets(text: str) -> str:
+    """Text that stands behind an operator: in brackets where it begins with a minus."""
+    return f"({text})" if text.startswith("-") else text
+
+
+def small(value: Any, most: int = 1) -> Formula | None:
+    """A single number, or a matrix of up to ``most`` numbers, as a formula; None of anything larger."""
+    array = np.asarray(value)
+    if array.size == 1:
+        text = one_number(array)
+        return Formula(text, SUM if text.startswith("-") else ATOM)
+    return matrix(array) if 1 < array.size <= most and array.ndim <= 2 else None
+
+
+def told(value: Any, most: int = 1) -> str:
+    """An array of up to ``most`` numbers whole, a larger one as how large it is."""
+    array = np.asarray(value)
+    few = small(array, most) if most > 1 else None
+    return few.text if few else ", ".join(summary(array))
 
 
 def of_op(

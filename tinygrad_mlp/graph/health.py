@@ -20,7 +20,7 @@ _EXPLODING = 1e4
 _SAMPLES = 8
 _SATURATED = {"sigmoid": (0.5, 0.49), "tanh": (0.0, 0.99)}
 _MOST_SATURATED = 0.5
-# Of a usual step a weight changes by a hundredth to a hundred-thousandth of its size.
+# Usual is a thousandth of a weight's size; a tenth is a leap, a millionth is standing still.
 _RATIOS = (1e-6, 0.1)
 
 
@@ -46,17 +46,14 @@ class Health:
 
 def findings_of(data: GraphData, lr: float | None = None) -> Iterator[tuple[int, Finding]]:
     """Every finding with its node's id, in the order of the tape."""
-    sources: dict[int, list[GraphNode]] = {node.id: [] for node in data.nodes}
-    targets: dict[int, list[GraphNode]] = {node.id: [] for node in data.nodes}
-    for edge in data.edges:
-        sources[edge.target].append(data.nodes[edge.source])
-        targets[edge.source].append(data.nodes[edge.target])
     sizes = {
         node.id: _size(node.gradient) for node in data.nodes if node.kind == "parameter" and node.gradient is not None
     }
     largest = max((size for size in sizes.values() if np.isfinite(size)), default=0.0)
     for node in data.nodes:
-        yield from ((node.id, one) for one in _numbers(node, sources[node.id], targets[node.id]))
+        sources = [data.nodes[edge.source] for edge in data.reads[node.id]]
+        targets = [data.nodes[edge.target] for edge in data.readers[node.id]]
+        yield from ((node.id, one) for one in _numbers(node, sources, targets))
         yield from ((node.id, one) for one in _units(node))
         if node.id in sizes:
             yield from ((node.id, one) for one in _gradient(node, sizes[node.id], largest, lr))

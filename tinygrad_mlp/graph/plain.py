@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from ..tape import Array, Traced
 
-__all__ = ["LEAVES", "Change", "Finding", "GraphData", "GraphEdge", "GraphNode", "Kind", "Status"]
+__all__ = ["LEAVES", "Change", "Finding", "GraphData", "GraphEdge", "GraphNode", "Kind", "Status", "runs_of"]
 
 Kind = Literal["op", "parameter", "input", "constant", "module"]
 
@@ -108,7 +109,7 @@ class GraphNode:
     @property
     def repeat(self) -> int:
         """Of a module how often it ran: what all the counts of ``contains`` have in common."""
-        return math.gcd(*(count for what, count in self.contains if what not in LEAVES)) or 1
+        return runs_of(count for what, count in self.contains if what not in LEAVES)
 
     @property
     def nbytes(self) -> int | None:
@@ -119,6 +120,11 @@ class GraphNode:
         for length in self.shape:
             size *= length
         return size
+
+
+def runs_of(counts: Iterable[int]) -> int:
+    """How often a module ran, of how often each of its ops did: what all these counts have in common."""
+    return math.gcd(*counts) or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +162,19 @@ class GraphData:
     max_nodes: int = 200
     module_classes: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     tensor: type[Traced] | None = None
+
+    @cached_property
+    def reads(self) -> Mapping[int, list[GraphEdge]]:
+        """Of every node the edges that end in it, in the order of its operands."""
+        found: dict[int, list[GraphEdge]] = {node.id: [] for node in self.nodes}
+        for edge in self.edges:
+            found[edge.target].append(edge)
+        return found
+
+    @cached_property
+    def readers(self) -> Mapping[int, list[GraphEdge]]:
+        """Of every node the edges that begin in it."""
+        found: dict[int, list[GraphEdge]] = {node.id: [] for node in self.nodes}
+        for edge in self.edges:
+            found[edge.source].append(edge)
+        return found

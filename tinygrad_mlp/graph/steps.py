@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import OPS, Array, Leaf, Node, Traced, consumers_first, walk, wrap
+from ..tape import OPS, Array, Node, Traced, consumers_first, walk
 from ..watch import Recorded, checking
-from .formulas import ATOM, SUM, Formula, matrix, named, of_op
-from .labels import number, summary
-from .plain import GraphData, GraphEdge, GraphNode, Status
+from .again import applied_again, known_operands, new_leaf
+from .formulas import ATOM, Formula, in_brackets, named, of_op, one_number, small, told
+from .plain import GraphData, GraphNode, Status
 
 __all__ = ["Part", "Step", "derivation_of", "steps_of"]
 
@@ -28,18 +28,47 @@ class Part:
 
     Attributes:
         node: the operand's node. operand: what the op calls it.
-        formula: ``"dL/dx = dL/dy · w"``. latex: the same. numbers: ``"0.5 · 0.42 = 0.21"``, or how large it is.
+        symbol: what the operand is called. slope: what its gradient is called.
+        right: what it gets. alone: whether nothing else contributes to its gradient.
+        numbers: ``"0.5 · 0.42 = 0.21"``, or how large it is.
         value: the contribution itself; None where no gradient is known.
-        sum: where several steps contribute, what has come together so far: ``"0.21 + 0.3 = 0.51"``.
+        so_far: where several steps contribute, these contributions up to this one; empty for the first.
+        together: their sum: ``"0.51"``. last: whether this one is the last.
     """
 
     node: int
     operand: str
-    formula: str
-    latex: str
+    symbol: Formula
+    slope: Formula
+    right: Formula
+    alone: bool
     numbers: str
     value: Array | None
-    sum: str | None
+    so_far: tuple[Array, ...] = ()
+    together: str = ""
+    last: bool = True
+
+    @property
+    def formula(self) -> str:
+        """``"dL/dx = dL/dy · w"``; with an arrow where this is not all that comes to ``x``."""
+        return f"{self.slope.text} {'=' if self.alone else '←'} {self.right.text}"
+
+    @property
+    def latex(self) -> str:
+        """:attr:`formula` in LaTeX."""
+        return rf"{self.slope.latex} {'=' if self.alone else chr(92) + 'leftarrow'} {self.right.latex}"
+
+    @property
+    def terms(self) -> str:
+        """The contributions so far, ``"0.21 + 0.3"``; nothing where they are arrays."""
+        return " + ".join(in_brackets(one_number(one)) for one in self.so_far if not one.ndim)
+
+    @property
+    def sum(self) -> str | None:
+        """What has come together so far, ``"0.21 + 0.3 = 0.51"``; None where it is the contribution alone."""
+        if not self.so_far:
+            return None
+        return f"{self.terms} = {self.together}" if self.terms else self.together
 
     def to_dict(self) -> dict[str, Any]:
         """As docs/graph-json.md has it."""
@@ -67,12 +96,17 @@ class Step:
     into: tuple[Part, ...] = ()
 
     @property
+    def headline(self) -> str:
+        """The step in one line."""
+        return _equation(self.formula, self.numbers)
+
+    @property
     def text(self) -> str:
         """The step in one line, and one more for each operand."""
-        lines = [f"{self.formula} = {self.numbers}" if self.numbers else self.formula]
+        lines = [self.headline]
         for part in self.into:
-            line = f"    {part.formula} = {part.numbers}" if part.numbers else f"    {part.formula}"
-            lines += [line, *([f"        together {part.sum}"] if part.sum else [])]
+            lines.append(f"    {_equation(part.formula, part.numbers)}")
+            lines += [f"        together {part.sum}"] if part.sum else []
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,7 +115,7 @@ class Step:
         return {
             "phase": self.phase,
             "node": self.node,
-            "text": self.text.partition("\n")[0],
+            "text": self.headline,
             "formula": self.formula,
             "numbers": self.numbers,
             "into": into,
@@ -141,30 +175,31 @@ class _Teller:
     ) -> None:
         self.data = data
         self.kind = kind
-        self.given = symbols
         self.slopes = slopes
         self.written_out = written_out
-        self.reads: dict[int, list[GraphEdge]] = {node.id: [] for node in data.nodes}
-        for edge in data.edges:
-            self.reads[edge.target].append(edge)
         self.consumers = Counter(edge.source for edge in data.edges if edge.carries_gradient)
         self.collected: dict[int, list[Array]] = {}
-        self.symbols = _symbols(data)
+        self.symbols = [symbols.get(place) or named(name) for place, name in enumerate(_symbols(data))]
         self.top = self._symbol(data.outputs[0]) if len(data.outputs) == 1 else named("L")
 
     # --- forward ---
 
     def forward(self, node: GraphNode) -> Step:
-        right = self._applied(node, [self._symbol(edge.source) for edge in self.reads[node.id]])
+        sources = [edge.source for edge in self.data.reads[node.id]]
+        right = self._applied(node, [self._symbol(source) for source in sources])
         left = self._symbol(node.id)
-        numbers = ""
-        if node.value is not None:
-            given = [self._number(edge.source) for edge in self.reads[node.id]]
-            filled = self._applied(node, [one or Formula("") for one in given]) if all(given) else None
-            result = self._result(node.value)
-            numbers = f"{filled.text} = {result}" if filled is not None and filled.text != result else result
+        given = [self._number(source) for source in sources]
+        filled = self._applied(node, [one or Formula("") for one in given]) if all(given) else None
+        numbers = self._numbers(filled, node.value)
         formula = f"{left.latex} = {right.latex}"
         return Step("forward", node.id, str(node.op), f"{left.text} = {right.text}", formula, numbers)
+
+    def _numbers(self, filled: Formula | None, value: Array | None) -> str:
+        """``2 · 3 = 6``; without the left side where there is none, or where it says the same."""
+        if value is None:
+            return ""
+        result = told(value, self.written_out)
+        return f"{filled.text} = {result}" if filled is not None and filled.text != result else result
 
     def _applied(self, node: GraphNode, operands: list[Formula]) -> Formula:
         op = OPS.get(str(node.op))
@@ -174,69 +209,57 @@ class _Teller:
 
     def backward(self, node: GraphNode) -> Step:
         incoming = self._slope(node.id)
-        numbers = "not computed yet" if node.gradient is None else self._result(node.gradient)
+        numbers = "not computed yet" if node.gradient is None else told(node.gradient, self.written_out)
         if node.gradient is None and node.gradient_status is Status.NOT_KEPT:
             numbers = str(node.gradient_status)
         into = tuple(self._parts(node))
         return Step("backward", node.id, str(node.op), incoming.text, incoming.latex, numbers, into)
 
     def _parts(self, node: GraphNode) -> Iterator[Part]:
-        edges = self.reads[node.id]
-        found = self._pulled(node, edges)
-        for edge, (formula, filled, value) in zip([e for e in edges if e.carries_gradient], found, strict=False):
-            slope = self._slope(edge.source)
-            numbers = ""
-            if value is not None:
-                result = self._result(value)
-                numbers = f"{filled.text} = {result}" if filled is not None and filled.text != result else result
+        edges = [edge for edge in self.data.reads[node.id] if edge.carries_gradient]
+        for edge, (right, filled, value) in zip(edges, self._pulled(node), strict=False):
+            so_far = self._so_far(edge.source, value)
             yield Part(
                 edge.source,
                 edge.operand,
-                f"{slope.text} = {formula.text}"
-                if self.consumers[edge.source] == 1
-                else f"{slope.text} ← {formula.text}",
-                f"{slope.latex} = {formula.latex}",
-                numbers,
-                value,
-                self._sum(edge.source, value),
+                self._symbol(edge.source),
+                self._slope(edge.source),
+                right,
+                alone=self.consumers[edge.source] == 1,
+                numbers=self._numbers(filled, value),
+                value=value,
+                so_far=so_far,
+                together=told(np.sum(so_far, axis=0), self.written_out) if so_far else "",
+                last=len(so_far) == self.consumers[edge.source] or self.consumers[edge.source] == 1,
             )
 
-    def _sum(self, source: int, value: Array | None) -> str | None:
-        """What has come together at a node with several consumers."""
+    def _so_far(self, source: int, value: Array | None) -> tuple[Array, ...]:
+        """What has come together at a node with several consumers; nothing where it is the first contribution."""
         if value is None or self.consumers[source] < 2:
-            return None
+            return ()
         so_far = self.collected.setdefault(source, [])
         so_far.append(value)
-        if len(so_far) == 1:
-            return None
-        total: Array = np.sum(so_far, axis=0)
-        result = self._result(np.asarray(total))
-        if total.ndim:
-            return result
-        return " + ".join(_signed(one) for one in so_far) + f" = {result}"
+        return tuple(so_far) if len(so_far) > 1 else ()
 
-    def _pulled(
-        self, node: GraphNode, edges: list[GraphEdge]
-    ) -> Iterator[tuple[Formula, Formula | None, Array | None]]:
+    def _pulled(self, node: GraphNode) -> Iterator[tuple[Formula, Formula | None, Array | None]]:
         """For each operand that gets a gradient: the formula, the formula with numbers, and the contribution."""
-        op = OPS.get(str(node.op))
-        values = [self.data.nodes[edge.source].value for edge in edges]
-        if op is None or node.value is None or any(one is None for one in values):
+        known = known_operands(self.data, node)
+        if known is None:
             return
-        leaves = {k: _leaf(self.kind, values[k]) for k, edge in enumerate(edges) if edge.carries_gradient}
-        nodes = {k: node for k, (_, node) in leaves.items()}
+        op, values = known
+        edges = self.data.reads[node.id]
         seed = np.array(np.ones_like(node.value) if node.gradient is None else node.gradient)
-        start, seed_node = _leaf(self.kind, seed)
+        start, seed_node = new_leaf(self.kind, seed)
         with checking(), np.errstate(all="ignore"):
-            y = op.call(*[leaves[k][0] if k in leaves else one for k, one in enumerate(values)], **node.params)
+            y, nodes = applied_again(self.data, node, op, values, self.kind)
             found = walk((y.node,), (start,), targets=nodes.values())
         symbols: dict[Node, Formula] = {y.node: self._symbol(node.id), seed_node: self._slope(node.id)}
-        numbers: dict[Node, Formula | None] = {y.node: self._number(node.id), seed_node: self._filled(seed)}
+        numbers: dict[Node, Formula | None] = {y.node: self._number(node.id), seed_node: self._small(seed)}
         for k, leaf in nodes.items():
             symbols[leaf] = self._symbol(edges[k].source)
             numbers[leaf] = self._number(edges[k].source)
         plain = {id(one): self._symbol(edge.source) for edge, one in zip(edges, values, strict=True)}
-        filled_plain = {id(one): self._filled(one) or plain[id(one)] for one in values}
+        filled_plain = {id(one): self._small(one) or plain[id(one)] for one in values}
         filled_in = {key: value for key, value in numbers.items() if value is not None}
         for leaf in nodes.values():
             result = found.get(leaf)
@@ -252,22 +275,16 @@ class _Teller:
     def _symbol(self, place: int) -> Formula:
         node = self.data.nodes[place]
         if node.kind == "constant" and node.value is not None and node.value.size == 1:
-            return _written(node.value) or named("c")
-        return self.given.get(place) or named(self.symbols[place])
+            return small(node.value) or named("c")
+        return self.symbols[place]
 
     def _number(self, place: int) -> Formula | None:
         """The numbers of a node as a formula, where they are few."""
         value = self.data.nodes[place].value
-        return None if value is None else self._filled(value)
+        return None if value is None else self._small(value)
 
-    def _filled(self, value: Any) -> Formula | None:
-        array = np.asarray(value)
-        few = 1 < array.size <= self.written_out and array.ndim <= 2
-        return matrix(array) if few else _written(array)
-
-    def _result(self, value: Array) -> str:
-        few = self.written_out > 1 and self._filled(value)
-        return few.text if few else ", ".join(summary(value))
+    def _small(self, value: Any) -> Formula | None:
+        return small(value, self.written_out)
 
     def _slope(self, place: int) -> Formula:
         return self.slopes.get(place) or Formula(rf"d{self.top.latex}/d{self._symbol(place).latex}", ATOM)
@@ -285,30 +302,15 @@ def _symbols(data: GraphData) -> list[str]:
     return found
 
 
-def _leaf(kind: type[Traced], array: Any) -> tuple[Traced, Leaf]:
-    data = np.asarray(array)
-    leaf = Leaf(data)
-    return wrap(kind, data, leaf), leaf
-
-
-def _written(value: Any) -> Formula | None:
-    """A single number as a formula, in brackets where it is negative; None for arrays of several."""
-    array = np.asarray(value)
-    if array.size != 1:
-        return None
-    return Formula(number(array.ravel()[0]), SUM if _signed(array).startswith("(") else ATOM)
-
-
-def _signed(value: Array) -> str:
-    text = number(np.asarray(value).ravel()[0])
-    return f"({text})" if text.startswith("-") else text
+def _equation(left: str, right: str) -> str:
+    return f"{left} = {right}" if right else left
 
 
 def _printed(result: Any, known: dict[Node, Formula], plain: dict[int, Formula]) -> Formula:
     """What was recorded, from ``known`` nodes on, as one formula."""
     if not isinstance(result, Traced) or result.node is None:
         array = np.asarray(result.data if isinstance(result, Traced) else result)
-        return _written(array) or named("0" if not array.any() else "c")
+        return small(array) or named("0" if not array.any() else "c")
     formulas = dict(known)
     order = [node for node in consumers_first([result.node]) if node not in formulas]
     for node in reversed(order):
@@ -329,5 +331,5 @@ def _printed(result: Any, known: dict[Node, Formula], plain: dict[int, Formula])
 def _constant(data: Any) -> Formula:
     array = np.asarray(data.data if isinstance(data, Traced) else data)
     if array.size and (array == array.flat[0]).all():
-        return _written(array.flat[0]) or named("c")
+        return small(array.flat[0]) or named("c")
     return named("c")
