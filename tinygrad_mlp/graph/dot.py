@@ -12,11 +12,10 @@ from collections import Counter
 from typing import Literal
 
 from ..errors import ArgumentError, did_you_mean
-from ..tape import Array
-from .labels import describe, has_nonfinite, has_statistics, number, printable, shape_text, title
-from .plain import Change, GraphData, GraphEdge, GraphNode, Kind, Status
+from .labels import has_nonfinite, has_statistics, number, printable, rows_of, shape_text, title
+from .plain import Change, GraphData, GraphEdge, GraphNode, Kind
 
-__all__ = ["Direction", "dot_of", "legend_of"]
+__all__ = ["Direction", "check_direction", "dot_of", "legend_of"]
 
 Direction = Literal["LR", "TB"]
 
@@ -54,8 +53,7 @@ _SIDES_OF = {"where": {"a": "if true", "b": "if false"}}
 
 def dot_of(data: GraphData, direction: Direction, legend: bool = True) -> str:
     """The graph in the DOT language; node ``n7`` is ``data.nodes[7]``."""
-    if direction not in {"LR", "TB"}:
-        raise ArgumentError(did_you_mean("direction", direction, ["LR", "TB"]))
+    check_direction(direction)
     caption = f", labelloc=b, label={_caption(data)}" if legend else ""
     frame = (
         f'graph [rankdir={direction}, charset="UTF-8", bgcolor="#ffffff", pad="0.06", nodesep="0.22", ranksep="0.42",'
@@ -65,6 +63,12 @@ def dot_of(data: GraphData, direction: Direction, legend: bool = True) -> str:
     arrows = f'edge [color="{_MUTED}", penwidth=1.1, arrowsize=0.6, {_font(9, _MUTED)}];'
     body = [frame, boxes, arrows, *_clusters(data, direction), *_edges(data, direction)]
     return "\n".join(["digraph computation {", *(f"  {line}" for line in body), "}"]) + "\n"
+
+
+def check_direction(direction: str) -> None:
+    """An error for anything but the two directions of a picture."""
+    if direction not in {"LR", "TB"}:
+        raise ArgumentError(did_you_mean("direction", direction, ["LR", "TB"]))
 
 
 def _font(size: int, color: str) -> str:
@@ -205,24 +209,9 @@ def _fields(node: GraphNode, usual_dtype: str | None, class_name: str | None) ->
     if node.shape is None:
         return [*fields, _lines(["failed"])] if node.failed else fields
     rows = [] if node.shape == () and node.dtype in {None, usual_dtype} else [shape_text(node)]
-    rows += _numbers("value", node.value, node.value_status)
-    if node.gradient_status is not Status.NOT_WANTED:
-        rows += _numbers("grad", node.gradient, node.gradient_status)
-    if node.seconds is not None:
-        back = "" if node.seconds[1] is None else f", back {number(node.seconds[1] * 1e6)} µs"
-        rows.append(f"{number(node.seconds[0] * 1e6)} µs{back}")
-    rows += [one.text for one in node.health]
-    if node.change is not None and node.change.kind == "changed":
-        amounts = (("value", node.change.value), ("grad", node.change.gradient))
-        rows += [f"{what} changed by {number(one)}" for what, one in amounts if one]
-    elif node.change is not None and node.change.kind != "same":
-        rows.append(node.change.kind)
+    for first, *more in rows_of(node):
+        rows += [first, *(f"    {row}" for row in more)]
     return [*fields, _lines(rows)]
-
-
-def _numbers(what: str, array: Array | None, status: Status) -> list[str]:
-    first, *more = describe(array, status)
-    return [f"{what} {first}", *(f"    {row}" for row in more)]
 
 
 def _lines(rows: list[str]) -> str:
@@ -235,8 +224,6 @@ def _tooltip(node: GraphNode) -> str:
         parts.append(f"{number(node.nbytes)} bytes")
     if node.module:
         parts.append(f"in {'.'.join(node.module)}")
-    if node.seconds is not None:
-        parts.append(f"{number(node.seconds[0] * 1e6)} µs")
     if node.line is not None:
         parts.append(f"{node.line[0]}:{node.line[1]}")
     return ", ".join(part for part in parts if part)

@@ -61,7 +61,7 @@ class Graph(GraphData):
 
     def legend(self, *, max_nodes: int | None = None) -> tuple[str, ...]:
         """What the colours, outlines and numbers of the picture mean, as phrases to stand beside it."""
-        return legend_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes))
+        return legend_of(self._drawn(max_nodes))
 
     def to_dot(self, *, direction: Direction = "LR", max_nodes: int | None = None, legend: bool = True) -> str:
         """The picture in Graphviz's language; needs nothing but this package.
@@ -71,15 +71,15 @@ class Graph(GraphData):
             max_nodes: fold modules until there are at most this many boxes; default: ``self.max_nodes``.
             legend: whether :meth:`legend` and the notes stand below the picture.
         """
-        return dot_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes), direction, legend)
+        return dot_of(self._drawn(max_nodes), direction, legend)
 
     def to_text(self, *, max_nodes: int | None = None) -> str:
         """The picture as a numbered list for terminals, one line per node, operands by number."""
-        return text_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes))
+        return text_of(self._drawn(max_nodes))
 
     def to_mermaid(self, *, direction: Direction = "LR", max_nodes: int | None = None) -> str:
         """The picture in Mermaid's language, which GitHub and many editors draw inside Markdown."""
-        return mermaid_of(fold_to(self, self.max_nodes if max_nodes is None else max_nodes), direction)
+        return mermaid_of(self._drawn(max_nodes), direction)
 
     def health(self, *, lr: float | None = None) -> Health:
         """What is wrong, node by node: the first NaN, gradients that vanish or explode, dead and saturated units.
@@ -151,14 +151,20 @@ class Graph(GraphData):
 
     def _recorded(self, what: str) -> type[Traced]:
         """The class of tensors; an error where there are no values to go through the ops with."""
+        why = self._why_no_steps()
+        if why is not None or self.tensor is None:
+            raise GradientError(str(why).format(what=what))
+        return self.tensor
+
+    def _why_no_steps(self) -> str | None:
         if self.tensor is None or any(node.kind == "module" for node in self.nodes):
-            raise GradientError(f"a folded graph has no steps to be {what}: ask the graph that tensor.graph() gave")
+            return "a folded graph has no steps to be {what}: ask the graph that tensor.graph() gave"
         if any(node.kind == "op" and node.value_status is not Status.KNOWN for node in self.nodes):
-            raise GradientError(
-                f"the values of this graph were not recorded, so there are no steps to be {what}; compute inside "
+            return (
+                "the values of this graph were not recorded, so there are no steps to be {what}; compute inside "
                 "`with record_values():`"
             )
-        return self.tensor
+        return None
 
     def derivation(self) -> str:
         """:meth:`steps` as one text."""
@@ -194,9 +200,7 @@ class Graph(GraphData):
             max_nodes: a larger graph is folded; a page of more boxes is slow to draw.
         """
         whole = len(self.nodes) <= max_nodes
-        recorded = all(node.value_status is Status.KNOWN for node in self.nodes if node.kind == "op")
-        folded = any(node.kind == "module" for node in self.nodes)
-        steps = whole and recorded and not folded and self.tensor is not None
+        steps = whole and self._why_no_steps() is None
         return page_of(self.to_dict(title=title, max_nodes=None if whole else max_nodes, steps=steps))
 
     def show(self, *, title: str = "") -> Path:
@@ -244,6 +248,10 @@ class Graph(GraphData):
         )
 
     save = render
+
+    def _drawn(self, max_nodes: int | None) -> GraphData:
+        """What a drawing shows: folded to its size budget."""
+        return fold_to(self, self.max_nodes if max_nodes is None else max_nodes)
 
     def _with(self, data: GraphData) -> Graph:
         return Graph(**{one.name: getattr(data, one.name) for one in fields(data)})

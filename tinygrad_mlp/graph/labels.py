@@ -9,7 +9,18 @@ import numpy as np
 from ..tape import Array
 from .plain import GraphNode, Status
 
-__all__ = ["describe", "has_nonfinite", "has_statistics", "number", "printable", "shape_text", "summary", "title"]
+__all__ = [
+    "describe",
+    "facts",
+    "has_nonfinite",
+    "has_statistics",
+    "number",
+    "printable",
+    "rows_of",
+    "shape_text",
+    "summary",
+    "title",
+]
 
 _WHOLE = 6
 
@@ -107,6 +118,31 @@ def shape_text(node: GraphNode) -> str:
         return ""
     shape = "scalar" if node.shape == () else str(node.shape)
     return f"{shape} {node.dtype}" if node.dtype else shape
+
+
+def facts(node: GraphNode) -> list[tuple[str, list[str]]]:
+    """What is known of a node besides its name and shape: of what kind each fact is, and its lines."""
+    found = []
+    if node.kind != "constant" or node.shape != ():
+        found.append(("value", describe(node.value, node.value_status)))
+    if node.gradient_status is not Status.NOT_WANTED:
+        found.append(("grad", describe(node.gradient, node.gradient_status)))
+    if node.seconds is not None:
+        back = "" if node.seconds[1] is None else f", back {number(node.seconds[1] * 1e6)} µs"
+        found.append(("time", [f"{number(node.seconds[0] * 1e6)} µs{back}"]))
+    found += [(one.severity, [one.text]) for one in node.health]
+    if node.change is not None and node.change.kind == "changed":
+        amounts = (("value", node.change.value), ("grad", node.change.gradient))
+        found += [("change", [f"{what} changed by {number(one)}"]) for what, one in amounts if one]
+    elif node.change is not None and node.change.kind != "same":
+        found.append(("change", [node.change.kind]))
+    return found
+
+
+def rows_of(node: GraphNode) -> list[list[str]]:
+    """:func:`facts` as the rows of a box: numbers say what they are the numbers of."""
+    named = {"value", "grad"}
+    return [[f"{kind} {lines[0]}", *lines[1:]] if kind in named else lines for kind, lines in facts(node)]
 
 
 def describe(array: Array | None, status: Status) -> list[str]:

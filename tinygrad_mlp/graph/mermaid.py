@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import ArgumentError, did_you_mean
-from .dot import Direction
-from .labels import describe, printable, shape_text, title
-from .plain import GraphData, GraphNode, Kind, Status
+from .dot import Direction, check_direction
+from .labels import printable, rows_of, shape_text, title
+from .plain import GraphData, GraphNode, Kind
 
 __all__ = ["mermaid_of"]
 
@@ -30,8 +29,7 @@ _LONGEST = 60
 
 def mermaid_of(data: GraphData, direction: Direction) -> str:
     """The graph as a Mermaid flowchart; node ``n7`` is ``data.nodes[7]``."""
-    if direction not in {"LR", "TB"}:
-        raise ArgumentError(did_you_mean("direction", direction, ["LR", "TB"]))
+    check_direction(direction)
     lines = [f"flowchart {direction}"]
     lines += [f"  {_node(node)}" for node in data.nodes]
     for edge in data.edges:
@@ -49,9 +47,7 @@ def _node(node: GraphNode) -> str:
         rows += [f"{count} × {what}" for what, count in node.contains]
     if node.shape is not None and not (node.kind == "constant" and node.shape == ()):
         rows += [row for row in [shape_text(node)] if row]
-        rows.append("value " + ", ".join(describe(node.value, node.value_status)))
-        if node.gradient_status is not Status.NOT_WANTED:
-            rows.append("grad " + ", ".join(describe(node.gradient, node.gradient_status)))
+        rows += [", ".join(lines) for lines in rows_of(node)]
     opened, closed = _SHAPES[node.kind]
     return f'n{node.id}{opened}"{"<br/>".join(map(_escaped, rows))}"{closed}:::{node.kind}'
 
