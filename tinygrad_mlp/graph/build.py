@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -55,10 +55,7 @@ def graph_of(root: Traced | Sequence[Traced], *, names: Names | None = None, max
     """
     roots = (root,) if isinstance(root, Traced) else tuple(root)
     _check(roots, max_nodes)
-    naming = _Naming(names)
-    if names is None:
-        naming.weaker = _Naming(_variables())
-        naming.class_of = naming.weaker.class_of
+    naming = _Naming(_variables(), guessed=True) if names is None else _Naming(names)
     return _Builder(roots, naming).graph(max_nodes)
 
 
@@ -92,72 +89,64 @@ class _HasModules(Protocol):
 
 
 class _Naming:
-    """Who is called what: tensors by their node, data without a node by their array."""
+    """Who is called what: tensors by their node, data without a node by their array.
 
-    def __init__(self, names: Names | None) -> None:
+    Names that are ``guessed`` from variables count less than one that a leaf was given when it was made.
+    """
+
+    def __init__(self, names: Names, guessed: bool = False) -> None:
+        self.guessed = guessed
         self.of_node: dict[Node, str] = {}
         self.of_array: dict[int, str] = {}
         # Parameters of modules that want no gradient.
         self.frozen: set[int] = set()
-        # Names that count where there is no other one: those of variables.
-        self.weaker: _Naming | None = None
         # Held on to, so that no id is given to another array while names are being looked up.
         self._arrays: list[Any] = []
         self.class_of = _classes(names)
-        for name, value in _pairs(names):
-            node = value.node if isinstance(value, Traced) else None
-            array = value.data if isinstance(value, Traced) else value
-            if node is not None:
-                self.of_node.setdefault(node, str(name))
-            else:
-                self._arrays.append(array)
-                self.of_array.setdefault(id(array), str(name))
-                if "." in str(name) and isinstance(value, Traced):
-                    self.frozen.add(id(array))
+        for source in _sources(names):
+            is_module = isinstance(source, HasParameters)
+            for name, value in source.named_parameters() if isinstance(source, HasParameters) else source.items():
+                node = value.node if isinstance(value, Traced) else None
+                array = value.data if isinstance(value, Traced) else value
+                if node is not None:
+                    self.of_node.setdefault(node, str(name))
+                else:
+                    self._arrays.append(array)
+                    self.of_array.setdefault(id(array), str(name))
+                    if is_module:
+                        self.frozen.add(id(array))
 
     def node(self, node: Node) -> str | None:
-        """The name the user gives now, or else the one the leaf was given when it was made."""
-        name = self.of_node.get(node) or (node.name if isinstance(node, Leaf) else None)
-        return name or (self.weaker.node(node) if self.weaker is not None else None)
+        """The name of a step or a leaf."""
+        given = node.name if isinstance(node, Leaf) else None
+        name = self.of_node.get(node)
+        return (given or name) if self.guessed else (name or given)
 
     def is_frozen(self, data: Any) -> bool:
         """Whether it is a parameter that wants no gradient."""
-        return id(data) in self.frozen or (self.weaker is not None and self.weaker.is_frozen(data))
+        return id(data) in self.frozen
 
     def array(self, data: Any) -> str | None:
         """The name of data that has no node."""
-        name = self.of_array.get(id(data))
-        return name or (self.weaker.array(data) if self.weaker is not None else None)
+        return self.of_array.get(id(data))
 
 
-def _pairs(names: Any) -> Iterator[tuple[str, Any]]:
-    if names is None:
-        return
-    if isinstance(names, Mapping):
-        yield from names.items()
-    elif isinstance(names, HasParameters):
-        yield from names.named_parameters()
-    elif isinstance(names, Sequence) and not isinstance(names, str):
-        for one in names:
-            yield from _pairs_of_one(one)
-    else:
-        yield from _pairs_of_one(names)
-
-
-def _pairs_of_one(names: Any) -> Iterator[tuple[str, Any]]:
-    if not isinstance(names, (Mapping, HasParameters)):
-        raise DTypeError(
-            "names: expected a module, a mapping such as {'x': x, 'loss': loss}, or a list of these, got "
-            f"{type(names).__name__}"
-        )
-    yield from _pairs(names)
-
-
-def _classes(names: Any) -> dict[tuple[str, ...], str]:
-    """The class of each module by its path, both as the parameters name it and as it is recorded, below the root."""
+def _sources(names: Names) -> list[Mapping[str, Any] | HasParameters]:
     several = isinstance(names, Sequence) and not isinstance(names, str)
+    found: list[Any] = list(names) if several else [names]
+    for one in found:
+        if not isinstance(one, (Mapping, HasParameters)):
+            raise DTypeError(
+                "names: expected a module, a mapping such as {'x': x, 'loss': loss}, or a list of these, got "
+                f"{type(one).__name__}"
+            )
+    return found
+
+
+def _classes(names: Names) -> dict[tuple[str, ...], str]:
+    """The class of each module by its path, both as the parameters name it and as it is recorded, below the root."""
     found: dict[tuple[str, ...], str] = {}
-    for root in names if several else [names]:
+    for root in _sources(names):
         if isinstance(root, _HasModules):
             for name, module in root.named_modules():
                 path = tuple(name.split(".")) if name else ()

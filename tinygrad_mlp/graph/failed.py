@@ -37,7 +37,7 @@ def graph_of_error(error: BaseException) -> Graph | None:
     for one in _causes(error):
         for frame in reversed(list(_frames(one.__traceback__))):
             found = _operands(frame)
-            if any(isinstance(value, Traced) and value.node is not None for _, value in found):
+            if any(_is_recorded(value) for _, value in found):
                 return _graph(_name(frame), found, error)
     return None
 
@@ -76,15 +76,20 @@ def _operands(frame: FrameType) -> list[tuple[str, Any]]:
     return [(name, one) for name, one in given if isinstance(one, (Traced, np.ndarray))]
 
 
+def _is_recorded(value: Any) -> bool:
+    return isinstance(value, Traced) and value.node is not None
+
+
 def _graph(op: str, operands: list[tuple[str, Any]], error: BaseException) -> Graph:
-    roots = [value for _, value in operands if isinstance(value, Traced) and value.node is not None]
+    roots = [value for _, value in operands if _is_recorded(value)]
     whole = graph_of(roots)
     nodes, edges = list(whole.nodes), list(whole.edges)
-    found = dict(zip([id(root.node) for root in roots], _places(whole, roots), strict=True))
+    # The outputs of a graph are its roots in their order, each once.
+    found = dict(zip(dict.fromkeys(id(root.node) for root in roots), whole.outputs, strict=True))
     reads: list[GraphEdge] = []
-    here = len(nodes) + sum(1 for _, value in operands if not (isinstance(value, Traced) and value.node is not None))
+    here = len(nodes) + sum(not _is_recorded(value) for _, value in operands)
     for position, (name, value) in enumerate(operands):
-        if isinstance(value, Traced) and value.node is not None:
+        if _is_recorded(value):
             place = found[id(value.node)]
         else:
             array = np.array(value.data if isinstance(value, Traced) else value)
@@ -109,13 +114,3 @@ def _graph(op: str, operands: list[tuple[str, Any]], error: BaseException) -> Gr
     said = printable(str(error).partition("\n")[0])
     note = f"{op} raised {type(error).__name__}: {said[:_LONGEST]}"
     return Graph(tuple(nodes), (*edges, *reads), (here,), (note,), whole.max_nodes, whole.module_classes, whole.tensor)
-
-
-def _places(whole: Graph, roots: list[Traced]) -> list[int]:
-    """Where the roots are in their graph: outputs are listed once each, in the order of the roots."""
-    places: dict[int, int] = {}
-    rest = list(whole.outputs)
-    for root in roots:
-        if id(root.node) not in places:
-            places[id(root.node)] = rest.pop(0)
-    return [places[id(root.node)] for root in roots]
