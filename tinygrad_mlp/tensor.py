@@ -468,8 +468,6 @@ class Tensor(Traced):
 
         return graph_of(self, **options)
 
-    # --- arithmetic ---
-
     def backward_steps(self, **options: Any) -> Iterator[Step]:
         """The backward pass, step by step in the order of the tape: each local derivative as a formula with numbers.
 
@@ -491,6 +489,8 @@ class Tensor(Traced):
         if isinstance(self.node, Recorded) and self.node.gradient is None:
             self.backward(retain_graph=True)
         return (step for step in self.graph(**options).steps() if step.phase == "backward")
+
+    # --- arithmetic ---
 
     def __add__(self, other: Any) -> Tensor:
         return ops.add(self, other)
