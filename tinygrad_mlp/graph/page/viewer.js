@@ -34,11 +34,11 @@
   for (const group of data.groups) {
     const path = group.path;
     groups.set(keyOf(path), {
-      key: keyOf(path), path, class: group.class, repeat: group.repeat, size: 0, parent: path.length > 1 ? keyOf(path.slice(0, -1)) : null,
+      key: keyOf(path), path, class: group.class, repeat: group.repeat, members: [], parent: path.length > 1 ? keyOf(path.slice(0, -1)) : null,
     });
   }
   for (const node of nodes) {
-    for (let length = node.module.length; length > 0; length--) groups.get(keyOf(node.module.slice(0, length))).size++;
+    for (let length = node.module.length; length > 0; length--) groups.get(keyOf(node.module.slice(0, length))).members.push(node);
   }
   const groupTitle = (group) => {
     const name = group.path[group.path.length - 1];
@@ -216,7 +216,7 @@
     bounds = { x: 0, y: 0, width: Math.max(size.width, 60), height: Math.max(size.height, 60) };
     root.dataset.visible = String(boxes.size);
     const closed = [...groups.values()].filter((group) => !state.open.has(group.key) && (!group.parent || state.open.has(group.parent)));
-    const told = closed.reduce((sum, group) => sum + group.size, 0);
+    const told = closed.reduce((sum, group) => sum + group.members.length, 0);
     note.textContent = [...data.notes, told ? told + " of " + nodes.length + " nodes are inside closed modules" : ""].filter(Boolean).join(" ");
     mark();
   };
@@ -233,11 +233,10 @@
   };
   const boxOfGroup = (group) => {
     const title = groupTitle(group);
-    const rows = [group.size + " nodes, closed"];
-    const inside = nodes.filter((node) => group.path.every((part, place) => node.module[place] === part));
+    const rows = [group.members.length + " nodes, closed"];
     return {
-      kind: "module", title, rows, bad: inside.some(troubled),
-      output: inside.some((node) => outputs.has(node.id)), parent: group.parent, group,
+      kind: "module", title, rows, bad: group.members.some(troubled),
+      output: group.members.some((node) => outputs.has(node.id)), parent: group.parent, group,
       width: 20 + Math.max(widthOf(title, "600 12px system-ui"), widthOf(rows[0], "11px system-ui")), height: 38,
     };
   };
