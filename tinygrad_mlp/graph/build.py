@@ -132,8 +132,7 @@ class _Naming:
 
 
 def _sources(names: Names) -> list[Mapping[str, Any] | HasParameters]:
-    several = isinstance(names, Sequence) and not isinstance(names, str)
-    found: list[Any] = list(names) if several else [names]
+    found: list[Any] = [*names] if isinstance(names, Sequence) and not isinstance(names, str) else [names]
     for one in found:
         if not isinstance(one, (Mapping, HasParameters)):
             raise DTypeError(
