@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +83,21 @@ def test_examples_print_what_the_page_says(code: str, output: str) -> None:
     result = run_python(code)
     assert result.returncode == 0, result.stderr
     assert result.stdout == output
+
+
+def test_a_page_that_is_one_program_prints_what_it_says() -> None:
+    """The blocks of docs/see-inside.md follow on each other: run in this order, each prints what stands below it."""
+    blocks = [*fences("docs/see-inside.md"), ("", "")]
+    names: dict[str, Any] = {}
+    shown = 0
+    for (language, body), (following, output) in pairwise(blocks):
+        if language == "python":
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(body, "see-inside", "exec"), names)  # noqa: S102 - the page's own code
+            assert printed.getvalue() == (output if following == "text" else "")
+            shown += following == "text"
+    assert shown
 
 
 def test_the_first_example_has_fifteen_lines() -> None:

@@ -328,7 +328,7 @@ def test_mistakes_are_drawn_with_both_labels(matplotlib: Any) -> None:
     """One picture per mistake; none at all is said; lengths that differ are refused."""
     told = answers()
     figure = viz.plot_mistakes(told.images, told.truth, told.probabilities, told.class_names)
-    assert [ax.get_title() for ax in figure.axes] == ["zero 60%\ntrue: one 40%"]
+    assert [ax.get_title() for ax in figure.axes] == ["zero: 60%\ntrue one: 40%"]
     assert viz.plot_mistakes(told.images[:1], told.truth[:1], told.probabilities[:1]).axes == []
     with pytest.raises(ShapeError, match="3 images, 2 labels"):
         viz.plot_mistakes(told.images, told.truth[:2], told.probabilities)

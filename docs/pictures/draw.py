@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +90,21 @@ def schedules() -> Any:
     return viz.plot_schedules(drawn)
 
 
+def gallery() -> Iterator[tuple[str, Any]]:
+    """The pictures of docs/pictures.md, each the value of the last line of the code above it: file name, display."""
+    page = (HERE.parent / "pictures.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for code, name in re.findall(r"```python\n(.*?)```\n\n!\[[^]]*\]\(pictures/(.*?)\)", page, flags=re.DOTALL):
+        block = ast.parse(code)
+        last = block.body.pop()
+        assert isinstance(last, ast.Expr)
+        exec(compile(block, name, "exec"), names)  # noqa: S102 - the page's own code
+        yield name, eval(compile(ast.Expression(last.value), name, "eval"), names)  # noqa: S307 - the same
+
+
 if __name__ == "__main__":
+    for file, display in gallery():
+        display.figure_.savefig(HERE / file, metadata={"Software": None})
     neuron().render(HERE / "graph.svg")
     mlp().render(HERE / "mlp.svg", direction="TB")
     picture = viz.figure_svg(schedules(), "the learning rates of all schedules over 100 steps")

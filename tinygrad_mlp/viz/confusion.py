@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import ArgumentError, ShapeError
 from .style import SMALL, new_axes, plain, tidy
 
-__all__ = ["confusion_matrix", "plot_confusion_matrix"]
+__all__ = ["confusion_matrix", "draw_confusion_matrix", "plot_confusion_matrix"]
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, classes: int | None = None) -> NDArray[np.int64]:
@@ -58,6 +58,13 @@ def plot_confusion_matrix(
         ShapeError, ArgumentError: as :func:`confusion_matrix`. MissingExtraError: matplotlib is not installed.
     """
     counts = confusion_matrix(y_true, y_pred, None if class_names is None else len(class_names))
+    return draw_confusion_matrix(counts, class_names, ax=ax)
+
+
+def draw_confusion_matrix(
+    counts: NDArray[np.int64], class_names: Sequence[str] | None = None, *, ax: Any = None
+) -> Any:
+    """Draw counts (classes, classes) as :func:`plot_confusion_matrix` does."""
     names = [str(i) for i in range(len(counts))] if class_names is None else [plain(one) for one in class_names]
     long = max(map(len, names), default=0) > 2
     side = (2.2 if long else 1.0) + 0.38 * len(counts)

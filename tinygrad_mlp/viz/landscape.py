@@ -12,7 +12,7 @@ from ..errors import ArgumentError, ShapeError
 from ..nn import Module
 from ..tape import Array
 from ..tensor import Tensor, no_grad
-from .style import COLORS, SMALL, new_axes, tidy
+from .style import COLORS, INK, SMALL, new_axes, tidy
 
 __all__ = ["Landscape", "loss_landscape", "parameters_of", "plot_loss_landscape"]
 
@@ -170,8 +170,10 @@ def plot_loss_landscape(landscape: Landscape, *, ax: Any = None, levels: int = 2
         ax.plot(x, y, color=COLORS[1], linewidth=2)
         for place, name in ((0, "start"), (-1, "end")):
             ax.plot(x[place], y[place], "o", color="white", markeredgecolor=COLORS[1], markeredgewidth=2, markersize=8)
+            # On white, because below it is anything from pale to dark.
+            paper = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
             ax.annotate(
-                name, (x[place], y[place]), (7, 7), textcoords="offset points", fontsize=SMALL + 1, fontweight="bold"
+                name, (x[place], y[place]), (8, 8), textcoords="offset points", fontsize=SMALL, color=INK, bbox=paper
             )
     first = "first direction"
     if landscape.share is not None:

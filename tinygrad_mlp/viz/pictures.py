@@ -71,7 +71,7 @@ def plot_mistakes(
         ax.set_axis_off()
         found, real = int(shares[sample].argmax()), int(truth[sample])
         ax.set_title(
-            f"{names[found]} {shares[sample, found]:.0%}\ntrue: {names[real]} {shares[sample, real]:.0%}",
+            f"{names[found]}: {shares[sample, found]:.0%}\ntrue {names[real]}: {shares[sample, real]:.0%}",
             fontsize=8,
             color=COLORS[1],
         )

@@ -8,13 +8,13 @@ from typing import Any
 
 from ..extras import need
 
-__all__ = ["COLORS", "SMALL", "figure_svg", "new_axes", "new_figure", "plain", "tidy"]
+__all__ = ["COLORS", "INK", "SMALL", "figure_svg", "new_axes", "new_figure", "plain", "tidy"]
 
 # Source: Okabe and Ito, "Color Universal Design", 2008; black is left to text, and yellow is too pale for lines.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 # In points: a figure of five inches is a little wider than a phone, and its smallest text is to be read there too.
 SMALL = 10
-_INK = "#333333"
+INK = "#333333"
 _GRID = "#e3e3e3"
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
@@ -36,10 +36,10 @@ def new_axes(ax: Any, width: float, height: float) -> Any:
 
 def tidy(ax: Any, title: str, xlabel: str = "", ylabel: str = "", *, grid: bool = False) -> Any:
     """Give axes their title, labels, thin spines and small ticks."""
-    ax.set_title(title, loc="left", fontsize=12, fontweight="bold", color=_INK)
-    ax.set_xlabel(xlabel, fontsize=SMALL, color=_INK)
-    ax.set_ylabel(ylabel, fontsize=SMALL, color=_INK)
-    ax.tick_params(labelsize=SMALL, colors=_INK, length=2)
+    ax.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
+    ax.set_xlabel(xlabel, fontsize=SMALL, color=INK)
+    ax.set_ylabel(ylabel, fontsize=SMALL, color=INK)
+    ax.tick_params(labelsize=SMALL, colors=INK, length=2)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color("#999999")
     if grid:
