@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -13,11 +14,10 @@ from test_graphs_random import SIDE, SMOOTH
 
 from tinygrad_mlp import Tensor, nn, ops, record_values
 from tinygrad_mlp.errors import GradientError
-from tinygrad_mlp.graph.formulas import Formula, named, of_op, plain
+from tinygrad_mlp.graph.formulas import Formula, named, of_op, plain, small
 from tinygrad_mlp.graph.plain import Status
 from tinygrad_mlp.graph.steps import derivation_of
 from tinygrad_mlp.tape import OPS
-from tinygrad_mlp.testing.cases import differentiable
 
 GRAPHS = {20: 30, 100: 200, 2000: 1000}.get(settings().max_examples, 30)
 
@@ -53,20 +53,39 @@ def test_contributions_add_up_to_the_gradients(number: int) -> None:
             np.testing.assert_allclose(totals[node.id], node.gradient, rtol=1e-10, atol=1e-12 * scale, err_msg=program)
 
 
+_POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_SIGNS = {"·": "*", "√": "sqrt", "∧": " and ", "∨": " or ", "¬": "not ", "≠": "!=", "≤": "<=", "≥": ">=", "ln": "log"}
+
+
 def as_python(formula: str) -> str:
     """A formula of numbers as Python, to be computed by Python."""
-    text = formula.replace(") (1 - σ", ") * (1 - σ").replace("·", "*").replace("ln ", "log ").replace("σ", "sigma")
-    text = re.sub(r"(tanh)² (-?[\d.e-]+|\([^()]*\))", r"tanh(\2)**2", text)
-    text = re.sub(r"\b(tanh|sin|cos|log) (-?[\d.]+(?:e-?\d+)?)", r"\1(\2)", text)
-    text = re.sub(r"\b(tanh|sin|cos|log) \(", r"\1(", text)
-    text = text.replace("²", "**2").replace("³", "**3").replace("e^(", "exp(")
-    text = re.sub(r"\be\^(-?[\d.]+)", r"exp(\1)", text)
+    text = re.sub(r"\| (.*?) \|", r"abs(\1)", formula)
+    for sign, word in _SIGNS.items():
+        text = text.replace(sign, word)
+    text = re.sub(r"\[([^\[\]]*[=<>]|[^\[\]]*\b(?:and|or|not)\b)([^\[\]]*)\]", lambda m: f"truth({m[0][1:-1]})", text)
+    text = re.sub(r"(?<=truth\()([^=<>!()]*|\([^()]*\)[^=<>!()]*) = ", r"\1 == ", text)
+    text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda m: f"**({m[0].translate(_POWERS)})", text)
+    text = re.sub(r"(tanh)\*\*\(2\) (-?[\d.e-]+|\([^()]*\))", r"tanh(\2)**2", text)
+    text = re.sub(r"\b(tanh|sin|cos|tan|log) (-?[\d.]+(?:e-?\d+)?)", r"\1(\2)", text)
+    text = re.sub(r"\blog (σ\([^()]*\))", r"log(\1)", text)
+    text = re.sub(r"\b(tanh|sin|cos|tan|log) (?=[\w(])", r"\1", text)
+    text = re.sub(r"\be\^(-?[\d.]+)", r"exp(\1)", text.replace("e^(", "exp("))
+    text = text.replace("[", "(").replace("]", ")")
+    # What stands side by side is multiplied.
+    text = re.sub(
+        r"(?<=[\w)])(?<!\bif)(?<!\belse)(?<!\bor)(?<!\band)(?<!\bnot) (?=[\w(])(?!if\b|else\b|or\b|and\b)", " * ", text
+    )
     return text.replace("^", "**")
 
 
-FUNCTIONS = {name: getattr(np, name) for name in ("tanh", "sin", "cos", "log", "exp")}
-FUNCTIONS["max"] = max
-FUNCTIONS["sigma"] = lambda x: 1 / (1 + np.exp(-x))
+FUNCTIONS: dict[str, Any] = {
+    name: getattr(np, name)
+    for name in ("tanh", "sin", "cos", "tan", "log", "exp", "sqrt", "sign", "isnan", "isinf", "isfinite")
+}
+FUNCTIONS |= {"max": max, "min": min, "abs": abs, "truth": lambda answer: float(bool(answer))}
+FUNCTIONS["σ"] = lambda x: 1 / (1 + np.exp(-x))
+FUNCTIONS["Φ"] = lambda x: 0.5 * (1 + math.erf(x / math.sqrt(2)))
+FUNCTIONS["φ"] = lambda x: math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
 
 SCALARS = {
     "product": lambda x, y: x * y,
@@ -172,17 +191,56 @@ def test_without_values_there_are_no_steps() -> None:
         out.graph(names=model).collapsed().steps()
 
 
-def test_every_differentiable_op_has_a_formula_of_its_own() -> None:
-    """No op falls back to its bare name; what a rule reads is printed with a template, too."""
-    without = [name for name in differentiable() if OPS[name].latex is None and name not in {"cast", "checked_finite"}]
-    assert without == []
+def test_every_op_has_a_formula_of_its_own() -> None:
+    """No op falls back to its bare name, neither forward nor in a rule; no command of LaTeX is left in the text."""
+    params = {
+        "slope": 0.1,
+        "exponent": 3,
+        "n": 2,
+        "alpha": 1.5,
+        "rate": 2.0,
+        "shape": (2, 3),
+        "axis": 1,
+        "dtype": "float32",
+    }
+    params |= {"index": (slice(None), 1), "equation": "ij,jk->ik", "axes": (0, 2, 1)}
     for name, op in OPS.items():
-        if op.latex is None:
-            continue
+        template = op.formula({"axes": (0, 2, 1)} if name == "permute" else {})
+        assert template is not None, name
         operands = [Formula(letter) for letter in "abcdefg"]
-        text = of_op(op.latex, name, operands, {"slope": 0.1, "exponent": 3, "n": 2}).text
+        text = of_op(template, name, operands, params).text
         assert text
-        assert not re.search(r"[{}\\\\]", text), (name, text)
+        assert not re.search(r"[{}\\]", text), (name, text)
+
+
+ELEMENTWISE = sorted(name for name, op in OPS.items() if op.elementwise)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_an_elementwise_formula_computes_what_the_op_does(name: str) -> None:
+    """The text of the formula with numbers in it, computed by Python, is what the op gives."""
+    op = OPS[name]
+    rng = np.random.default_rng(33)
+    checked = 0
+    for option in op.samples.params or ((),):
+        params = dict(option)
+        for _ in range(20):
+            values = [np.float64(np.round(rng.uniform(-2.5, 2.5), 2)) for _ in op.operands]
+            with np.errstate(all="ignore"):
+                expected = np.asarray(op.forward(*[np.array(one) for one in values], **params))
+            if not np.isfinite(expected):
+                continue
+            # A condition is a question with an answer, not a number.
+            operands = [
+                small(bool(v > 0) if kind == "condition" else v) for kind, v in zip(op.operands, values, strict=True)
+            ]
+            if "condition" in op.operands:
+                expected = op.forward(values[0] > 0, *values[1:], **params)
+            text = of_op(op.formula(params), name, [one or Formula("?") for one in operands], params).text
+            found = eval(as_python(text), {"__builtins__": {}}, FUNCTIONS)  # noqa: S307 - our own formula
+            assert float(found) == pytest.approx(float(expected), rel=1e-3, abs=1e-6), text
+            checked += 1
+    assert checked >= 5
 
 
 @pytest.mark.parametrize(

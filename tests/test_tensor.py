@@ -809,7 +809,7 @@ def test_every_formula_template_holds_its_operands(name: str) -> None:
     """A latex template formats, with balanced braces, and shows the operands it is given."""
     op = OPS[name]
     marks = [f"<{i}>" for i in range(len(op.operands) or 2)]
-    text = op.latex.format(*marks, **dict.fromkeys(op.params, "<p>"))
+    text = str(op.formula()).format(*marks, **{"operands": "<0>", **dict.fromkeys(op.params, "<p>")})
     assert text.count("{") == text.count("}")
     assert not op.operands or marks[0] in text or marks[-1] in text
 

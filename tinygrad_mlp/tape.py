@@ -19,7 +19,7 @@ import itertools
 import linecache
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter, itemgetter
@@ -107,7 +107,7 @@ class Op:
             numbers for elementwise ops, ``reference(np, *arrays, **params)`` otherwise.
         samples: which inputs are legal, see :mod:`tinygrad_mlp.samples`.
         scalar: a template for code generators, ``{0}``, ``{1}`` being the operands; None: call ``forward``.
-        latex: a template for formulas.
+        latex: a template for formulas, or a function that makes one from the parameters; see ``formula``.
         text: a template for the NumPy expression that ``forward`` is, ``{x}`` being operand or parameter ``x``;
             None: the name of the ufunc, or a call of the function.
         elementwise: operands broadcast against each other, and gradients are summed back to their shapes.
@@ -165,7 +165,7 @@ class Op:
         reference: Callable[..., Any] | None,
         samples: object,
         scalar: str | None,
-        latex: str | None,
+        latex: str | Callable[..., str] | None,
         elementwise: bool,
         saves: bool,
         passes_on: bool,
@@ -204,6 +204,10 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<Op {self.name}({', '.join(self.operands)})>"
+
+    def formula(self, params: Mapping[str, Any] | None = None) -> str | None:
+        """The template of its formula, which may depend on its parameters; without them the usual one."""
+        return self.latex(**(params or {})) if callable(self.latex) else self.latex
 
     def rule(self, position: int) -> Callable[..., Any] | None:
         """The rule for the operand at ``position``."""

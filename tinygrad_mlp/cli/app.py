@@ -189,7 +189,7 @@ def ops(*names: str, write: Path | None = None, check: Path | None = None, quick
     """List the operations: operands, formula, range, and the largest error found.
 
     Errors are those of value, first and second derivative, in float64 and float32, in units in the last place,
-    against mpmath at as many digits as it takes. All operations take about a minute. Exit code 1 if an error is
+    against mpmath at as many digits as it takes. All operations take some minutes. Exit code 1 if an error is
     above its limit.
 
     Args:

@@ -86,11 +86,12 @@ class _Row:
 
     @property
     def formula(self) -> str:
-        if self.op.latex is None:
+        template = self.op.formula()
+        if template is None:
             return self.what
         named = {one: rf"\mathrm{{{one}}}".replace("_", r"\_") for one in self.op.params}
         operands = [one if len(one) == 1 else rf"\mathrm{{{one}}}" for one in self.op.operands] or ["x"]
-        return "$`" + self.op.latex.format(*operands, **named) + "`$"
+        return "$`" + template.format(*operands, **{"operands": r"x_1, x_2, \ldots", **named}) + "`$"
 
     @property
     def range(self) -> str:

@@ -119,13 +119,14 @@ def of_op(
 def written(template: str, operands: Sequence[Formula], params: Mapping[str, Any] | None = None) -> Formula:
     """A template such as ``{0} + {1}`` filled with formulas, in brackets where these hang together too loosely."""
     looseness = _level(template)
+    all_operands = ", ".join(one.latex for one in operands)
     # Braces of LaTeX are doubled in a template.
     flat = _TOKEN.sub(lambda m: f"\2{m[1]}\3" if m[1] else ("\0" if m[0] == "{{" else "\1"), template)
 
     def fill(found: re.Match[str]) -> str:
         key = found[1]
         if not key.isdigit():
-            return number((params or {}).get(key, key))
+            return all_operands if key == "operands" else _parameter((params or {}).get(key, key), key == "index")
         part = operands[int(key)]
         before, after = flat[: found.start()].rstrip(), flat[found.end() :].lstrip()
         opened = not before or (before.endswith(_OPENING) and not before.endswith(r"\,"))
@@ -137,6 +138,21 @@ def written(template: str, operands: Sequence[Formula], params: Mapping[str, Any
 
     filled = _PLACE.sub(fill, flat).replace("\0", "{").replace("\1", "}")
     return Formula(filled, looseness)
+
+
+def _parameter(value: Any, bare: bool = False) -> str:
+    """A parameter as it is written in a call; a ``bare`` tuple without brackets, as an index is."""
+    if isinstance(value, (tuple, list)):
+        inner = ", ".join(map(_parameter, value))
+        return inner if bare else f"({inner}{',' * (len(value) == 1)})"
+    if isinstance(value, slice):
+        ends = ["" if one is None else str(one) for one in (value.start, value.stop, value.step)]
+        return ":".join(ends[: 2 + (value.step is not None)])
+    if isinstance(value, np.ndarray):
+        return _parameter(value.tolist()) if value.size <= 4 else "i"
+    if isinstance(value, (int, float, np.generic)):
+        return number(value)
+    return "..." if value is Ellipsis else _harmless(printable(str(value)))
 
 
 def _level(template: str) -> int:
@@ -171,9 +187,19 @@ _WORDS = {
     r"\delta": "δ",
     r"\eta": "η",
     r"\leftarrow": "←",
+    r"\land": "∧",
+    r"\lor": "∨",
+    r"\lnot": "¬",
+    r"\ne": "≠",
+    r"\le": "≤",
+    r"\ge": "≥",
 }
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_NO_CASES = r"((?:(?!\\begin\{cases\}).)*?)"
+_CASES = re.compile(
+    rf"\\begin\{{cases\}} {_NO_CASES} & {_NO_CASES} \\\\ {_NO_CASES} & (?:\\text\{{else\}}|else) \\end\{{cases\}}"
+)
 _WORD = re.compile(r"\\(?:[a-zA-Z]+|.)")
 
 
@@ -184,13 +210,12 @@ def plain(latex: str) -> str:
     '1 / (1 + e^(-x))'
     """
     text = latex
-    cases = re.compile(r"\\begin\{cases\} (.*?) & (.*?) \\\\ (.*?) & \\text\{else\} \\end\{cases\}")
-    text = cases.sub(r"(\1 if \2 else \3)", text)
     matrix = re.compile(r"\\begin\{bmatrix\} (.*?) \\end\{bmatrix\}")
     text = matrix.sub(lambda m: f"[{m[1].replace(' & ', ' ').replace(' ' + chr(92) * 2 + ' ', '; ')}]", text)
     while True:
         # Innermost first: what is in these braces has none itself.
-        changed = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", lambda m: f"{_closed(m[1])} / {_closed(m[2])}", text)
+        changed = _CASES.sub(r"(\1 if \2 else \3)", text)
+        changed = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", lambda m: f"{_closed(m[1])} / {_closed(m[2])}", changed)
         changed = re.sub(r"\\sqrt\{([^{}]*)\}", r"√(\1)", changed)
         changed = re.sub(r"\\(?:operatorname|mathrm|text)\{([^{}]*)\}", r"\1", changed)
         changed = re.sub(r"\^\{([^{}]*)\}", lambda m: _raised(m[1]), changed)

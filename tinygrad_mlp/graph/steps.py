@@ -203,7 +203,7 @@ class _Teller:
 
     def _applied(self, node: GraphNode, operands: list[Formula]) -> Formula:
         op = OPS.get(str(node.op))
-        return of_op(None if op is None else op.latex, str(node.op), operands, node.params)
+        return of_op(None if op is None else op.formula(node.params), str(node.op), operands, node.params)
 
     # --- backward ---
 
@@ -319,12 +319,9 @@ def _printed(result: Any, known: dict[Node, Formula], plain: dict[int, Formula])
             for source, data in (node.operands if isinstance(node, Recorded) else ())
         ]
         op = node.plan.op if node.plan is not None else None
-        formulas[node] = of_op(
-            None if op is None else op.latex,
-            "" if op is None else op.name,
-            operands,
-            node.params if isinstance(node, Recorded) else None,
-        )
+        params = node.params if isinstance(node, Recorded) else {}
+        template = None if op is None else op.formula(params)
+        formulas[node] = of_op(template, "" if op is None else op.name, operands, params)
     return formulas[result.node]
 
 

@@ -74,7 +74,7 @@ def sigmoid_slope(x: Array) -> Array:
     reference=lambda mp, x, *, slope: x if x > 0 else slope * x,
     samples=Elementwise((_NO_KINK,), params=((("slope", 0.01),), (("slope", 0.2),))),
     scalar="({0} > 0 ? {0} : {slope} * {0})",
-    latex=r"\max({0}, {slope}\,{0})",
+    latex=r"\begin{{cases}} {0} & {0} > 0 \\ {slope}\,{0} & \text{{else}} \end{{cases}}",
 )
 def _leaky(x: Array, *, slope: float) -> Array:
     """``x`` where positive, else ``slope * x``."""
@@ -86,7 +86,7 @@ def _leaky(x: Array, *, slope: float) -> Array:
     reference=lambda mp, z, x, *, slope: z if x > 0 else slope * z,
     samples=Elementwise((_ANY, _NO_KINK), params=((("slope", 0.01),),)),
     scalar="leaky_gate({0}, {1}, {slope})",
-    latex=r"{0} \, (1 \text{{ or }} {slope})",
+    latex=r"\begin{{cases}} {0} & {1} > 0 \\ {slope}\,{0} & \text{{else}} \end{{cases}}",
 )
 def leaky_gate(z: Array, x: Array, *, slope: float) -> Array:
     """``z`` where ``x > 0``, else ``slope * z``; at 0 the number of [slope, 1] (or [1, slope]) nearest to 0."""
@@ -141,7 +141,7 @@ def silu(x: Array) -> Array:
     reference=lambda mp, x: 1 / (1 + mp.exp(-x)) + x * mp.exp(-x) / (1 + mp.exp(-x)) ** 2,
     samples=_WIDE,
     scalar="silu_slope({0})",
-    latex=r"\operatorname{{silu}}'({0})",
+    latex=r"\sigma({0})\,(1 + {0}\,(1 - \sigma({0})))",
 )
 def silu_slope(x: Array) -> Array:
     """The derivative of silu, ``s + x s'`` with ``s = sigmoid(x)`` and ``s' = e / (1 + e)**2``."""
@@ -169,7 +169,7 @@ def gelu_exact(x: Array) -> Array:
     reference=lambda mp, x: mp.erfc(-x / mp.sqrt(2)) / 2 + x * mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi),
     samples=_NORMAL,
     scalar="gelu_slope({0})",
-    latex=r"\operatorname{{gelu}}'({0})",
+    latex=r"\Phi({0}) + {0}\,\phi({0})",
 )
 def gelu_slope(x: Array) -> Array:
     """The derivative of gelu, ``Phi(x) + x phi(x)``."""
@@ -182,7 +182,7 @@ def gelu_slope(x: Array) -> Array:
     reference=lambda mp, x: mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi) * (2 - x * x),
     samples=_NORMAL,
     scalar="gelu_bend({0})",
-    latex=r"\operatorname{{gelu}}''({0})",
+    latex=r"\phi({0})\,(2 - {0}^2)",
 )
 def gelu_bend(x: Array) -> Array:
     """The second derivative of gelu, ``phi(x) (2 - x**2)``."""

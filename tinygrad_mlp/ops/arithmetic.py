@@ -397,6 +397,7 @@ def abs(x: Array) -> Array:
     reference=lambda mp, a, b: a == b,
     floats=False,
     scalar="({0} == {1} || ({0} != {0} && {1} != {1}))",
+    latex="[{0} = {1}]",
 )
 def ties(a: Array, b: Array) -> Array:
     """Where ``a`` equals ``b``, NaN being equal to NaN. A mask chosen at a kink is a constant: no gradient."""

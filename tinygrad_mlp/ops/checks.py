@@ -12,7 +12,7 @@ from .elementwise import elementwise
 __all__ = ["checked_finite"]
 
 
-@elementwise(vjp=(lambda g: g,), reference=lambda mp, x: x, samples=Elementwise(), passes_on=True)
+@elementwise(vjp=(lambda g: g,), reference=lambda mp, x: x, samples=Elementwise(), passes_on=True, latex="{0}")
 def checked_finite(x: Array) -> Array:
     """The values of ``x``; for values that nothing may follow from unless they are finite.
 

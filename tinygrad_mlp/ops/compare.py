@@ -19,7 +19,7 @@ from .shape import reshaped
 _PAIR = Elementwise((Domain(), Domain()))
 
 
-def _question(name: str, function: Callable[..., Any], arity: int, scalar: str) -> Callable[..., Any]:
+def _question(name: str, function: Callable[..., Any], arity: int, scalar: str, latex: str) -> Callable[..., Any]:
     def one(x: Array) -> Array:
         return function(x)
 
@@ -34,23 +34,24 @@ def _question(name: str, function: Callable[..., Any], arity: int, scalar: str) 
         numpy=function,
         samples=_PAIR if arity == 2 else Elementwise(),
         scalar=scalar,
+        latex=latex,
         floats=False,
     )
     return declared(forward)
 
 
-eq = _question("eq", np.equal, 2, "({0} == {1})")
-ne = _question("ne", np.not_equal, 2, "({0} != {1})")
-lt = _question("lt", np.less, 2, "({0} < {1})")
-le = _question("le", np.less_equal, 2, "({0} <= {1})")
-gt = _question("gt", np.greater, 2, "({0} > {1})")
-ge = _question("ge", np.greater_equal, 2, "({0} >= {1})")
-logical_and = _question("logical_and", np.logical_and, 2, "({0} && {1})")
-logical_or = _question("logical_or", np.logical_or, 2, "({0} || {1})")
-logical_not = _question("logical_not", np.logical_not, 1, "(!{0})")
-isnan = _question("isnan", np.isnan, 1, "isnan({0})")
-isinf = _question("isinf", np.isinf, 1, "isinf({0})")
-isfinite = _question("isfinite", np.isfinite, 1, "isfinite({0})")
+eq = _question("eq", np.equal, 2, "({0} == {1})", "[{0} = {1}]")
+ne = _question("ne", np.not_equal, 2, "({0} != {1})", r"[{0} \ne {1}]")
+lt = _question("lt", np.less, 2, "({0} < {1})", "[{0} < {1}]")
+le = _question("le", np.less_equal, 2, "({0} <= {1})", r"[{0} \le {1}]")
+gt = _question("gt", np.greater, 2, "({0} > {1})", "[{0} > {1}]")
+ge = _question("ge", np.greater_equal, 2, "({0} >= {1})", r"[{0} \ge {1}]")
+logical_and = _question("logical_and", np.logical_and, 2, "({0} && {1})", r"[{0} \land {1}]")
+logical_or = _question("logical_or", np.logical_or, 2, "({0} || {1})", r"[{0} \lor {1}]")
+logical_not = _question("logical_not", np.logical_not, 1, "(!{0})", r"[\lnot {0}]")
+isnan = _question("isnan", np.isnan, 1, "isnan({0})", r"\operatorname{{isnan}}({0})")
+isinf = _question("isinf", np.isinf, 1, "isinf({0})", r"\operatorname{{isinf}}({0})")
+isfinite = _question("isfinite", np.isfinite, 1, "isfinite({0})", r"\operatorname{{isfinite}}({0})")
 
 
 # --- about several elements -----------------------------------------------------------------------
@@ -63,7 +64,8 @@ def _search(name: str, function: Callable[..., Any], rule: native.Rule) -> Calla
     forward.__name__ = name
     forward.__doc__ = f"``numpy.{function.__name__}`` along one axis, without gradient."
     sample = Reduction(single_axis=True, empty=False)
-    return primitive(vjp=(None,), samples=sample, batch=batched.along_axis, native=rule)(forward)
+    latex = rf"\operatorname{{{{{name}}}}}({{0}})"
+    return primitive(vjp=(None,), samples=sample, latex=latex, batch=batched.along_axis, native=rule)(forward)
 
 
 def _verdict(name: str, function: Callable[..., Any], rule: native.Rule) -> Callable[..., Any]:
@@ -72,7 +74,8 @@ def _verdict(name: str, function: Callable[..., Any], rule: native.Rule) -> Call
 
     forward.__name__ = name
     forward.__doc__ = f"``numpy.{function.__name__}`` over axes, without gradient."
-    return primitive(vjp=(None,), samples=Reduction(), batch=batched.over_axes, native=rule)(forward)
+    latex = rf"\operatorname{{{{{name}}}}}({{0}})"
+    return primitive(vjp=(None,), samples=Reduction(), latex=latex, batch=batched.over_axes, native=rule)(forward)
 
 
 _largest = _search("argmax", np.argmax, native.searching(largest=True))

@@ -48,7 +48,7 @@ def elementwise(
     scalar: str | None = None,
     native: Callable[..., Any] | None = None,
     calls: Callable[..., Any] | None = None,
-    latex: str | None = None,
+    latex: str | Callable[..., str] | None = None,
     passes_on: bool = False,
     floats: bool = True,
     text: str | None = None,

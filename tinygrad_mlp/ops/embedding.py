@@ -34,7 +34,7 @@ def embedding(weight: Array, ids: Array) -> Array:
     vjp=(lambda g, ids: embedding(g, ids), None),
     reference=lambda np, z, ids, *, rows: np.eye(rows)[np.ravel(ids)].T @ np.reshape(z, (np.size(ids), z.shape[-1])),
     samples=Rows("sums"),
-    latex=r"\operatorname{{put}}({0})",
+    latex=r"\operatorname{{put}}({0}, {1})",
     batch=batched.summing_rows,
     native=native.summing_rows,
 )

@@ -191,7 +191,7 @@ def _turned(equation: str, wanted: int) -> str:
     ),
     reference=lambda np, a, b, *, equation: np.einsum(equation, a, b),
     samples=Einsum(("ij,jk->ik", "ij,ij->ij", "bij,bjk->bik", "i,j->ij", "ij,j->i", "ijk,kl->lij")),
-    latex=r"\sum {0}\,{1}",
+    latex=r"\operatorname{{einsum}}(\text{{{equation}}}, {0}, {1})",
     batch=batched.contracting,
     native=native.contracting,
     multiply_adds=lambda a, b, equation: _products_of(equation, a, b),

@@ -24,7 +24,7 @@ from .kernels import chosen, normalise_axes, normalise_axis
     reference=lambda np, x, *, shape: np.reshape(x, shape),
     samples=Reshaping("reshape"),
     passes_on=True,
-    latex=r"\operatorname{{reshape}}({0})",
+    latex=r"\operatorname{{reshape}}({0}, {shape})",
     batch=batched.reshaping,
     text="{x}.reshape({shape})",
     native=native.reshaping,
@@ -104,13 +104,18 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(back)
 
 
+def _turned(axes: tuple[int, ...] = (1, 0)) -> str:
+    """A transpose where all axes are reversed, as those of a matrix are."""
+    return r"{0}^\top" if axes == tuple(reversed(range(len(axes)))) else r"\operatorname{{permute}}({0}, {axes})"
+
+
 @primitive(
     name="permute",
     vjp=(lambda g, axes: permuted(g, axes=_inverse(axes)),),
     reference=lambda np, x, *, axes: np.transpose(x, axes),
     samples=Reshaping("permute"),
     passes_on=True,
-    latex=r"{0}^\top",
+    latex=_turned,
     batch=batched.permuting,
     text="{x}.transpose({axes})",
     native=native.permuting,
@@ -156,7 +161,7 @@ def _is_basic(index: Any) -> bool:
     vjp=(lambda g, x_shape, index: put(g, shape=x_shape, index=index),),
     reference=lambda np, x, *, index: np.array(x)[index],
     samples=Indexing(),
-    latex="{0}[i]",
+    latex="{0}[{index}]",
     batch=batched.picking,
     text="{x}[{index}]",
     native=native.picking,
@@ -172,7 +177,7 @@ def index(x: Array, *, index: Any) -> Array:
     reference=lambda np, x, *, shape, index: _put_one_by_one(np, x, shape, index),
     samples=Indexing(adjoint=True),
     passes_on=True,
-    latex=r"\operatorname{{put}}({0})",
+    latex=r"\operatorname{{put}}({0}, [{index}])",
     batch=batched.putting,
     native=native.putting,
 )
@@ -252,7 +257,7 @@ def pick(x: Array, places: Array) -> Array:
     vjp=(lambda g, places: pick(g, places), None),
     reference=lambda np, x, places, *, shape: _put_one_by_one(np, x, shape, places),
     samples=Places("scatter"),
-    latex=r"\operatorname{{put}}({0})",
+    latex=r"\operatorname{{put}}({0}, {1})",
     batch=batched.putting_each,
     native=native.putting_each,
 )
@@ -263,7 +268,13 @@ def scatter(x: Array, places: Array, *, shape: tuple[int, ...]) -> Array:
     return out
 
 
-@primitive(vjp=(), samples=Places("index"), batch=batched.indexing_each, native=native.indexing_each)
+@primitive(
+    vjp=(),
+    samples=Places("index"),
+    latex=r"\operatorname{{places}}({operands})",
+    batch=batched.indexing_each,
+    native=native.indexing_each,
+)
 def places_of(*arrays: Array, shape: tuple[int, ...], pattern: tuple[Any, ...]) -> Array:
     """Which elements of an array of ``shape``, flattened, an index picks.
 
@@ -305,7 +316,7 @@ def _cat_rule(position: int) -> Any:
     reference=lambda np, *arrays, axis, ends: np.concatenate(arrays, axis),
     samples=Joining(),
     passes_on=True,
-    latex=r"\operatorname{{cat}}",
+    latex=r"\operatorname{{cat}}({operands}, {axis})",
     batch=batched.joining,
     native=native.joining,
 )

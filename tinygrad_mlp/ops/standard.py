@@ -64,7 +64,8 @@ def _standardise_gradient(np_: Any, g: Any, x: Any, axes: Axes, eps: float) -> A
     ),
     reference=lambda np, z, x, *, axes, eps, saved: _standardise_gradient(np, z, x, axes, eps),
     samples=Standardising(incoming=True),
-    latex=r"\operatorname{{standardise}}'({1})\,{0}",
+    latex=r"\frac{{{0} - \operatorname{{mean}}({0}) - \operatorname{{standardise}}({1})\,"
+    r"\operatorname{{mean}}({0}\,\operatorname{{standardise}}({1}))}}{{\sqrt{{\sigma^2 + \epsilon}}}}",
     batch=batched.spread_over_axes,
     native=native.standardising_gradients,
 )

@@ -24,7 +24,7 @@ _EXPONENTIAL = Elementwise((_NO_KINK,), params=_OPTIONS)
     reference=lambda mp, x, *, alpha, rate: x if x > 0 else alpha * mp.expm1(rate * x),
     samples=_EXPONENTIAL,
     scalar="({0} > 0 ? {0} : ({type}){alpha} * expm1(({type}){rate} * {0}))",
-    latex=r"\operatorname{{elu}}({0})",
+    latex=r"\begin{{cases}} {0} & {0} > 0 \\ {alpha} \cdot (e^{{{rate} \cdot {0}}} - 1) & \text{{else}} \end{{cases}}",
 )
 def exponential_unit(x: Array, *, alpha: float, rate: float) -> Array:
     """``x`` where positive, else ``alpha * (exp(rate * x) - 1)``: ELU with ``rate = 1``, CELU with ``1 / alpha``."""
@@ -38,7 +38,8 @@ def exponential_unit(x: Array, *, alpha: float, rate: float) -> Array:
     samples=_EXPONENTIAL,
     scalar="({0} > 0 ? 1 : {0} == 0 ? ({alpha} * {rate} < 0 ? 0 : {alpha} * {rate} > 1 ? 1 : {alpha} * {rate}) : "
     "({type})({alpha} * {rate}) * exp(({type}){rate} * {0}))",
-    latex=r"\operatorname{{elu}}'({0})",
+    latex=r"\begin{{cases}} 1 & {0} > 0 \\ "
+    r"{alpha} \cdot {rate} \cdot e^{{{rate} \cdot {0}}} & \text{{else}} \end{{cases}}",
 )
 def exponential_slope(x: Array, *, alpha: float, rate: float) -> Array:
     """The derivative of :func:`exponential_unit`; at the kink the number nearest to 0 between both sides."""
