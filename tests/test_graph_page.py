@@ -65,6 +65,11 @@ def test_a_student_goes_through_an_mlp_step(browser: Browser, tmp_path: Path) ->
     assert browser.state("selected") == str(steps[8].node)
     assert browser.run("return document.querySelectorAll('.node.now').length") == 1
 
+    browser.click("collapse")
+    browser.press(ARROW_RIGHT)
+    assert browser.run("return document.querySelectorAll('.node.now:not(.module)').length") == 1
+    browser.press("e")
+
     browser.press("/", *"weight", ENTER)
     assert browser.state("hits") == "3"
     weight = next(node for node in graph.nodes if node.name == "0.weight")

@@ -556,7 +556,12 @@
     told.textContent = step ? [step.text, ...step.into.flatMap((part) => [
       "    " + part.formula + (part.numbers ? " = " + part.numbers : ""), ...(part.sum ? ["        together " + part.sum] : []),
     ])].join("\n") : "";
-    if (step && state.selected !== step.node) select(step.node);
+    if (step) {
+      // A step shows itself, unless that would open a module too large to be drawn at once.
+      const outermost = groups.get(keyOf(nodes[step.node].module.slice(0, 1)));
+      if (outermost && outermost.members.length <= BUDGET) reveal(step.node);
+      if (state.selected !== step.node) select(step.node);
+    }
     mark();
   };
   const pause = () => {
