@@ -24,6 +24,7 @@ __all__ = [
     "Rows",
     "Sample",
     "Standardising",
+    "System",
     "Windows",
 ]
 
@@ -140,6 +141,14 @@ class Recurrence(Sample):
 
     gates: int
     more: int
+
+
+@dataclass(frozen=True)
+class System(Sample):
+    """Stacks of symmetric matrices (…, n, n) with a positive determinant; ``right``: and right sides (…, n, k)."""
+
+    right: bool = False
+    params: tuple[tuple[tuple[str, object], ...], ...] = ((),)
 
 
 @dataclass(frozen=True)

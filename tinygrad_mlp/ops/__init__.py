@@ -49,9 +49,11 @@ from .kernels import chosen
 from .linalg import einsum, linear, matmul, outer
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss, nll_loss
 from .lstm import lstm
+from .order import places_along, running_sum
 from .recurrent import gru, rnn
 from .reductions import amax, amin, log_softmax, logsumexp, mean, prod, softmax, std, sum, var
 from .shape import cat, expand, flatten, getitem, permute, plain_index, reshape, squeeze, stack, transpose, unsqueeze
+from .solving import factors, log_abs_det, solve_square
 from .special import (
     acos,
     acosh,
@@ -122,6 +124,7 @@ __all__ = [
     "expand",
     "expm1",
     "exponential_unit",
+    "factors",
     "flatten",
     "floor",
     "fmod",
@@ -143,6 +146,7 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "log_abs_det",
     "log_softmax",
     "logical_and",
     "logical_not",
@@ -161,6 +165,7 @@ __all__ = [
     "nll_loss",
     "outer",
     "permute",
+    "places_along",
     "plain_index",
     "polygamma_of",
     "pow",
@@ -170,6 +175,7 @@ __all__ = [
     "reshape",
     "rint",
     "rnn",
+    "running_sum",
     "safe_where",
     "sigmoid",
     "sign",
@@ -179,6 +185,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "solve_square",
     "some",
     "sqrt",
     "square",

@@ -107,9 +107,9 @@ _MEMBERS: dict[str, str] = {
     "steep": "sigmoid",
     "slope": "tanh_slope sigmoid_slope",
     "loss": "bce_with_logits",
-    "linear": "sum_to put sum mean amax amin",
+    "linear": "sum_to put sum mean amax amin cumsum",
     "product": "matmul linear linear_weight linear_without_bias einsum",
-    "standardised": "standardise standardise_gradient",
+    "standardised": "standardise standardise_gradient solve_square log_abs_det",
     "softmax": "logsumexp softmax log_softmax cross_entropy cross_entropy_gradient soft_class_loss soft_class_gradient",
 }
 

@@ -35,6 +35,7 @@ from ..samples import (
     Reshaping,
     Rows,
     Standardising,
+    System,
     Windows,
 )
 from ..tape import OPS, Array, Leaf, Op, walk, wrap
@@ -512,6 +513,15 @@ def _product(_op: Op, _sample: Product, choices: Choices) -> _Call:
     return [choices.values((*left, n, k), _ANY), choices.values((*right, k, m), _ANY)], {}
 
 
+def _system(_op: Op, sample: System, choices: Choices) -> _Call:
+    batch, n = choices.shape(0, 1, 0, 2), choices.side(1, 3)
+    found = choices.values((*batch, n, n), Domain(-1.0, 1.0))
+    # A dominant diagonal: regular, whatever the rest is; and no two equal eigenvalues.
+    matrix = 0.25 * (found + np.swapaxes(found, -1, -2)) + np.diag(np.arange(3.0, 3.0 + 2 * n, 2.0))
+    operands = [matrix, choices.values((*batch, n, choices.side(1, 2)), _ANY)] if sample.right else [matrix]
+    return operands, dict(choices.variant(sample.params))
+
+
 def _sides(choices: Choices, count: int) -> list[int]:
     return [0 if choices.rarely() else choices.side(1, 3) for _ in range(count)]
 
@@ -618,6 +628,7 @@ _MAKERS: dict[type, Callable[[Op, Any, Choices], _Call]] = {
     Reshaping: _reshaping,
     Rows: _rows,
     Standardising: _standardising,
+    System: _system,
     Windows: _windows,
 }
 

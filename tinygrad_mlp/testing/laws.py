@@ -23,6 +23,7 @@ from ..extras import need
 from ..func import jvp
 from ..ops import batched
 from ..ops.declare import OpFunction
+from ..samples import System
 from ..tape import Array, Op, walk
 from ..tensor import Tensor
 from .cases import Case, function_of, gradients, has_rule, is_legal, leaf
@@ -634,6 +635,10 @@ def _resampled(case: Case, position: int, count: int) -> Array:
     if case.op.elementwise or operand.ndim == 0 or operand.dtype.kind != "f":
         return np.stack([operand] * count)
     rng = np.random.default_rng([case.seed, position])
+    if isinstance(case.op.samples, System) and position == 0:
+        # Rows and columns in one other order: what is symmetric and regular stays it.
+        orders = [rng.permutation(operand.shape[-1]) for _ in range(count)]
+        return np.stack([operand[..., order[:, None], order] for order in orders])
     return np.stack([rng.permutation(operand.ravel()).reshape(operand.shape) for _ in range(count)])
 
 
