@@ -15,17 +15,15 @@ from __future__ import annotations
 import importlib
 import typing
 
-from . import autograd, errors
+from . import autograd, compositions, errors
 from .dtypes import get_default_dtype, set_default_dtype
 from .ops import (
     abs,
-    add,
     amax,
     amin,
     cat,
     clamp,
     cos,
-    div,
     einsum,
     exp,
     expand,
@@ -37,14 +35,12 @@ from .ops import (
     logsumexp,
     matmul,
     maximum,
-    mean,
     minimum,
     mul,
     neg,
     outer,
     permute,
     pow,
-    prod,
     relu,
     reshape,
     safe_where,
@@ -56,15 +52,10 @@ from .ops import (
     square,
     squeeze,
     stack,
-    std,
-    sub,
-    sum,
     tan,
     tanh,
     transpose,
     unsqueeze,
-    var,
-    where,
 )
 from .tensor import (
     Tensor,
@@ -98,10 +89,26 @@ __version__ = "0.1.0"
 
 # Imported when first named, so that `import tinygrad_mlp` costs little more than `import numpy`.
 _ROOMS = frozenset(
-    {"data", "datasets", "func", "graph", "io", "keras", "nn", "optim", "profiler", "program", "sklearn", "testing"}
+    {
+        "data",
+        "datasets",
+        "func",
+        "graph",
+        "io",
+        "keras",
+        "linalg",
+        "nn",
+        "optim",
+        "profiler",
+        "program",
+        "sklearn",
+        "testing",
+    }
     | {"train", "viz"}
 )
 _LATE = {"compile": "program", "explain": "graph", "profile": "profiler"}
+
+compositions.attach(Tensor)
 
 
 def __getattr__(name: str) -> typing.Any:
@@ -109,11 +116,14 @@ def __getattr__(name: str) -> typing.Any:
         return importlib.import_module(f".{name}", __name__)
     if name in _LATE:
         return getattr(importlib.import_module(f".{_LATE[name]}", __name__), name)
+    if name in compositions.HOMES:
+        found = globals()[name] = compositions.function(name, compositions.HOMES[name])
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS, *_LATE})
+    return sorted({*globals(), *_ROOMS, *_LATE, *compositions.HOMES})
 
 
 __all__ = [

@@ -138,6 +138,11 @@ class Tensor(Traced):
         if requires_grad:
             self.requires_grad = True
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Methods that are compositions of operations are attached by the front door; see its table."""
+
     # --- what it is ---
 
     @property
@@ -639,21 +644,9 @@ class Tensor(Traced):
         """``-x``."""
         return ops.neg(self)
 
-    def add(self, other: Any) -> Tensor:
-        """``a + b``."""
-        return ops.add(self, other)
-
-    def sub(self, other: Any) -> Tensor:
-        """``a - b``."""
-        return ops.sub(self, other)
-
     def mul(self, other: Any) -> Tensor:
         """``a * b``."""
         return ops.mul(self, other)
-
-    def div(self, other: Any) -> Tensor:
-        """``a / b``, true division."""
-        return ops.div(self, other)
 
     def pow(self, exponent: Any) -> Tensor:
         """``base ** exponent``, elementwise."""
@@ -689,25 +682,23 @@ class Tensor(Traced):
 
     # --- reductions: axis/keepdims are NumPy's names, dim/keepdim torch's for the same ---
 
-    def sum(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
-        """The sum over ``axis`` (all axes by default)."""
-        return ops.sum(self, axis, keepdims, dim=dim, keepdim=keepdim)
-
-    def mean(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
-        """The arithmetic mean over ``axis`` (all axes by default)."""
-        return ops.mean(self, axis, keepdims, dim=dim, keepdim=keepdim)
-
-    def var(
-        self, axis: Any = None, keepdims: Any = False, *, correction: Any = 1, dim: Any = None, keepdim: Any = False
+    def sum(
+        self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False, dtype: Any = None
     ) -> Tensor:
-        """The variance, ``sum((x - mean)**2) / (n - correction)``; ``correction=1`` (torch's default) is unbiased."""
-        return ops.var(self, axis, correction=correction, keepdims=keepdims, dim=dim, keepdim=keepdim)
+        """The sum over ``axis`` (all axes by default), of numbers of ``dtype`` where one is given."""
+        return ops.sum(self if dtype is None else self.astype(dtype), axis, keepdims, dim=dim, keepdim=keepdim)
 
-    def std(
-        self, axis: Any = None, keepdims: Any = False, *, correction: Any = 1, dim: Any = None, keepdim: Any = False
+    def mean(
+        self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False, dtype: Any = None
     ) -> Tensor:
-        """The standard deviation, the root of :func:`var`; its gradient is 0 where the input is constant."""
-        return ops.std(self, axis, correction=correction, keepdims=keepdims, dim=dim, keepdim=keepdim)
+        """The arithmetic mean over ``axis`` (all axes by default), of numbers of ``dtype`` where one is given."""
+        return ops.mean(self if dtype is None else self.astype(dtype), axis, keepdims, dim=dim, keepdim=keepdim)
+
+    def prod(
+        self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False, dtype: Any = None
+    ) -> Tensor:
+        """The product over ``axis`` (all axes by default), of numbers of ``dtype`` where one is given."""
+        return ops.prod(self if dtype is None else self.astype(dtype), axis, keepdims, dim=dim, keepdim=keepdim)
 
     def amax(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The largest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
@@ -716,10 +707,6 @@ class Tensor(Traced):
     def amin(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The smallest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
         return ops.amin(self, axis, keepdims, dim=dim, keepdim=keepdim)
-
-    def prod(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
-        """The product over ``axis`` (all axes by default)."""
-        return ops.prod(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
     def logsumexp(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """``log(sum(exp(x)))`` over ``axis``, without overflow."""
@@ -766,10 +753,6 @@ class Tensor(Traced):
     def transpose(self, axis0: Any = None, axis1: Any = None) -> Tensor:
         """Swap two axes; without arguments reverse them all."""
         return ops.transpose(self, axis0, axis1)
-
-    def t(self) -> Tensor:
-        """Swap two axes; without arguments reverse them all."""
-        return ops.transpose(self)
 
     def permute(self, *axes: Any) -> Tensor:
         """The axes in the order given, as one tuple or as several ints."""

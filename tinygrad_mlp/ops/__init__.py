@@ -20,6 +20,7 @@ from .arithmetic import (
     square,
     sub,
     where,
+    zmul,
 )
 from .broadcast import broadcast_to, sum_to
 from .checks import checked_finite
@@ -41,7 +42,7 @@ from .compare import (
     ne,
     some,
 )
-from .declare import NUMPY, cast
+from .declare import NUMPY, cast, same_dtype
 from .elementwise import astype
 from .embedding import embedding
 from .functions import cos, exp, expm1, log1p, sin, tan, tanh
@@ -177,6 +178,7 @@ __all__ = [
     "rnn",
     "running_sum",
     "safe_where",
+    "same_dtype",
     "sigmoid",
     "sign",
     "silu",
@@ -204,4 +206,5 @@ __all__ = [
     "unsqueeze",
     "var",
     "where",
+    "zmul",
 ]

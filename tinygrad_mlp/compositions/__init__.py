@@ -1,0 +1,123 @@
+"""Functions by PyTorch's names that are compositions of operations: no op of their own, gradients by the tape.
+
+Nothing of it is imported before it is named: this module holds the names alone, and where each is written. The front
+door takes them from here, and makes those in ``METHODS`` methods of :class:`~tinygrad_mlp.Tensor`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["HOMES", "METHODS", "function"]
+
+_NAMES = {
+    "elementwise": (
+        "absolute add addcdiv addcmul allclose arccos arccosh arcsin arcsinh arctan arctan2 arctanh "
+        "bitwise_not cbrt clamp_max clamp_min clip copysign deg2rad digamma div divide entr equal fix "
+        "float_power floor_divide fmax fmin frac greater greater_equal heaviside isclose isneginf isposinf "
+        "isreal ldexp lerp less less_equal logaddexp logaddexp2 logical_xor logit masked_fill multiply "
+        "mvlgamma nan_to_num negative not_equal polygamma positive rad2deg reciprocal round rsqrt rsub sgn "
+        "signbit sinc sub subtract threshold true_divide xlog1py xlogy"
+    ),
+    "indexing": (
+        "argwhere flip gather index_add index_copy index_fill index_put index_select masked_scatter "
+        "masked_select narrow nonzero scatter scatter_add scatter_reduce select select_scatter slice_scatter "
+        "take take_along_dim where"
+    ),
+    "shapes": (
+        "adjoint atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors broadcast_to cartesian_prod "
+        "chunk column_stack combinations concat concatenate diag diag_embed diagflat diagonal "
+        "diagonal_scatter dsplit dstack fliplr flipud hsplit hstack meshgrid moveaxis movedim ravel "
+        "repeat_interleave roll rot90 row_stack split swapaxes swapdims t tensor_split tile trace tril "
+        "tril_indices triu triu_indices unbind unflatten vander vsplit vstack"
+    ),
+    "reductions": (
+        "all aminmax any argsort bincount bucketize cdist corrcoef count_nonzero cov cummax cummin cumprod "
+        "cumsum cumulative_trapezoid diff dist histc kthvalue logcumsumexp max mean median min mode msort "
+        "nanmean nanmedian nanquantile nansum norm pdist prod quantile renorm searchsorted sort std std_mean "
+        "sum topk trapezoid trapz unique var var_mean"
+    ),
+    "matrices": (
+        "addbmm addmm addmv addr baddbmm bmm chain_matmul cholesky cholesky_inverse cholesky_solve cross det "
+        "dot ger inner inverse kron logdet matrix_exp matrix_power mm mv pinverse qr slogdet svd tensordot "
+        "vdot"
+    ),
+    "making": (
+        "Generator as_tensor asarray bernoulli empty empty_like initial_seed logspace manual_seed multinomial "
+        "normal poisson randint randint_like randperm scalar_tensor seed"
+    ),
+    "..ops": (
+        "acos acosh argmax argmin asin asinh atan atan2 atanh ceil cosh eq erf erfc erfinv exp2 floor fmod ge "
+        "gt hypot isfinite isinf isnan le lgamma log10 log2 logical_and logical_not logical_or lt ne "
+        "remainder sinh trunc"
+    ),
+}
+_METHODS = {
+    "elementwise": (
+        "absolute add addcdiv addcmul allclose arccos arccosh arcsin arcsinh arctan arctan2 arctanh clamp_max "
+        "clamp_min copysign deg2rad digamma div divide equal fix float_power floor_divide fmax fmin frac "
+        "greater greater_equal heaviside isclose isneginf isposinf isreal ldexp lerp less less_equal "
+        "logaddexp logaddexp2 logical_xor logit masked_fill multiply mvlgamma nan_to_num negative not_equal "
+        "positive rad2deg reciprocal round rsqrt sgn signbit sinc sub subtract true_divide xlogy"
+    ),
+    "indexing": (
+        "argwhere flip gather index_add index_copy index_fill index_put index_select masked_scatter "
+        "masked_select narrow nonzero scatter scatter_add scatter_reduce select select_scatter slice_scatter "
+        "take take_along_dim"
+    ),
+    "shapes": (
+        "adjoint broadcast_to chunk diag diag_embed diagflat diagonal diagonal_scatter dsplit expand_as "
+        "fliplr flipud hsplit moveaxis movedim ravel repeat repeat_interleave reshape_as roll rot90 split "
+        "swapaxes swapdims t tensor_split tile trace tril triu unbind unflatten unfold view_as vsplit"
+    ),
+    "reductions": (
+        "aminmax argsort bincount corrcoef count_nonzero cov cummax cummin cumprod cumsum diff dist histc "
+        "kthvalue logcumsumexp max mean median min mode msort nanmean nanmedian nanquantile nansum norm prod "
+        "quantile renorm sort std sum topk unique var"
+    ),
+    "matrices": (
+        "addbmm addmm addmv addr baddbmm bmm cholesky cholesky_inverse cholesky_solve cross det dot ger inner "
+        "inverse kron logdet matrix_exp matrix_power mm mv pinverse qr slogdet svd vdot"
+    ),
+    "making": ("bernoulli multinomial"),
+    "..ops": (
+        "acos acosh asin asinh atan atan2 atanh ceil cosh eq erf erfc erfinv exp2 floor fmod ge gt hypot "
+        "isfinite isinf isnan le lgamma log10 log2 logical_and logical_not logical_or lt ne remainder sinh "
+        "trunc"
+    ),
+}
+
+HOMES: dict[str, str] = {name: home for home, names in _NAMES.items() for name in names.split()}
+"""The module in which each public function is written."""
+
+METHODS: dict[str, str] = {name: home for home, names in _METHODS.items() for name in names.split()}
+"""The module in which each method of Tensor is written."""
+
+
+def function(name: str, home: str) -> Any:
+    """The function, its module being imported by now."""
+    return getattr(importlib.import_module(home if home.startswith(".") else f".{home}", __name__), name)
+
+
+class Late:
+    """A method of Tensor that is imported when it is first looked at, and from then on stands in the class itself."""
+
+    def __init__(self, name: str, home: str) -> None:
+        self.name = name
+        self.home = home
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        """The method, bound where there is a tensor."""
+        found = function(self.name, self.home)
+        for base in owner.__mro__:
+            if vars(base).get(self.name) is self:
+                setattr(base, self.name, found)
+        return found if instance is None else found.__get__(instance, owner)
+
+
+def attach(tensor: type) -> None:
+    """Make the methods of a class of tensors of them, where it has none of this name."""
+    for name, home in METHODS.items():
+        if name not in vars(tensor):
+            setattr(tensor, name, Late(name, home))

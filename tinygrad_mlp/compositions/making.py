@@ -1,0 +1,198 @@
+"""Making tensors: from data, by a rule, and at random with a generator."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import get_default_dtype
+from ..errors import ArgumentError
+from ..tape import Traced, wrap
+from ..tensor import Tensor, generator, tensor
+from .common import data_of, sizes_of
+
+
+class Generator:
+    """A source of random numbers with torch's face; what draws is ``numpy.random.Generator``.
+
+    >>> g = Generator().manual_seed(0)
+    >>> randint(10, (3,), generator=g).shape
+    (3,)
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        if device != "cpu":
+            raise ArgumentError(f"Generator: there is one device, 'cpu', got {device!r}")
+        self.device = device
+        self._seed = secrets.randbits(64)
+        self.numpy = np.random.default_rng(self._seed)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Begin again from a seed."""
+        self._seed = int(seed)
+        self.numpy = np.random.default_rng(self._seed)
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed that it began from."""
+        return self._seed
+
+    def seed(self) -> int:
+        """Begin again from a seed that nobody knows, and say it."""
+        self.manual_seed(secrets.randbits(63))
+        return self._seed
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self._seed})"
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the generator that the functions of this module draw from by default.
+
+    ``rand``, ``randn`` and layers have ``seed=`` and ``rng=`` of their own, and do not draw from it.
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seed the default generator with what nobody knows, and say it."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def _source(given: Any) -> np.random.Generator:
+    if given is None:
+        return generator(default_generator.numpy, None)
+    return given.numpy if isinstance(given, Generator) else generator(given, None)
+
+
+def _made(array: Any, dtype: Any, requires_grad: bool) -> Tensor:
+    made = wrap(Tensor, np.asarray(array) if dtype is None else np.asarray(array).astype(dtype))
+    made.requires_grad = requires_grad
+    return made
+
+
+def _floats(dtype: Any) -> Any:
+    return get_default_dtype() if dtype is None else dtype
+
+
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """``data`` as a tensor: a tensor of the dtype asked for stays itself, an array shares its memory."""
+    if isinstance(data, Tensor):
+        return data if dtype is None or data.dtype == np.dtype(dtype) else data.astype(dtype)
+    if isinstance(data, np.ndarray) and data.dtype.kind in "fiub" and (dtype is None or data.dtype == np.dtype(dtype)):
+        return wrap(Tensor, np.asarray(data))
+    return tensor(data, dtype=dtype)
+
+
+def asarray(obj: Any, *, dtype: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:
+    """``obj`` as a tensor, copied where that is asked for."""
+    made = tensor(data_of(obj) if isinstance(obj, Traced) else obj, dtype=dtype) if copy else as_tensor(obj, dtype)
+    if requires_grad:
+        made.requires_grad = True
+    return made
+
+
+def scalar_tensor(value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A number as a 0-d tensor."""
+    return _made(np.asarray(value, _floats(dtype)), None, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of a shape: memory that holds anything would make a program's bugs depend on chance."""
+    return _made(np.zeros(sizes_of(size), _floats(dtype)), None, requires_grad)
+
+
+def empty_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros in the shape and dtype of ``input``."""
+    return _made(np.zeros(input.shape, input.dtype if dtype is None else dtype), None, requires_grad)
+
+
+def logspace(
+    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """``base`` to the powers from ``start`` to ``end``, evenly spaced."""
+    return _made(np.logspace(start, end, steps, base=base), _floats(dtype), requires_grad)
+
+
+# --- at random ---
+
+
+def randint(low: int, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None) -> Tensor:
+    """Integers from ``low`` (0 by default) up to but without ``high``; ``randint(high, size)`` is understood.
+
+    Raises:
+        ArgumentError: no size, or nothing between ``low`` and ``high``.
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    if size is None or isinstance(size, int):
+        raise ArgumentError("randint: give the size as a tuple: randint(10, (2, 3)) or randint(0, 10, (2, 3))")
+    if low >= high:
+        raise ArgumentError(f"randint: expected low < high, got {low} and {high}")
+    return _made(_source(generator).integers(low, high, tuple(size)), np.int64 if dtype is None else dtype, False)
+
+
+def randint_like(input: Any, low: int, high: Any = None, *, generator: Any = None, dtype: Any = None) -> Tensor:
+    """:func:`randint` in the shape and dtype of ``input``."""
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, tuple(input.shape), generator=generator, dtype=input.dtype if dtype is None else dtype)
+
+
+def randperm(n: int, *, generator: Any = None, dtype: Any = None) -> Tensor:
+    """The numbers 0 … n - 1 in random order."""
+    return _made(_source(generator).permutation(n), np.int64 if dtype is None else dtype, False)
+
+
+def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None) -> Tensor:
+    """Normal numbers of a mean and a standard deviation, numbers or tensors; ``size`` where both are numbers."""
+    means, widths = data_of(mean), data_of(std)
+    if (widths < 0).any():
+        raise ArgumentError("normal: a standard deviation is not negative")
+    shape = np.broadcast_shapes(means.shape, widths.shape) if size is None else tuple(size)
+    kinds = [one.dtype for one in (means, widths) if one.ndim and one.dtype.kind == "f"]
+    drawn = _source(generator).standard_normal(shape) * widths + means
+    return _made(drawn, dtype or (kinds[0] if kinds else get_default_dtype()), False)
+
+
+def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
+    """0 or 1, with the probability of 1 at each place of ``input``, or ``p`` everywhere.
+
+    Raises:
+        ArgumentError: a probability outside 0 … 1.
+    """
+    shares = np.full(input.shape, p) if p is not None else data_of(input)
+    if ((shares < 0) | (shares > 1)).any():
+        raise ArgumentError("bernoulli: a probability is in 0 … 1")
+    return _made(_source(generator).random(shares.shape) < shares, input.dtype, False)
+
+
+def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+    """Places drawn with the probabilities that the weights of each row give.
+
+    Raises:
+        ArgumentError: negative weights, or fewer of them above 0 than samples without replacement.
+    """
+    weights = np.asarray(data_of(input), np.float64)
+    rows = np.atleast_2d(weights)
+    if (rows < 0).any() or (rows.sum(-1) <= 0).any():
+        raise ArgumentError("multinomial: weights are not negative and not all 0")
+    if not replacement and ((rows > 0).sum(-1) < num_samples).any():
+        raise ArgumentError(f"multinomial: {num_samples} samples without replacement of fewer weights above 0")
+    source = _source(generator)
+    found = [source.choice(row.size, num_samples, replacement, row / row.sum()) for row in rows]
+    return _made(np.stack(found) if weights.ndim > 1 else found[0], np.int64, False)
+
+
+def poisson(input: Any, *, generator: Any = None) -> Tensor:
+    """Counts of Poisson's distribution with the rate at each place of ``input``."""
+    return _made(_source(generator).poisson(data_of(input)), input.dtype, False)
