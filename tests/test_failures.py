@@ -746,8 +746,11 @@ def test_five_hundred_shape_sets(name: str) -> None:
 def test_numbers_and_nothing_are_arrays_too(name: str, shape: tuple[int, ...]) -> None:
     """F10: on 0-d and empty operands values and gradients of both orders are ndarrays of the right shape."""
     op = OPS[name]
+    domains = op.samples.operands
     given = [
-        leaf(np.full(shape, 0.5 + 0.25 * i)) if op.rule(i) is not None else np.full(shape, True)
+        leaf(np.full(shape, max(0.5 + 0.25 * i, domains[min(i, len(domains) - 1)].low)))
+        if op.rule(i) is not None
+        else np.full(shape, True)
         for i in range(len(op.operands))
     ]
     params = dict(op.samples.params[0]) if isinstance(op.samples, Elementwise) and op.samples.params else {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import settings
 from random_graphs import as_text, random_program, run
 from test_graphs_random import SIDE, SMOOTH
@@ -60,15 +61,19 @@ _SIGNS = {"·": "*", "√": "sqrt", "∧": " and ", "∨": " or ", "¬": "not ",
 def as_python(formula: str) -> str:
     """A formula of numbers as Python, to be computed by Python."""
     text = re.sub(r"\| (.*?) \|", r"abs(\1)", formula)
+    for sign, word in {"⌊ ": "floor(", "⌈ ": "ceil(", " ⌋": ")", " ⌉": ")", "erf⁻¹": "erfinv", "log₂": "log2"}.items():
+        text = text.replace(sign, word)
+    text = re.sub(r"ψ([₀-₉])\(", lambda m: f"polygamma({ord(m[1]) - ord('₀')}, ", text).replace("log₁₀", "log10")
     for sign, word in _SIGNS.items():
         text = text.replace(sign, word)
     text = re.sub(r"\[([^\[\]]*[=<>]|[^\[\]]*\b(?:and|or|not)\b)([^\[\]]*)\]", lambda m: f"truth({m[0][1:-1]})", text)
     text = re.sub(r"(?<=truth\()([^=<>!()]*|\([^()]*\)[^=<>!()]*) = ", r"\1 == ", text)
     text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda m: f"**({m[0].translate(_POWERS)})", text)
     text = re.sub(r"(tanh)\*\*\(2\) (-?[\d.e-]+|\([^()]*\))", r"tanh(\2)**2", text)
-    text = re.sub(r"\b(tanh|sin|cos|tan|log) (-?[\d.]+(?:e-?\d+)?)", r"\1(\2)", text)
+    text = re.sub(r"\b(tanh|sinh|cosh|arcsin|arccos|arctan|sin|cos|tan|log) (-?[\d.]+(?:e-?\d+)?)", r"\1(\2)", text)
+    text = re.sub(r"\blog (abs\(.*?\)\))", r"log(\1)", text)
     text = re.sub(r"\blog (σ\([^()]*\))", r"log(\1)", text)
-    text = re.sub(r"\b(tanh|sin|cos|tan|log) (?=[\w(])", r"\1", text)
+    text = re.sub(r"\b(tanh|sinh|cosh|arcsin|arccos|arctan|sin|cos|tan|log) (?=[\w(])", r"\1", text)
     text = re.sub(r"\be\^(-?[\d.]+)", r"exp(\1)", text.replace("e^(", "exp("))
     text = text.replace("[", "(").replace("]", ")")
     # What stands side by side is multiplied.
@@ -82,6 +87,12 @@ FUNCTIONS: dict[str, Any] = {
     name: getattr(np, name)
     for name in ("tanh", "sin", "cos", "tan", "log", "exp", "sqrt", "sign", "isnan", "isinf", "isfinite")
 }
+FUNCTIONS |= {"arsinh": np.arcsinh, "arcosh": np.arccosh, "artanh": np.arctanh, "atan2": np.arctan2, "round": np.rint}
+FUNCTIONS |= {name: getattr(scipy.special, name) for name in ("erf", "erfc", "erfinv", "polygamma")}
+FUNCTIONS |= {
+    name: getattr(np, name) for name in ("sinh", "cosh", "arcsin", "arccos", "arctan", "floor", "ceil", "trunc")
+}
+FUNCTIONS |= {"log2": np.log2, "log10": np.log10, "Γ": scipy.special.gamma}
 FUNCTIONS |= {"max": max, "min": min, "abs": abs, "truth": lambda answer: float(bool(answer))}
 FUNCTIONS["σ"] = lambda x: 1 / (1 + np.exp(-x))
 FUNCTIONS["Φ"] = lambda x: 0.5 * (1 + math.erf(x / math.sqrt(2)))
@@ -224,7 +235,7 @@ def test_an_elementwise_formula_computes_what_the_op_does(name: str) -> None:
     checked = 0
     for option in op.samples.params or ((),):
         params = dict(option)
-        for _ in range(20):
+        for _ in range(40):
             values = [np.float64(np.round(rng.uniform(-2.5, 2.5), 2)) for _ in op.operands]
             with np.errstate(all="ignore"):
                 expected = np.asarray(op.forward(*[np.array(one) for one in values], **params))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,42 +38,35 @@ def _running(np_: Any, x: Any, axis: int, backward: bool) -> Any:
     return np_.concatenate([sums[i] for i in range(len(rows))], axis) if rows else x
 
 
-def _first_places(better: Callable[[Any, Any], Any]) -> Callable[[Array, int], Array]:
-    def search(x: Array, axis: int) -> Array:
-        rows = np.moveaxis(x, axis, 0)
-        places = np.zeros(rows.shape, np.int64)
-        best = rows[0] if len(rows) else rows
-        for i in range(1, len(rows)):
-            # As torch has it, the last of several equals; NaN is beyond everything, and stays.
-            taken = better(rows[i], best) | (rows[i] != rows[i])
-            places[i] = np.where(taken, i, places[i - 1])
-            best = np.where(taken, rows[i], best)
-        return np.moveaxis(places, 0, axis)
-
-    return search
+def _running_extreme(x: Array, axis: int, largest: bool) -> Array:
+    """Where the largest, or smallest, element so far is: of several equals the last, as torch has it; NaN wins."""
+    rows = np.moveaxis(x, axis, 0)
+    places = np.zeros(rows.shape, np.int64)
+    best = rows[0] if len(rows) else rows
+    for i in range(1, len(rows)):
+        better = rows[i] >= best if largest else rows[i] <= best
+        taken = better | (rows[i] != rows[i])
+        places[i] = np.where(taken, i, places[i - 1])
+        best = np.where(taken, rows[i], best)
+    return np.moveaxis(places, 0, axis)
 
 
-def _falling(x: Array, axis: int) -> Array:
-    # Stable, and NaN first, where rising order has it last.
-    turned = np.flip(x, axis)
-    order = np.flip(np.argsort(turned, axis=axis, kind="stable"), axis)
-    return x.shape[axis] - 1 - order
-
-
-_SEARCHES: dict[str, Callable[[Array, int], Array]] = {
-    "rising": lambda x, axis: np.argsort(x, axis=axis, kind="stable"),
-    "falling": _falling,
-    "running maximum": _first_places(np.greater_equal),
-    "running minimum": _first_places(np.less_equal),
-}
+_HOWS = ("rising", "falling", "running maximum", "running minimum")
 
 
 @primitive(
     vjp=(None,),
-    samples=Reduction(single_axis=True, params=tuple([(("how", how),) for how in _SEARCHES])),
+    samples=Reduction(single_axis=True, params=tuple([(("how", how),) for how in _HOWS])),
     latex=r"\operatorname{{places}}({0}, \text{{{how}}})",
     batch=batched.along_axis,
 )
 def places_along(x: Array, *, axis: int, how: str) -> Array:
     """The places, along ``axis``, of the elements in ``rising`` or ``falling`` order, or of each running extreme."""
-    return np.asarray(_SEARCHES[how](x, axis), np.int64)
+    if how == "rising":
+        places = np.argsort(x, axis=axis, kind="stable")
+    elif how == "falling":
+        # Stable too: the order of the reversed row, read backwards.
+        places = x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis=axis, kind="stable"), axis)
+    else:
+        places = _running_extreme(x, axis, how == "running maximum")
+    return np.asarray(places, np.int64)

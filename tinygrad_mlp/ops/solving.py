@@ -105,18 +105,22 @@ def _packed_eigh(a: Array) -> Array:
     return np.concatenate([v, w[..., None, :]], -2)
 
 
-_FACTORS: dict[str, Callable[[Array], Array]] = {
-    "cholesky": np.linalg.cholesky,
-    "eigh": _packed_eigh,
-    "qr": lambda a: np.linalg.qr(a)[0],
-    "qr complete": lambda a: np.linalg.qr(a, mode="complete")[0],
-    "svd": _packed_svd,
-}
+def _factor(a: Array, how: str) -> Array:
+    if how == "svd":
+        return _packed_svd(a)
+    if how == "eigh":
+        return _packed_eigh(a)
+    if how == "cholesky":
+        return np.linalg.cholesky(a)
+    return np.linalg.qr(a, mode="complete" if how == "qr complete" else "reduced")[0]
+
+
+_HOWS = ("cholesky", "eigh", "qr", "qr complete", "svd")
 
 
 @primitive(
     vjp=(None,),
-    samples=System(params=tuple([(("how", how),) for how in _FACTORS])),
+    samples=System(params=tuple([(("how", how),) for how in _HOWS])),
     latex=r"\operatorname{{factors}}({0}, \text{{{how}}})",
     batch=batched.as_it_is,
 )
@@ -126,4 +130,4 @@ def factors(a: Array, *, how: str) -> Array:
     ``L`` of Cholesky; ``Q`` of QR; eigenvectors as columns and below them the eigenvalues; left singular vectors, below
     them the right ones, and below those the singular values.
     """
-    return _checked(_FACTORS[how], a)
+    return _checked(lambda one: _factor(one, how), a)

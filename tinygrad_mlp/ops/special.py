@@ -388,6 +388,7 @@ def erfinv(x: Array) -> Array:
 # Bernoulli's numbers B_2 to B_16, of the expansions for large arguments.
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
 _LARGE = 12.0
+_FARTHEST = 1e4
 
 
 def _derivative_of_log_gamma(n: int, x: Array) -> Array:
@@ -396,6 +397,7 @@ def _derivative_of_log_gamma(n: int, x: Array) -> Array:
     if n == 0:
         # The reflection formula; on the other side the recurrence would add what cancels.
         mirrored = x < 0.0
+        x = np.where(np.isneginf(x), np.nan, x)
         with np.errstate(all="ignore"):
             turned = np.where(mirrored, 1.0 - x, x)
             bent = math.pi / np.tan(math.pi * (x - np.round(x)))
@@ -404,7 +406,8 @@ def _derivative_of_log_gamma(n: int, x: Array) -> Array:
     power, sign = n + 1, (-1.0) ** (n + 1) * math.factorial(n)
     total = np.zeros_like(x)
     with np.errstate(all="ignore"):
-        # Hurwitz' zeta function of order n + 1, by Euler and Maclaurin.
+        # Hurwitz' zeta function of order n + 1, by Euler and Maclaurin; far below 0 the way up is too long.
+        x = np.where(x < -_FARTHEST, np.nan, x)
         while (x < _LARGE).any():
             below = x < _LARGE
             total += np.where(below, x**-power, 0.0)
@@ -479,12 +482,12 @@ def lgamma(x: Array) -> Array:
     vjp=(lambda g, x, n: zmul(g, polygamma_of(x, n=n + 1)),),
     reference=lambda mp, x, *, n: mp.polygamma(n, x),
     samples=Elementwise((Domain(0.2, 5.0, reach=(0.1, 100.0)),), params=((("n", 0),), (("n", 1),), (("n", 2),))),
-    latex=r"\psi^{{({n})}}({0})",
+    latex=r"\psi_{{{n}}}({0})",
 )
 def polygamma_of(x: Array, *, n: int) -> Array:
     """The derivative of order ``n + 1`` of the logarithm of the gamma function; ``n = 0`` is digamma.
 
-    Source: Abramowitz & Stegun, Handbook of Mathematical Functions, 6.3 and 6.4.
+    NaN below -10,000 for ``n > 0``. Source: Abramowitz & Stegun, Handbook of Mathematical Functions, 6.3 and 6.4.
     """
     if x.dtype.kind == "c":
         raise TypeError("polygamma is computed for real numbers only")
