@@ -15,6 +15,7 @@ import numpy as np
 from .. import ops
 from ..errors import ArgumentError, ShapeError
 from ..ops.arithmetic import square
+from ..tensor import Tensor
 from .common import both_names, data_of, floats, like, normalise_axis, operand
 from .elementwise import reciprocal
 from .reductions import p_norm
@@ -157,6 +158,12 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     else:
         left, right = ([int(one)] if np.ndim(one) == 0 else [int(i) for i in one] for one in dims)
     left, right = [normalise_axis(i, a.ndim) for i in left], [normalise_axis(i, b.ndim) for i in right]
+    for i, j in zip(left, right, strict=False):
+        # As torch has it: against an axis of length 1 the other is summed up.
+        if a.shape[i] == 1 != b.shape[j]:
+            b = ops.sum(b, j, True)
+        elif b.shape[j] == 1 != a.shape[i]:
+            a = ops.sum(a, i, True)
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
         raise ShapeError(f"tensordot: axes {left} of {tuple(a.shape)} and {right} of {tuple(b.shape)} differ in length")
     rest_a, rest_b = [i for i in range(a.ndim) if i not in left], [i for i in range(b.ndim) if i not in right]
@@ -298,8 +305,6 @@ def det(A: Any) -> Any:
     """The determinant, by expansion along the rows up to size 3, else from singular values where it is 0."""
     a = _square(A, "det")
     n = a.shape[-1]
-    if n == 0:
-        return like(a, np.ones(a.shape[:-2], a.dtype))
 
     def at(i: int, j: int) -> Any:
         return ops.getitem(a, (..., i, j))
@@ -358,6 +363,18 @@ def _symmetric(a: Any) -> Any:
     return ops.mul(ops.add(a, _mt(a)), 0.5)
 
 
+def _read_symmetric(a: Any, upper: bool) -> Any:
+    """The symmetric matrix of one triangle; its gradient is symmetric, as torch's is, half of it for each triangle."""
+    triangle = triu(a, 1) if upper else tril(a, -1)
+    read = ops.add(ops.add(triangle, _mt(triangle)), ops.mul(a, _eye(a.shape[-1], a)))
+    mean = _symmetric(a)
+    return ops.add(mean, _constant(ops.sub(read, mean)))
+
+
+def _constant(x: Any) -> Any:
+    return x.detach() if isinstance(x, Tensor) else x
+
+
 def _lower_half(x: Any) -> Any:
     return ops.sub(tril(x), ops.mul(x, 0.5 * _eye(x.shape[-1], x)))
 
@@ -371,8 +388,8 @@ def cholesky(A: Any, *, upper: bool = False) -> Any:
     Source of the gradient: Murray, "Differentiation of the Cholesky decomposition", 2016.
     """
     a = _square(A, "cholesky")
-    factor = ops.factors(a, how="cholesky")
-    whole = _symmetric(a)
+    whole = _read_symmetric(a, upper)
+    factor = ops.factors(whole, how="cholesky")
     for _ in range(_STEPS):
         rest = ops.solve_square(factor, _mt(ops.solve_square(factor, whole)))
         factor = ops.matmul(factor, _lower_half(ops.add(_symmetric(rest), _eye(a.shape[-1], a))))
@@ -442,8 +459,7 @@ def eigh(A: Any, UPLO: str = "L") -> Eigh:
     The gradient of eigenvectors exists where eigenvalues differ; between equal ones it is taken as 0.
     """
     a = _square(A, "eigh")
-    lower = tril(a, -1) if UPLO == "L" else _mt(triu(a, 1))
-    a = ops.add(ops.add(lower, _mt(lower)), ops.mul(a, _eye(a.shape[-1], a)))
+    a = _read_symmetric(a, UPLO.upper() == "U")
     packed = ops.factors(a, how="eigh")
     size = a.shape[-1]
     w, v = ops.getitem(packed, (..., size, slice(None))), ops.getitem(packed, (..., slice(0, size), slice(None)))
@@ -533,7 +549,7 @@ def pinv(A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None
     relative = rtol if rtol is not None else rcond if rcond is not None else max(m, n) * np.finfo(a.dtype).eps
     s = np.linalg.svd(numbers, compute_uv=False)
     bound = max(float(relative) * float(s.max(initial=0.0)), float(atol or 0.0))
-    if (s > max(bound, 1e-3 * float(s.max()))).all():
+    if (s > max(bound, 1e-3 * float(s.max(initial=0.0)))).all():
         at = _mt(a)
         return solve(ops.matmul(at, a), at) if m >= n else _mt(solve(ops.matmul(a, at), a))
     u, values, vh = svd(a, False)
@@ -641,7 +657,9 @@ def householder_product(A: Any, tau: Any) -> Any:
     """The product of the reflections ``I - tau v v^T`` stored below the diagonal of ``A``."""
     a, scale = floats(A), floats(tau)
     m, n = a.shape[-2:]
-    found: Any = np.broadcast_to(np.eye(m, dtype=a.dtype), (*a.shape[:-2], m, m))
+    found: Any = like(a, np.broadcast_to(np.eye(m, dtype=a.dtype), (*a.shape[:-2], m, m)).copy())
+    if not scale.shape[-1]:
+        return ops.add(ops.getitem(found, (..., slice(0, n))), ops.mul(a, 0.0))
     for k in range(scale.shape[-1]):
         below = np.arange(m)
         column = ops.getitem(a, (..., slice(None), slice(k, k + 1)))

@@ -448,7 +448,7 @@ def p_norm(x: Any, p: float, dim: Any, keepdim: bool) -> Any:  # noqa: PLR0911 -
     if p == -math.inf:
         return ops.amin(ops.abs(x), axes, keepdim)
     if p == 0:
-        return ops.sum(ops.astype(ops.ne(x, 0.0), x.dtype), axes, keepdim)
+        return ops.sum(ops.sign(ops.abs(x)), axes, keepdim)
     size = ops.abs(x)
     if p == 1:
         return ops.sum(size, axes, keepdim)
@@ -533,7 +533,7 @@ def cov(input: Any, *, correction: float = 1, fweights: Any = None, aweights: An
     else:
         norm_by = ops.sub(total, ops.div(ops.mul(ops.sum(ops.mul(weights, aweights)), correction), total))
     found = ops.div(ops.matmul(centred, ops.transpose(ops.mul(centred, weights))), norm_by)
-    return ops.reshape(found, ()) if operand(input).ndim < 2 else found
+    return ops.reshape(found, ()) if found.size == 1 else found
 
 
 def corrcoef(input: Any) -> Any:

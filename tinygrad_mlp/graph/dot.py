@@ -8,6 +8,7 @@ shapes differ too.
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from typing import Literal
 
@@ -225,7 +226,7 @@ def _tooltip(node: GraphNode) -> str:
     if node.module:
         parts.append(f"in {'.'.join(node.module)}")
     if node.line is not None:
-        parts.append(f"{node.line[0]}:{node.line[1]}")
+        parts.append(f"{os.path.basename(node.line[0])}:{node.line[1]}")  # noqa: PTH119 - a string, whatever it holds
     return ", ".join(part for part in parts if part)
 
 

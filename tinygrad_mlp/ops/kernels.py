@@ -73,6 +73,8 @@ def normalise_axes(axis: int | tuple[int, ...] | list[int] | None, ndim: int) ->
         if len(set(axes)) != len(axes):
             raise ValueError(f"axis {axis} names an axis twice")
         return tuple(axes)
+    if ndim == 0 and axis in {0, -1}:
+        return ()  # as torch has it, a number is reduced like a vector of one
     return (normalise_axis(int(axis), ndim),)
 
 

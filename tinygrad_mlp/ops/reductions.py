@@ -268,7 +268,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = 
 )
 def softmax_along(x: Array, *, axis: int) -> Array:
     """``exp(x) / sum(exp(x))`` along ``axis``, shifted by the largest value of each row."""
-    e = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
+    e = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True)) if x.size else np.empty_like(x)
     e /= np.add.reduce(e, axis=axis, keepdims=True)
     return e
 
@@ -289,6 +289,8 @@ def softmax_pull(g: Any, y: Any, axis: int) -> Any:
 def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
     """Class probabilities ``exp(x) / sum(exp(x))`` along ``axis``, the last by default."""
     x = _floats(x)
+    if x.ndim == 0:
+        return reshape(softmax_along(reshape(x, (1,)), axis=normalise_axis(chosen(axis, dim, -1), 1)), ())
     return softmax_along(x, axis=normalise_axis(chosen(axis, dim, -1), x.ndim))
 
 
@@ -303,6 +305,8 @@ def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
 )
 def log_softmax_along(x: Array, *, axis: int) -> Array:
     """``log(softmax(x))`` along ``axis``, as ``(x - top) - log1p(sum of the others)``."""
+    if not x.size:
+        return np.empty_like(x)
     _, rest, top = exponentials(x, axis)
     return (x - top) - np.log1p(rest)
 
@@ -316,4 +320,6 @@ def _log_softmax_pull(g: Any, y: Any, axis: int) -> Any:
 def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
     """Logarithms of class probabilities along ``axis``, the last by default."""
     x = _floats(x)
+    if x.ndim == 0:
+        return reshape(log_softmax_along(reshape(x, (1,)), axis=normalise_axis(chosen(axis, dim, -1), 1)), ())
     return log_softmax_along(x, axis=normalise_axis(chosen(axis, dim, -1), x.ndim))

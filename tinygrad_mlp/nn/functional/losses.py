@@ -273,9 +273,9 @@ def multi_margin_loss(
     """
     if p not in {1, 2}:
         raise ArgumentError(f"multi_margin_loss: p is 1 or 2, got {p!r}")
-    if input.ndim == 1:
+    if input.ndim < 2:
         losses = multi_margin_loss(
-            ops.unsqueeze(input, 0),
+            ops.reshape(input, (1, -1)),
             ops.reshape(target, 1),
             p=p,
             margin=margin,

@@ -282,8 +282,19 @@ def _max_pool(
     return ops.amax(_windows_first(x, sizes, steps, gaps), tuple(range(axes)))
 
 
+def _without_indices(what: str, asked: bool) -> None:
+    if asked:
+        raise ArgumentError(f"{what}: equal values share the gradient here, so there are no indices to return")
+
+
 def max_pool1d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Any:
     """The largest value of each window of ``([batch,] channels, length)``; equal ones share the gradient.
 
@@ -294,13 +305,21 @@ def max_pool1d(
     Raises:
         ShapeError: shapes that do not fit. ArgumentError: sizes that are not positive, too much padding.
     """
+    _without_indices("max_pool1d", return_indices)
     return _max_pool("max_pool1d", input, 1, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def max_pool2d(
-    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Any:
     """The largest value of each window of ``([batch,] channels, height, width)``; else as :func:`max_pool1d`."""
+    _without_indices("max_pool2d", return_indices)
     return _max_pool("max_pool2d", input, 2, kernel_size, stride, padding, dilation, ceil_mode)
 
 
