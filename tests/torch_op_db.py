@@ -1,7 +1,7 @@
 """PyTorch's own sample inputs, run through this package: values and gradients against torch's, in float64.
 
-``python tests/torch_op_db.py [--all-samples] [names]`` prints what differs. Of the shared names a third is looked at here,
-chosen by a checksum; the other two thirds are for others to look at.
+``python tests/torch_op_db.py [--all-samples] [names]`` prints what differs. Of the shared names a third is looked at
+here, chosen by a checksum; the other two thirds are for others to look at.
 """
 
 from __future__ import annotations
