@@ -58,7 +58,7 @@ def test_reductions_take_every_axis(name: str, axis: Any, keepdims: bool) -> Non
     """Value and both derivatives of each reduction, over one, several and all axes, under either name of the axis."""
     plain = tuple(axis) if isinstance(axis, list) else axis
     expected = REDUCTIONS[name](X, axis=plain, keepdims=keepdims)
-    made = getattr(Tensor(X), name)(axis, keepdims)
+    made = getattr(Tensor(X), name)(axis, keepdims=keepdims)
     also = getattr(Tensor(X), name)(dim=axis, keepdim=keepdims)
     assert made.shape == also.shape == np.shape(expected)
     np.testing.assert_allclose(made.data, expected, rtol=1e-13)
