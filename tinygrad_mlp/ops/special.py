@@ -421,6 +421,8 @@ def _derivative_of_log_gamma(n: int, x: Array) -> Array:
 
 
 def _digamma(x: Array) -> Array:
+    # The terms of the recurrence are larger than what stays of them: in extended precision, where the machine has it.
+    x = x.astype(np.longdouble)
     total = np.zeros_like(x)
     while (x < _LARGE).any():
         below = x < _LARGE
@@ -444,14 +446,15 @@ def _terms_at_two() -> tuple[float, ...]:
 
 def _log_gamma_near_two(x: Array) -> Array:
     """Around the zeros at 1 and 2, where the C library's is far off, the Taylor series at 2 (Abramowitz 6.1.33)."""
-    shifted = x < 1.25
-    z = np.where(shifted, x - 1.0, x - 2.0)
+    shifted, above = x < 1.25, x > 2.75
+    z = x - np.where(shifted, 1.0, np.where(above, 3.0, 2.0))
     total = np.zeros_like(z)
     for term in _terms_at_two()[::-1]:
         total = (total + term) * -z
     # What stays is the term of first order: 1 less Euler's constant.
     total = z * (1.0 - float(np.euler_gamma)) - total * z
-    return np.where(shifted, total - np.log(x), total)
+    # One step of the recurrence, down or up.
+    return total + np.where(shifted, -np.log(x), np.where(above, np.log(np.where(above, x - 1.0, 1.0)), 0.0))
 
 
 @elementwise(
@@ -471,7 +474,7 @@ def lgamma(x: Array) -> Array:
     # At its poles the C library raises; the value there is +inf.
     poles = (plain <= 0.0) & (plain == np.floor(plain))
     found = np.where(poles | np.isinf(plain), np.inf, _each(math.lgamma, np.where(poles, 1.0, plain)))
-    near = (plain > 0.5) & (plain < 2.75)
+    near = (plain > 0.25) & (plain < 3.75)
     if near.any():
         found = np.where(near, _log_gamma_near_two(np.where(near, plain, 2.0)), found)
     return np.asarray(found).astype(x.dtype)
