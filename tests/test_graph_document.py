@@ -22,7 +22,7 @@ from tinygrad_mlp.graph.plain import Status
 jsonschema = pytest.importorskip("jsonschema", reason="pip install jsonschema")
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 ARRAYS = jsonschema.Draft202012Validator({"$ref": "#/$defs/array", "$defs": schema()["$defs"]})
-GRAPHS = {20: 50, 100: 200, 2000: 1000}.get(settings().max_examples, 50)
+GRAPHS = {20: 50, 100: 100, 2000: 1000}.get(settings().max_examples, 50)
 
 
 def random_graph(number: int) -> Graph:

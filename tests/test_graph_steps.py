@@ -20,7 +20,7 @@ from tinygrad_mlp.graph.plain import Status
 from tinygrad_mlp.graph.steps import derivation_of
 from tinygrad_mlp.tape import OPS
 
-GRAPHS = {20: 30, 100: 200, 2000: 1000}.get(settings().max_examples, 30)
+GRAPHS = {20: 30, 100: 100, 2000: 1000}.get(settings().max_examples, 30)
 
 
 def recorded(number: int) -> tuple[Any, str]:

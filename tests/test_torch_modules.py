@@ -26,11 +26,8 @@ KNOWN = {info.name.removeprefix("nn."): info for info in module_db}
 OURS = [name for name in KNOWN if hasattr(nn, name)]
 
 SCALAR = "a number has no axis along which probabilities could sum to 1; an error here, 1 in torch"
-INDICES = "the places of the maxima are only needed by MaxUnpool, which is not here"
 REASONS: dict[str, dict[str, str]] = {
     "LSTM": {"proj_size": "a projection of the hidden state is another layer here: put nn.Linear behind"},
-    "MaxPool1d": {"return_indices": INDICES},
-    "MaxPool2d": {"return_indices": INDICES},
     "Softmax": {"(0)(<()>)": SCALAR},
     "LogSoftmax": {"(0)(<()>)": SCALAR},
     "Softmin": {"(0)(<()>)": SCALAR},

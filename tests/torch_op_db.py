@@ -93,8 +93,12 @@ def _leaves(value: Any, kind: type) -> Iterator[Any]:
         yield from _leaves(list(value.values()), kind)
 
 
-def _why_not(sample: Any) -> str | None:
+def _why_not(name: str, sample: Any) -> str | None:  # noqa: PLR0911 - one for each reason
     """Why a sample is no subject here: dtypes and layouts that there are none of."""
+    if "max_unpool" in name:
+        rows = sample.args[0].flatten(sample.input.ndim - int(name[-2])).flatten(0, -2)
+        if any(len(set(row.tolist())) < row.numel() for row in rows):
+            return "two values for one place: torch gives both its gradient, here the one that is there has it"
     tensors = list(_leaves([sample.input, sample.args, sample.kwargs], torch.Tensor))
     if any(one.is_complex() for one in tensors):
         return "complex numbers"
@@ -102,8 +106,8 @@ def _why_not(sample: Any) -> str | None:
         return "sparse layouts"
     if any(key in sample.kwargs for key in ("out", "device", "layout", "memory_format", "pin_memory")):
         return "arguments of devices and layouts"
-    if sample.kwargs.get("return_indices"):
-        return "places of pooled values: equal ones share the gradient here"
+    if any(callable(one) for one in sample.kwargs.values()):
+        return "functions of torch as arguments"
     if any(one.dtype in {torch.bfloat16, torch.float16} for one in tensors):
         return "half precision"
     return None
@@ -119,7 +123,7 @@ def check(op: Any, limit: int) -> Tally:
         samples = list(op.sample_inputs("cpu", torch.float64, requires_grad=op.supports_autograd))
     for number, sample in enumerate(samples[:limit]):
         tally.tried += 1
-        why = _why_not(sample) or EXPLAINED.get(op.name)
+        why = _why_not(op.name, sample) or EXPLAINED.get(op.name)
         if why is not None:
             tally.explained[why] += 1
             continue

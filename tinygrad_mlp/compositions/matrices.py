@@ -530,8 +530,9 @@ def matrix_rank(A: Any, *, tol: Any = None, atol: Any = None, rtol: Any = None, 
     bound = atol if atol is not None else tol
     s = np.linalg.svd(numbers, compute_uv=False)
     largest = s.max(-1, keepdims=True, initial=0.0)
-    relative = max(numbers.shape[-2:]) * np.finfo(s.dtype).eps if rtol is None and bound is None else (rtol or 0.0)
-    limit = np.maximum(np.asarray(0.0 if bound is None else bound)[..., None], relative * largest)
+    usual = max(numbers.shape[-2:]) * np.finfo(s.dtype).eps if bound is None else 0.0
+    relative = np.asarray(usual if rtol is None else data_of(rtol))[..., None]
+    limit = np.maximum(np.asarray(0.0 if bound is None else data_of(bound))[..., None], relative * largest)
     return like(A, np.asarray((s > limit).sum(-1), np.int64))
 
 
@@ -594,7 +595,7 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *,
     """The norm of order ``ord`` of the elements over ``dim`` (all by default)."""
     x = floats(x if dtype is None else ops.astype(operand(x), dtype))
     if isinstance(dim, (tuple, list)) and not dim:
-        return ops.abs(x)
+        return ops.sign(ops.abs(x)) if ord == 0 else ops.abs(x)
     return p_norm(x, float(ord), dim, keepdim)
 
 

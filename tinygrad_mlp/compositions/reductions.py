@@ -398,6 +398,8 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     if x.ndim == 0:
         raise ShapeError("diff: a 0-d tensor has no neighbours")
     place = normalise_axis(dim, x.ndim)
+    if n == 0:
+        return x
     parts = [one for one in (prepend, x, append) if one is not None]
     x = ops.cat(parts, place) if len(parts) > 1 else x
     before = (slice(None),) * place
@@ -520,11 +522,9 @@ def cov(input: Any, *, correction: float = 1, fweights: Any = None, aweights: An
     if x.ndim < 2:
         x = ops.reshape(x, (1, -1))
     count = x.shape[1]
-    weights: Any = np.ones(count, x.dtype)
-    if fweights is not None:
-        weights = weights * data_of(fweights)
+    weights: Any = np.ones(count, x.dtype) if fweights is None else data_of(fweights)
     if aweights is not None:
-        weights = ops.mul(aweights, weights)
+        weights = aweights if fweights is None else ops.mul(aweights, weights)
     total = ops.sum(operand(weights))
     middle = ops.div(ops.sum(ops.mul(x, weights), 1, True), total)
     centred = ops.sub(x, middle)
@@ -532,6 +532,8 @@ def cov(input: Any, *, correction: float = 1, fweights: Any = None, aweights: An
         norm_by = ops.sub(total, correction)
     else:
         norm_by = ops.sub(total, ops.div(ops.mul(ops.sum(ops.mul(weights, aweights)), correction), total))
+    # More corrections than observations: a division by 0, as torch has it.
+    norm_by = ops.clamp(norm_by, 0.0, None)
     found = ops.div(ops.matmul(centred, ops.transpose(ops.mul(centred, weights))), norm_by)
     return ops.reshape(found, ()) if found.size == 1 else found
 

@@ -176,6 +176,7 @@ class MaxPool1d(_Pool):
     Args:
         kernel_size: the length of the window. stride: how far it moves, its own length by default.
         padding: minus infinity on both sides. dilation: how far apart its elements are.
+        return_indices: the pair of values and their places, of which equal values have the first; for ``max_unpool1d``.
         ceil_mode: True lets the last window reach over the end.
 
     Raises:
@@ -186,10 +187,21 @@ class MaxPool1d(_Pool):
     _function = staticmethod(functional.max_pool1d)
 
     def __init__(
-        self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: bool = False
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
     ) -> None:
         super().__init__(
-            kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=bool(ceil_mode)
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            return_indices=bool(return_indices),
+            ceil_mode=bool(ceil_mode),
         )
 
 

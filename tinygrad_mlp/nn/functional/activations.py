@@ -13,12 +13,13 @@ from ...ops.kernels import normalise_axis
 from ...ops.shape import reshaped, select
 from ...ops.units import exponential_unit, softsign
 from ...tape import Array
-from ...tensor import generator
+from ...tensor import Tensor, generator
 
 __all__ = [
     "celu",
     "elu",
     "glu",
+    "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
@@ -181,6 +182,45 @@ def glu(x: Any, dim: int = -1) -> Any:
             f"it give an even number, {x.shape[axis] + 1} for instance"
         )
     return ops.mul(select(x, axis, slice(0, half)), ops.sigmoid(select(x, axis, slice(half, None))))
+
+
+def gumbel_softmax(
+    logits: Any,
+    tau: float = 1.0,
+    hard: bool = False,
+    eps: float = 1e-10,
+    dim: int = -1,
+    *,
+    rng: np.random.Generator | None = None,
+    seed: int | None = None,
+) -> Any:
+    """``softmax((logits + g) / tau)`` with ``g`` drawn from Gumbel's distribution: a sample of a class, softened.
+
+    Args:
+        tau: the temperature; the smaller, the nearer to one class. hard: the value is one class, 1 among zeros, and the
+            gradient that of the soft sample.
+
+    Raises:
+        ArgumentError: ``tau`` is not positive.
+
+    Source: Jang, Gu, Poole, "Categorical reparameterization with Gumbel-softmax", ICLR 2017.
+    """
+    del eps
+    if not tau > 0:
+        raise ArgumentError(f"gumbel_softmax: tau is a positive temperature, got {tau}; say tau=1.0")
+    source, shape, dtype = generator(rng, seed), tuple(logits.shape), logits.dtype
+
+    def noise() -> Array:
+        return np.asarray(source.gumbel(size=shape)).astype(dtype)
+
+    soft = ops.softmax(ops.div(ops.add(logits, noise() if seed is not None else drawn(noise)), float(tau)), dim)
+    if not hard:
+        return soft
+    axis = normalise_axis(dim, logits.ndim)
+    places = np.arange(shape[axis]).reshape(-1, *[1] * (logits.ndim - 1 - axis))
+    chosen = ops.astype(ops.eq(ops.argmax(soft, axis, True), places), dtype)
+    constant = soft.detach() if isinstance(soft, Tensor) else soft
+    return ops.add(ops.sub(chosen, constant), soft)
 
 
 def logsigmoid(x: Any) -> Any:

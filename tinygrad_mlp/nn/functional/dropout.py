@@ -15,7 +15,8 @@ from ...errors import ArgumentError, ShapeError
 from ...tape import Array
 from ...tensor import generator
 
-__all__ = ["alpha_dropout", "check_probability", "dropout", "dropout1d", "dropout2d", "feature_alpha_dropout"]
+__all__ = ["alpha_dropout", "check_probability", "dropout", "dropout1d", "dropout2d", "dropout3d"]
+__all__ += ["feature_alpha_dropout"]
 
 
 def check_probability(p: float) -> float:
@@ -108,6 +109,19 @@ def dropout2d(
     """
     p = check_probability(p)
     shape = _channels("dropout2d", x, (3, 4))
+    return x if not training or p == 0.0 else _masked(x, p, shape, rng, seed)
+
+
+def dropout3d(
+    x: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None, seed: int | None = None
+) -> Any:
+    """Drop whole channels of ``([batch,] channels, depth, height, width)``; else as :func:`dropout2d`.
+
+    Raises:
+        ArgumentError: ``p`` is not in [0, 1]. ShapeError: another number of axes.
+    """
+    p = check_probability(p)
+    shape = _channels("dropout3d", x, (4, 5))
     return x if not training or p == 0.0 else _masked(x, p, shape, rng, seed)
 
 

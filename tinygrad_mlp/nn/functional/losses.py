@@ -11,6 +11,8 @@ import numpy as np
 
 from ... import ops
 from ...capture import asked
+from ...compositions.common import values_of
+from ...compositions.indexing import take_along
 from ...errors import ArgumentError, ShapeError
 from ...ops.declare import same_dtype
 from ...ops.losses import equal_shapes, nll_loss, reduced
@@ -28,12 +30,15 @@ __all__ = [
     "l1_loss",
     "margin_ranking_loss",
     "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "pairwise_distance",
     "poisson_nll_loss",
     "smooth_l1_loss",
     "soft_margin_loss",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]
 
 # Where the logarithm of a probability is cut off, as in torch.
@@ -377,3 +382,71 @@ def triplet_margin_loss(
         far = ops.minimum(far, distance(positive, negative))
     losses = ops.relu(ops.add(ops.sub(distance(anchor, positive), far), float(margin)))
     return reduced(losses, reduction)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    distance_function: Callable[[Any, Any], Any] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Any:
+    """:func:`triplet_margin_loss` with a distance of one's own, by default :func:`pairwise_distance`.
+
+    Raises:
+        ShapeError: the shapes differ. ArgumentError: ``margin`` is not positive.
+    """
+    if not margin > 0:
+        raise ArgumentError(f"triplet_margin_with_distance_loss: margin is positive, got {margin}; say margin=1.0")
+    distance = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = ops.minimum(far, distance(positive, negative))
+    return reduced(ops.relu(ops.add(ops.sub(near, far), float(margin))), reduction)
+
+
+def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
+    """``-mean over classes of [t log sigmoid(x) + (1 - t) log sigmoid(-x)]``, each class times its weight.
+
+    Args:
+        input, target: ``(…, classes)``, the target of numbers from 0 to 1; weight: ``(classes,)``.
+
+    Raises:
+        ShapeError: the shapes differ.
+    """
+    input, target = _pair("multilabel_soft_margin_loss", input, target)
+    # -log sigmoid(x) = softplus(-x), and 1 - t of it less is x.
+    losses = ops.sub(ops.softplus(input), ops.mul(target, input))
+    if weight is not None:
+        losses = ops.mul(losses, weight)
+    return reduced(ops.mean(losses, -1), reduction)
+
+
+def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """``sum over targets t, other classes i of max(0, 1 - (x[t] - x[i])) / classes``.
+
+    Args:
+        input: ``(batch, classes)`` or ``(classes,)``. target: class ids of the same shape; those before the first -1
+            count.
+
+    Raises:
+        ShapeError: the shapes differ. ArgumentError: an id outside of the classes.
+    """
+    equal_shapes("multilabel_margin_loss", "input", input, target)
+    ids = values_of(target)
+    classes = input.shape[-1] if input.ndim else 1
+    if ids.size and (ids.max() >= classes or ids.min() < -1):
+        raise ArgumentError(f"multilabel_margin_loss: class ids are 0 to {classes - 1}, or -1 for no more; got {ids}")
+    rows, places = ops.reshape(input, (-1, classes)), ids.reshape(-1, classes)
+    counted = np.logical_and.accumulate(places >= 0, axis=1)
+    is_target = np.zeros(places.shape, bool)
+    np.put_along_axis(is_target, np.where(counted, places, 0), counted, axis=1)
+    is_target[np.nonzero(counted)[0], places[counted]] = True
+    own = take_along(rows, np.where(counted, places, 0), 1)
+    hinges = ops.relu(ops.sub(1.0, ops.sub(ops.unsqueeze(own, 2), ops.unsqueeze(rows, 1))))
+    pairs = ops.where(counted[:, :, None] & ~is_target[:, None, :], hinges, 0.0)
+    losses = ops.div(ops.sum(pairs, (1, 2)), float(classes))
+    return reduced(ops.reshape(losses, () if input.ndim < 2 else (-1,)), reduction)

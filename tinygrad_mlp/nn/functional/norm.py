@@ -10,13 +10,15 @@ import numpy as np
 
 from ... import ops
 from ...capture import whole_step
+from ...compositions.reductions import p_norm
 from ...errors import ArgumentError, ShapeError
 from ...ops.shape import reshaped
 from ...ops.standard import standardise
 from ...tape import Traced, wrote
 from ...tensor import Tensor, no_grad
 
-__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize", "overwrite", "rms_norm"]
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm"]
+__all__ += ["local_response_norm", "normalize", "overwrite", "rms_norm"]
 
 
 def overwrite(buffer: Tensor, value: Any) -> None:
@@ -210,13 +212,32 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     return _affine(y, *(None if one is None else _by_channel(one, input.ndim) for one in (weight, bias)))
 
 
-def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
-    """``x / max(norm(x), eps)`` along ``dim``, with the Euclidean norm.
+def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+    """``x / (k + alpha * mean of x**2 over size neighbouring channels)**beta`` of ``(batch, channels, …)``.
 
     Raises:
-        ArgumentError: ``p`` is not 2.
+        ShapeError: fewer than three axes.
+
+    Source: Krizhevsky, Sutskever, Hinton, NeurIPS 2012, section 3.3.
     """
+    if input.ndim < 3:
+        raise ShapeError(
+            f"local_response_norm expected (batch, channels, …) of 3 axes or more, got {tuple(input.shape)}"
+        )
+    if not input.size:
+        return input
+    channels = input.shape[1]
+    squares = reshaped(ops.square(input), shape=(input.shape[0], channels, -1))
+    # Channel i sees those from i - size // 2 on, and zeros beyond both ends.
+    first = np.arange(channels)[:, None] - size // 2
+    near = (np.arange(channels) >= first) & (np.arange(channels) < first + size)
+    means = reshaped(ops.matmul(near.astype(input.dtype) / size, squares), shape=tuple(input.shape))
+    return ops.div(input, ops.pow(ops.add(ops.mul(means, float(alpha)), float(k)), float(beta)))
+
+
+def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+    """``x / max(norm(x), eps)`` along ``dim``, with the norm of order ``p``."""
     if p != 2:
-        raise ArgumentError(f"normalize knows the Euclidean norm, p=2, got p={p}")
+        return ops.div(input, ops.maximum(p_norm(input, float(p), dim, True), eps))
     squares = ops.sum(ops.square(input), dim, keepdims=True)
     return ops.div(input, ops.sqrt(ops.maximum(squares, eps * eps)))

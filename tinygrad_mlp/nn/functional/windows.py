@@ -1,4 +1,4 @@
-"""Padding, convolution and pooling as functions: windows over the last axes, then a product or a reduction."""
+"""Padding and convolution as functions: windows over the last axes, then a product."""
 
 from __future__ import annotations
 
@@ -15,21 +15,10 @@ from ...ops.declare import same_dtype
 from ...ops.shape import permuted, put, reshaped
 from ...ops.windows import places_of_windows, refuse_large_windows, unfold
 
-__all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "as_sizes",
-    "avg_pool1d",
-    "avg_pool2d",
-    "conv1d",
-    "conv2d",
-    "max_pool1d",
-    "max_pool2d",
-    "pad",
-]
+__all__ = ["as_sizes", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "pad"]
 
 Sizes = tuple[int, ...]
-AXES = {1: ("length",), 2: ("height", "width")}
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
@@ -73,10 +62,10 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0
         raise ArgumentError(did_you_mean("mode", mode, ["constant", *_PAD_MODES]))
     sides = [(0, 0)] * (input.ndim - len(pad) // 2)
     sides += [(int(pad[i]), int(pad[i + 1])) for i in range(len(pad) - 2, -1, -2)]
-    return _padded(input, sides, mode, float(value))
+    return padded(input, sides, mode, float(value))
 
 
-def _padded(x: Any, sides: Sequence[tuple[int, int]], mode: str = "constant", value: float = 0.0) -> Any:
+def padded(x: Any, sides: Sequence[tuple[int, int]], mode: str = "constant", value: float = 0.0) -> Any:
     if not any(before or after for before, after in sides):
         return x
     if mode != "constant":
@@ -151,7 +140,7 @@ def convolve(what: str, x: Any, weight: Any, bias: Any, stride: Any, padding: An
     gaps = as_sizes(f"{what}: dilation", dilation, axes)
     single = x.ndim == axes + 1
     x, weight = same_dtype(ops.unsqueeze(x, 0) if single else x, weight)
-    x = _padded(x, [(0, 0), (0, 0), *sides_of(what, padding, sizes, steps, gaps)])
+    x = padded(x, [(0, 0), (0, 0), *sides_of(what, padding, sizes, steps, gaps)])
     refuse_large_windows(what, tuple(x.shape[2:]), sizes, gaps, AXES[axes])
     y = _products(x, weight, bias, sizes, steps, gaps, groups)
     return reshaped(y, shape=tuple(y.shape[1:])) if single else y
@@ -164,7 +153,7 @@ def _products(x: Any, weight: Any, bias: Any, sizes: Sizes, steps: Sizes, gaps: 
     axes = len(sizes)
     rows, inputs = batch * math.prod(places), channels // groups * math.prod(sizes)
     # Each window becomes a column. The places come last, so that copies run along the input's own order.
-    columns = reshaped(_windows_first(x, sizes, steps, gaps, 1), shape=(groups, inputs, rows))
+    columns = reshaped(windows_first(x, sizes, steps, gaps, 1), shape=(groups, inputs, rows))
     kernels = reshaped(weight, shape=(groups, outputs // groups, inputs))
     y = reshaped(ops.matmul(kernels, columns), shape=(outputs, batch, *places))
     if bias is not None:
@@ -172,7 +161,7 @@ def _products(x: Any, weight: Any, bias: Any, sizes: Sizes, steps: Sizes, gaps: 
     return permuted(y, axes=(1, 0, *range(2, 2 + axes)))
 
 
-def _windows_first(x: Any, sizes: Sizes, steps: Sizes, gaps: Sizes, kept: int = 0) -> Any:
+def windows_first(x: Any, sizes: Sizes, steps: Sizes, gaps: Sizes, kept: int = 0) -> Any:
     """Windows over the last axes, theirs in front of all others: ``(*sizes, …, *places)``.
 
     ``kept`` puts an axis in front of them.
@@ -239,196 +228,115 @@ def conv2d(
     return convolve("conv2d", input, weight, bias, stride, padding, dilation, groups)
 
 
-# --- pooling --------------------------------------------------------------------------------------
-
-
-def _pool_setting(
-    what: str, x: Any, axes: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-) -> tuple[Sizes, Sizes, Sizes, list[tuple[int, int]]]:
-    """Sizes, steps and gaps of the windows, and the padding that makes as many fit as are wanted."""
-    names = ("batch", "channels", *AXES[axes])
-    if x.ndim not in {axes + 1, axes + 2}:
-        raise ShapeError(
-            f"{what} expected input of shape ({', '.join(names)}), or without batch, got {tuple(x.shape)}; "
-            f"{'x.unsqueeze(1) puts an axis of channels in' if x.ndim == axes else 'reshape it'}"
-        )
-    sizes = as_sizes(f"{what}: kernel_size", kernel_size, axes)
-    steps = as_sizes(f"{what}: stride", kernel_size if stride is None else stride, axes)
-    gaps = as_sizes(f"{what}: dilation", dilation, axes)
-    borders = as_sizes(f"{what}: padding", padding, axes, 0)
-    lengths = tuple(x.shape[x.ndim - axes :])
-    sides = []
-    for length, size, step, gap, border in zip(lengths, sizes, steps, gaps, borders, strict=True):
-        if border > (gap * (size - 1) + 1) // 2:
-            raise ArgumentError(
-                f"{what}: padding {border} is more than half the window of {gap * (size - 1) + 1}, which could then "
-                "see padding only"
-            )
-        after = border
-        left_over = (length + 2 * border - gap * (size - 1) - 1) % step
-        if ceil_mode and left_over and length + 2 * border - left_over - gap * (size - 1) - 1 + step < length + border:
-            after += step - left_over
-        sides.append((border, after))
-    padded = tuple([length + sum(side) for length, side in zip(lengths, sides, strict=True)])
-    refuse_large_windows(what, padded, sizes, gaps, AXES[axes])
-    return sizes, steps, gaps, sides
-
-
-def _max_pool(
-    what: str, x: Any, axes: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-) -> Any:
-    sizes, steps, gaps, sides = _pool_setting(what, x, axes, kernel_size, stride, padding, dilation, ceil_mode)
-    x = _padded(x, [*[(0, 0)] * (x.ndim - axes), *sides], value=-math.inf)
-    return ops.amax(_windows_first(x, sizes, steps, gaps), tuple(range(axes)))
-
-
-def _without_indices(what: str, asked: bool) -> None:
-    if asked:
-        raise ArgumentError(f"{what}: equal values share the gradient here, so there are no indices to return")
-
-
-def max_pool1d(
+def conv3d(
     input: Any,
-    kernel_size: Any,
-    stride: Any = None,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
     padding: Any = 0,
     dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
+    groups: int = 1,
 ) -> Any:
-    """The largest value of each window of ``([batch,] channels, length)``; equal ones share the gradient.
-
-    Args:
-        stride: as long as the window by default. padding: minus infinity on both sides.
-        ceil_mode: True lets the last window reach over the end.
-
-    Raises:
-        ShapeError: shapes that do not fit. ArgumentError: sizes that are not positive, too much padding.
-    """
-    _without_indices("max_pool1d", return_indices)
-    return _max_pool("max_pool1d", input, 1, kernel_size, stride, padding, dilation, ceil_mode)
+    """The cross-correlation of ``(batch, channels, depth, height, width)``; arguments and errors: :func:`conv1d`."""
+    return convolve("conv3d", input, weight, bias, stride, padding, dilation, groups)
 
 
-def max_pool2d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """The largest value of each window of ``([batch,] channels, height, width)``; else as :func:`max_pool1d`."""
-    _without_indices("max_pool2d", return_indices)
-    return _max_pool("max_pool2d", input, 2, kernel_size, stride, padding, dilation, ceil_mode)
-
-
-def _avg_pool(
+def _spread_out(
     what: str,
     x: Any,
-    axes: int,
-    kernel_size: Any,
+    weight: Any,
+    bias: Any,
     stride: Any,
     padding: Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor: int | None = None,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
 ) -> Any:
-    sizes, steps, gaps, sides = _pool_setting(what, x, axes, kernel_size, stride, padding, 1, ceil_mode)
-    lengths = tuple(x.shape[x.ndim - axes :])
-    windows = _windows_first(_padded(x, [*[(0, 0)] * (x.ndim - axes), *sides]), sizes, steps, gaps)
-    inner = tuple(range(axes))
-    if divisor is None and not any(map(sum, sides)):
-        return ops.mean(windows, inner)
-    if divisor is not None:
-        return ops.div(ops.sum(windows, inner), float(divisor))
-    counts = np.ones((), x.dtype)
-    for axis in range(axes):
-        starts = np.arange(windows.shape[x.ndim + axis]) * steps[axis] - sides[axis][0]
-        ends = np.minimum(starts + sizes[axis], lengths[axis] + sides[axis][0])
-        if not count_include_pad:
-            starts, ends = np.maximum(starts, 0), np.minimum(ends, lengths[axis])
-        counts = np.multiply.outer(counts, (ends - starts).astype(x.dtype))
-    return ops.div(ops.sum(windows, inner), counts)
-
-
-def avg_pool1d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Any:
-    """The mean of each window of ``([batch,] channels, length)``.
-
-    Args:
-        stride, ceil_mode: as in :func:`max_pool1d`. padding: zeros on both sides.
-        count_include_pad: False divides by the number of elements that are not padding.
-
-    Raises:
-        ShapeError: shapes that do not fit. ArgumentError: sizes that are not positive, too much padding.
-    """
-    return _avg_pool("avg_pool1d", input, 1, kernel_size, stride, padding, ceil_mode, count_include_pad)
-
-
-def avg_pool2d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Any:
-    """The mean of each window of ``([batch,] channels, height, width)``; else as :func:`avg_pool1d`.
-
-    Args:
-        divisor_override: divide the sums by this number.
-    """
-    if divisor_override == 0:
-        raise ArgumentError("avg_pool2d: divisor_override divides, so it is not 0; None means the size of the window")
-    return _avg_pool(
-        "avg_pool2d", input, 2, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
-
-
-def _averaging(length: int, outputs: int, dtype: Any) -> Any:
-    """The matrix ``(outputs, length)`` whose rows take the means of nearly equal, possibly overlapping, pieces."""
-    matrix = np.zeros((outputs, length), dtype)
-    for i in range(outputs):
-        start, stop = i * length // outputs, -(-(i + 1) * length // outputs)
-        matrix[i, start:stop] = 1.0 / (stop - start)
-    return matrix
-
-
-def _adaptive(what: str, x: Any, axes: int, output_size: Any) -> Any:
+    """The adjoint of a convolution: the input set apart by the stride, and convolved with the kernel turned round."""
+    axes = weight.ndim - 2
     names = ("batch", "channels", *AXES[axes])
-    if x.ndim not in {axes + 1, axes + 2} or 0 in x.shape[1:]:
-        raise ShapeError(
-            f"{what} expected input of shape ({', '.join(names)}), or without batch, got {tuple(x.shape)}; "
-            f"{'x.unsqueeze(1) puts an axis of channels in' if x.ndim == axes else 'reshape it'}"
-        )
-    lengths = x.shape[x.ndim - axes :]
-    given = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * axes
-    wanted = [length if one is None else one for length, one in zip(lengths, given, strict=True)]
-    sizes = as_sizes(f"{what}: output_size", wanted, axes)
-    if all(length % size == 0 for length, size in zip(lengths, sizes, strict=True)):
-        windows = [length // size for length, size in zip(lengths, sizes, strict=True)]
-        return _avg_pool(what, x, axes, windows, None, 0, False, True)
-    x = ops.matmul(x, _averaging(lengths[-1], sizes[-1], x.dtype).T)
-    return ops.matmul(_averaging(lengths[0], sizes[0], x.dtype), x) if axes > 1 else x
+    inputs, outputs, *rest = weight.shape
+    sizes = tuple(rest)
+    if x.ndim not in {axes + 1, axes + 2} or x.shape[x.ndim - axes - 1] != inputs:
+        raise ShapeError(_wrong_input(what, tuple(x.shape), names, inputs, 1))
+    if inputs % groups:
+        raise ArgumentError(f"{what}: {inputs} input channels do not fall into {groups} equal groups")
+    steps = as_sizes(f"{what}: stride", stride, axes)
+    gaps = as_sizes(f"{what}: dilation", dilation, axes)
+    borders = as_sizes(f"{what}: padding", padding, axes, 0)
+    more = as_sizes(f"{what}: output_padding", output_padding, axes, 0)
+    for extra, step, gap in zip(more, steps, gaps, strict=True):
+        if extra >= max(step, gap):
+            raise ArgumentError(
+                f"{what}: output_padding {extra} chooses between the lengths that a stride of {step} maps to one, so "
+                "it is below stride or dilation"
+            )
+    single = x.ndim == axes + 1
+    x, weight = same_dtype(ops.unsqueeze(x, 0) if single else x, weight)
+    if set(steps) != {1}:
+        lengths = tuple([(n - 1) * step + 1 if n else 0 for n, step in zip(x.shape[2:], steps, strict=True)])
+        every = tuple([slice(None, None, step) for step in steps])
+        x = put(x, shape=(*x.shape[:2], *lengths), index=(slice(None), slice(None), *every))
+    reaches = [gap * (size - 1) - border for size, gap, border in zip(sizes, gaps, borders, strict=True)]
+    x = padded(x, [(0, 0), (0, 0), *[(reach, reach + extra) for reach, extra in zip(reaches, more, strict=True)]])
+    if min(x.shape[2:]) < 1 or any(n < gap * (k - 1) + 1 for n, k, gap in zip(x.shape[2:], sizes, gaps, strict=True)):
+        raise ShapeError(f"{what}: padding {borders} cuts off all of the output")
+    turned = ops.getitem(weight, (slice(None), slice(None), *[slice(None, None, -1)] * axes))
+    # (groups, in, out, …) to (groups, out, in, …): each output of a group is a sum over the group's inputs.
+    kernels = reshaped(turned, shape=(groups, inputs // groups, outputs, *sizes))
+    kernels = permuted(kernels, axes=(0, 2, 1, *range(3, 3 + axes)))
+    kernels = reshaped(kernels, shape=(groups * outputs, inputs // groups, *sizes))
+    y = _products(x, kernels, bias, sizes, (1,) * axes, gaps, groups)
+    return reshaped(y, shape=tuple(y.shape[1:])) if single else y
 
 
-def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
-    """The means of ``output_size`` pieces of ``([batch,] channels, length)``: from ``floor(i n / m)`` to the ceiling.
+def conv_transpose1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """The adjoint of :func:`conv1d`: ``(batch, channels, length)`` with ``weight (channels, out / groups, size)``.
+
+    Every input element adds ``weight`` times itself to the output, ``stride`` apart; ``padding`` cuts off both ends of
+    that, ``output_padding`` adds at the end. The length is
+    ``(length - 1) stride - 2 padding + dilation (size - 1) + output_padding + 1``.
 
     Raises:
-        ShapeError: another number of axes. ArgumentError: a size that is not positive.
+        ShapeError: shapes that do not fit. ArgumentError: options that contradict each other.
+
+    Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016, section 4.
     """
-    return _adaptive("adaptive_avg_pool1d", input, 1, output_size)
+    return _spread_out("conv_transpose1d", input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """As :func:`adaptive_avg_pool1d`, of ``([batch,] channels, height, width)``; None keeps the length of an axis."""
-    return _adaptive("adaptive_avg_pool2d", input, 2, output_size)
+def conv_transpose2d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """The adjoint of :func:`conv2d`; arguments and errors: :func:`conv_transpose1d`."""
+    return _spread_out("conv_transpose2d", input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose3d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """The adjoint of :func:`conv3d`; arguments and errors: :func:`conv_transpose1d`."""
+    return _spread_out("conv_transpose3d", input, weight, bias, stride, padding, output_padding, groups, dilation)
