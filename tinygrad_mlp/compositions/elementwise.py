@@ -35,6 +35,7 @@ from ..ops import (
     trunc,
 )
 from ..tape import Traced
+from ..tensor import Tensor
 from .common import both_names, data_of, floats, like, operand
 
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
@@ -169,8 +170,14 @@ def sgn(input: Any) -> Any:
 
 
 def signbit(input: Any) -> Any:
-    """Whether the sign is minus, that of -0 too; no gradient."""
-    return like(input, np.signbit(data_of(input, "signbit()")))
+    """Whether the sign is minus, that of -0 too; no gradient. NaN counts as positive."""
+    # The angle of (x, 0) tells -0 from 0, which no comparison does.
+    return gt(atan2(0.0, constant(floats(input))), 1.0)
+
+
+def constant(x: Any) -> Any:
+    """``x`` without its history."""
+    return x.detach() if isinstance(x, Tensor) else x
 
 
 def copysign(input: Any, other: Any) -> Any:

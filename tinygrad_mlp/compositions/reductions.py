@@ -240,16 +240,19 @@ def _median(input: Any, dim: int | None, keepdim: bool, *, skipping: bool) -> An
         return Sorted(x, like(x, np.zeros((), np.int64)))
     place = normalise_axis(dim, x.ndim)
     order = _ordered(x, place, False)
-    numbers = data_of(x, "median()")
-    missing = np.isnan(numbers).sum(place, keepdims=True)
-    length = x.shape[place]
+    missing, length = _missing(x, place), float(x.shape[place])
     if skipping:
-        rank = np.maximum(length - missing - 1, 0) // 2
+        rank = ops.floor(ops.mul(ops.clamp(ops.sub(length - 1.0, missing), 0.0, None), 0.5))
     else:
         # NaN is last in the order, and wins.
-        rank = np.where(missing > 0, length - missing, (length - 1) // 2)
-    places = take_along(order, like(x, rank), place)
+        rank = ops.where(ops.gt(missing, 0.0), ops.sub(length, missing), float((x.shape[place] - 1) // 2))
+    places = take_along(order, ops.astype(rank, np.int64), place)
     return _picked(x, places, place, keepdim)
+
+
+def _missing(x: Any, dim: int) -> Any:
+    """How many NaN there are along an axis, which is kept."""
+    return ops.sum(ops.astype(ops.isnan(x), np.float64), dim, True)
 
 
 @both_names
@@ -301,28 +304,29 @@ def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation:
         x, place = ops.reshape(x, (-1,)), 0
     else:
         place = normalise_axis(dim, x.ndim)
-    numbers = data_of(x, "quantile()")
-    missing = np.isnan(numbers).sum(place, keepdims=True)
+    missing = _missing(x, place)
     length = x.shape[place]
     order = sort(x, place).values
-    count = length - missing if skipping else np.broadcast_to(length, missing.shape)
+    last = ops.clamp(ops.sub(length - 1.0, missing if skipping else ops.mul(missing, 0.0)), 0.0, None)
     parts = []
     for share in shares.reshape(-1):
-        rank_of = share * np.maximum(count - 1, 0)
-        below, above = np.floor(rank_of).astype(np.int64), np.ceil(rank_of).astype(np.int64)
+        rank_of = ops.mul(last, float(share))
+        below, above = ops.floor(rank_of), ops.ceil(rank_of)
         if interpolation == "nearest":
-            below = above = np.rint(rank_of).astype(np.int64)
+            below = above = ops.rint(rank_of)
         elif interpolation == "lower":
             above = below
         elif interpolation == "higher":
             below = above
-        weight = 0.5 * (above != below) if interpolation == "midpoint" else rank_of - below
+        between = ops.sub(rank_of, below)
+        weight = ops.mul(ops.astype(ops.ne(above, below), np.float64), 0.5) if interpolation == "midpoint" else between
         if not skipping:
             # Where there is a NaN it is the answer; in rising order it is last.
-            below, above = (np.where(missing > 0, length - 1, one) for one in (below, above))
-        low, high = (take_along(order, like(x, one), place) for one in (below, above))
-        moved = ops.mul(ops.sub(high, low), weight.astype(x.dtype))
-        parts.append(ops.add(low, moved) if (weight != 0).any() else low)
+            below, above = (ops.where(ops.gt(missing, 0.0), float(length - 1), one) for one in (below, above))
+        low, high = (take_along(order, ops.astype(one, np.int64), place) for one in (below, above))
+        moved = ops.mul(ops.sub(high, low), ops.astype(weight, x.dtype))
+        # Between infinities there is nothing to go along.
+        parts.append(ops.where(ops.eq(weight, 0.0), low, ops.add(low, moved)))
     found = ops.stack(parts, 0) if shares.ndim else ops.reshape(parts[0], (1, *parts[0].shape))
     rest = found.shape[1:]
     if flat:

@@ -110,12 +110,14 @@ def _factor(a: Array, how: str) -> Array:
         return _packed_svd(a)
     if how == "eigh":
         return _packed_eigh(a)
+    if how == "sign of det":
+        return np.asarray(np.linalg.slogdet(a)[0])
     if how == "cholesky":
         return np.linalg.cholesky(a)
     return np.linalg.qr(a, mode="complete" if how == "qr complete" else "reduced")[0]
 
 
-_HOWS = ("cholesky", "eigh", "qr", "qr complete", "svd")
+_HOWS = ("cholesky", "eigh", "qr", "qr complete", "sign of det", "svd")
 
 
 @primitive(
@@ -128,6 +130,6 @@ def factors(a: Array, *, how: str) -> Array:
     """A factor of matrices (…, n, m), without gradient.
 
     ``L`` of Cholesky; ``Q`` of QR; eigenvectors as columns and below them the eigenvalues; left singular vectors, below
-    them the right ones, and below those the singular values.
+    them the right ones, and below those the singular values; the sign of the determinant (…).
     """
     return _checked(lambda one: _factor(one, how), a)
