@@ -502,9 +502,12 @@ def svd(A: Any, full_matrices: bool = True) -> SVD:
         diagonal = ops.mul(ops.mul(ops.sub(lengths, _eye(k, a)), 0.5), _eye(k, a))
         v = ops.matmul(v, ops.sub(ops.add(ops.mul(off, _gaps(values)), _eye(k, a)), diagonal))
         b = ops.matmul(a, v)
-        s = ops.sqrt(ops.sum(square(b), -2))
-        safe = ops.where(ops.eq(s, 0.0), 1.0, s)
-        u = ops.where(ops.unsqueeze(ops.eq(s, 0.0), -2), u0, ops.div(b, ops.unsqueeze(safe, -2)))
+        total = ops.sum(square(b), -2)
+        zero = ops.eq(total, 0.0)
+        # At 0, a kink, the derivative is 0.
+        safe = ops.sqrt(ops.where(zero, 1.0, total))
+        s = ops.where(zero, 0.0, safe)
+        u = ops.where(ops.unsqueeze(zero, -2), u0, ops.div(b, ops.unsqueeze(safe, -2)))
     if full_matrices and m > n:
         rest = np.linalg.svd(data_of(a), full_matrices=True)[0][..., n:]
         u = ops.cat([u, rest], -1)
