@@ -237,7 +237,14 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """``value``, a number or a 0-d tensor, where ``mask`` holds."""
     if operand(value).ndim:
         raise ArgumentError(f"masked_fill: value is a number or a 0-d tensor, got shape {tuple(operand(value).shape)}")
-    return ops.where(mask, value, input)
+    return ops.where(mask, as_kind(value, operand(input).dtype), input)
+
+
+def as_kind(value: Any, dtype: Any) -> Any:
+    """A number or tensor as one of ``dtype``, where that is not of floats, so that it does not make them floats."""
+    if dtype.kind == "f":
+        return value
+    return ops.astype(value, dtype) if isinstance(value, Traced) else np.asarray(value).astype(dtype)
 
 
 def clamp_min(input: Any, min: Any) -> Any:
@@ -383,4 +390,4 @@ def bitwise_not(input: Any) -> Any:
 
 def threshold(input: Any, threshold: float, value: float) -> Any:
     """``input`` where it is above ``threshold``, else ``value``."""
-    return ops.where(gt(input, threshold), input, value)
+    return ops.where(gt(input, threshold), input, as_kind(value, operand(input).dtype))

@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import ops
 from ...capture import drawn
+from ...compositions import elementwise
 from ...errors import ArgumentError, ShapeError
 from ...ops.kernels import normalise_axis
 from ...ops.shape import reshaped, select
@@ -92,7 +93,8 @@ def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """
     if min_val > max_val:
         raise ArgumentError(f"hardtanh: min_val {min_val} lies above max_val {max_val}; say hardtanh(x, -1.0, 1.0)")
-    return ops.clamp(x, float(min_val), float(max_val))
+    kind = float if x.dtype.kind == "f" else int
+    return ops.clamp(x, kind(min_val), kind(max_val))
 
 
 def relu6(x: Any) -> Any:
@@ -112,7 +114,7 @@ def hardswish(x: Any) -> Any:
 
 def threshold(x: Any, threshold: float, value: float) -> Any:
     """``x`` where it is above ``threshold``, else the number ``value``, whose derivative is 0."""
-    return ops.where(ops.gt(x, float(threshold)), x, float(value))
+    return elementwise.threshold(x, float(threshold), value if x.dtype.kind in "iu" else float(value))
 
 
 def prelu(x: Any, weight: Any) -> Any:
