@@ -14,7 +14,7 @@ __all__ = ["HOMES", "METHODS", "function"]
 _NAMES = {
     "elementwise": (
         "absolute add addcdiv addcmul allclose arccos arccosh arcsin arcsinh arctan arctan2 arctanh "
-        "bitwise_not cbrt clamp_max clamp_min clip copysign deg2rad digamma div divide entr equal fix "
+        "cbrt clamp_max clamp_min clip copysign deg2rad digamma div divide entr equal fix "
         "float_power floor_divide fmax fmin frac greater greater_equal heaviside isclose isneginf isposinf "
         "isreal ldexp lerp less less_equal logaddexp logaddexp2 logical_xor logit masked_fill multiply "
         "mvlgamma nan_to_num negative not_equal polygamma positive rad2deg reciprocal round rsqrt rsub sgn "
@@ -43,6 +43,11 @@ _NAMES = {
         "dot ger inner inverse kron logdet matrix_exp matrix_power mm mv pinverse qr slogdet svd tensordot "
         "vdot"
     ),
+    "integers": (
+        "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor frexp gcd "
+        "histogram isin lcm nextafter unique_consecutive unravel_index"
+    ),
+    "facts": ("is_floating_point is_nonzero is_same_size is_signed numel"),
     "making": (
         "Generator as_tensor asarray bernoulli empty empty_like initial_seed logspace manual_seed multinomial "
         "normal poisson randint randint_like randperm scalar_tensor seed"
@@ -79,6 +84,15 @@ _METHODS = {
     "matrices": (
         "addbmm addmm addmv addr baddbmm bmm cholesky cholesky_inverse cholesky_solve cross det dot ger inner "
         "inverse kron logdet matrix_exp matrix_power mm mv pinverse qr slogdet svd vdot"
+    ),
+    "integers": (
+        "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor frexp gcd "
+        "histogram isin lcm nextafter unique_consecutive"
+    ),
+    "facts": (
+        "byte char contiguous cpu device dim element_size half is_contiguous is_floating_point is_nonzero "
+        "is_same_size is_signed itemsize nbytes ndimension nelement new_empty new_full new_ones new_tensor "
+        "new_zeros numel real short sum_to_size to type_as"
     ),
     "making": ("bernoulli multinomial"),
     "..ops": (

@@ -383,11 +383,6 @@ def cbrt(input: Any) -> Any:
     return ops.mul(ops.sign(x), ops.pow(ops.abs(x), 1.0 / 3.0))
 
 
-def bitwise_not(input: Any) -> Any:
-    """Bits turned over; no gradient."""
-    return like(input, np.invert(data_of(input)))
-
-
 def threshold(input: Any, threshold: float, value: float) -> Any:
     """``input`` where it is above ``threshold``, else ``value``."""
     return ops.where(gt(input, threshold), input, as_kind(value, operand(input).dtype))
