@@ -581,7 +581,7 @@ class Tensor(Traced):
         return cast("Tensor", self.floor_divide(other))
 
     def __rfloordiv__(self, other: Any) -> Tensor:
-        return cast("Tensor", getattr(Tensor, "floor_divide")(other, self))
+        return cast("Tensor", Tensor.floor_divide(other, self))  # type: ignore[attr-defined]
 
     def __mod__(self, other: Any) -> Tensor:
         return ops.remainder(self, other)
