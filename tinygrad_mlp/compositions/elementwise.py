@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import ops
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..ops import (
     acos,
     acosh,
@@ -105,11 +105,13 @@ def positive(input: Any) -> Any:
     return input
 
 
+@both_names
 def reciprocal(input: Any) -> Any:
     """``1 / input``."""
     return ops.div(1.0, floats(input))
 
 
+@both_names
 def rsqrt(input: Any) -> Any:
     """``1 / sqrt(input)``; +inf at 0."""
     return ops.div(1.0, ops.sqrt(floats(input)))
@@ -123,11 +125,13 @@ def float_power(input: Any, exponent: Any) -> Any:
     return ops.pow(base, power)
 
 
+@both_names
 def frac(input: Any) -> Any:
     """The fraction of ``input``, with its sign; derivative 1."""
     return ops.sub(input, trunc(input))
 
 
+@both_names
 def round(input: Any, *, decimals: int = 0) -> Any:
     """To the nearest number of so many decimals, halves to the even one; the derivative is 0 everywhere."""
     if decimals == 0:
@@ -143,36 +147,43 @@ def abs_int(value: int) -> int:
     return -value if value < 0 else value
 
 
+@both_names
 def lerp(input: Any, end: Any, weight: Any) -> Any:
     """``input + weight * (end - input)``, from ``input`` at weight 0 to ``end`` at 1."""
     return ops.add(input, ops.mul(weight, ops.sub(end, input)))
 
 
+@both_names
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """``input + value * tensor1 * tensor2``."""
     return ops.add(input, ops.mul(ops.mul(tensor1, tensor2), value))
 
 
+@both_names
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """``input + value * tensor1 / tensor2``."""
     return ops.add(input, ops.mul(ops.div(tensor1, tensor2), value))
 
 
+@both_names
 def heaviside(input: Any, values: Any) -> Any:
     """0 below zero, 1 above, ``values`` at zero; no gradient goes through the step."""
     return ops.where(eq(input, 0.0), values, ops.astype(gt(input, 0.0), operand(input).dtype))
 
 
+@both_names
 def sgn(input: Any) -> Any:
     """-1, 0 or 1; the derivative is 0."""
     return ops.sign(input)
 
 
+@both_names
 def signbit(input: Any) -> Any:
     """Whether the sign is minus, that of -0 too; no gradient."""
     return like(input, np.signbit(data_of(input, "signbit()")))
 
 
+@both_names
 def copysign(input: Any, other: Any) -> Any:
     """The magnitude of ``input`` with the sign of ``other``; the derivative by ``other`` is 0."""
     signs = signbit(operand(other))
@@ -180,42 +191,50 @@ def copysign(input: Any, other: Any) -> Any:
     return ops.where(signs, ops.neg(size), size)
 
 
+@both_names
 def logical_xor(input: Any, other: Any) -> Any:
     """Whether exactly one of both is not zero."""
     return ne(ne(input, 0), ne(other, 0))
 
 
+@both_names
 def isposinf(input: Any) -> Any:
     """Where ``input`` is +inf."""
     return logical_and(isinf(input), gt(input, 0))
 
 
+@both_names
 def isneginf(input: Any) -> Any:
     """Where ``input`` is -inf."""
     return logical_and(isinf(input), lt(input, 0))
 
 
+@both_names
 def isreal(input: Any) -> Any:
     """Everywhere: there are no complex tensors."""
     return like(input, np.ones(operand(input).shape, bool))
 
 
+@both_names
 def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
     """Where ``|input - other| <= atol + rtol * |other|``."""
     return like(input, np.isclose(data_of(input), data_of(other), rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
+@both_names
 def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close, see :func:`isclose`."""
     return bool(np.allclose(data_of(input), data_of(other), rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
+@both_names
 def equal(input: Any, other: Any) -> bool:
     """Whether both have the same shape and elements."""
     return bool(np.array_equal(data_of(input), data_of(other)))
 
 
-def nan_to_num(input: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+@both_names
+def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
     """NaN and infinities replaced by numbers, by default 0 and the largest finite ones; no gradient goes there."""
     x = operand(input)
     if x.dtype.kind != "f":
@@ -226,6 +245,7 @@ def nan_to_num(input: Any, nan: float = 0.0, posinf: float | None = None, neginf
     return ops.where(isneginf(x), float(limits.min) if neginf is None else float(neginf), x)
 
 
+@both_names
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """``value``, a number or a 0-d tensor, where ``mask`` holds."""
     if operand(value).ndim:
@@ -233,26 +253,31 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     return ops.where(mask, value, input)
 
 
+@both_names
 def clamp_min(input: Any, min: Any) -> Any:
     """``max(input, min)``; the derivative is 0 at the edge."""
     return ops.clamp(input, min, None)
 
 
+@both_names
 def clamp_max(input: Any, max: Any) -> Any:
     """``min(input, max)``; the derivative is 0 at the edge."""
     return ops.clamp(input, None, max)
 
 
+@both_names
 def fmax(input: Any, other: Any) -> Any:
     """The larger of both; a NaN loses."""
     return ops.where(isnan(other), input, ops.where(isnan(input), other, maximum(input, other)))
 
 
+@both_names
 def fmin(input: Any, other: Any) -> Any:
     """The smaller of both; a NaN loses."""
     return ops.where(isnan(other), input, ops.where(isnan(input), other, minimum(input, other)))
 
 
+@both_names
 def logaddexp(input: Any, other: Any) -> Any:
     """``log(exp(input) + exp(other))`` without overflow."""
     a, b = ops.same_dtype(floats(input), floats(other))
@@ -264,12 +289,14 @@ def _spread(x: Any, shape: tuple[int, ...]) -> Any:
     return x if tuple(x.shape) == shape else ops.expand(x, shape)
 
 
+@both_names
 def logaddexp2(input: Any, other: Any) -> Any:
     """``log2(2**input + 2**other)`` without overflow."""
     ln2 = math.log(2.0)
     return ops.div(logaddexp(ops.mul(floats(input), ln2), ops.mul(floats(other), ln2)), ln2)
 
 
+@both_names
 def xlogy(input: Any, other: Any) -> Any:
     """``input * log(other)``, and 0 where ``input`` is 0."""
     zero = logical_and(eq(input, 0), logical_not(isnan(other)))
@@ -283,6 +310,7 @@ def _zero_times_log(x: Any, y: Any) -> Any:
     return ops.zmul(x, ops.log(floats(y))) if tracked else 0.0
 
 
+@both_names
 def xlog1py(input: Any, other: Any) -> Any:
     """``input * log1p(other)``, and 0 where ``input`` is 0."""
     return xlogy(input, ops.add(other, 1.0)) if not isinstance(other, Traced) else _xlog1py(input, other)
@@ -293,6 +321,7 @@ def _xlog1py(x: Any, y: Any) -> Any:
     return ops.where(zero, 0.0, ops.mul(x, ops.log1p(ops.where(zero, 0.0, floats(y)))))
 
 
+@both_names
 def entr(input: Any) -> Any:
     """``-x log x``; 0 at 0, -inf below."""
     x = floats(input)
@@ -300,6 +329,7 @@ def entr(input: Any) -> Any:
     return ops.where(below, -math.inf, ops.neg(xlogy(x, ops.where(below, 1.0, x))))
 
 
+@both_names
 def sinc(input: Any) -> Any:
     """``sin(pi x) / (pi x)``, and 1 at 0.
 
@@ -315,11 +345,13 @@ def sinc(input: Any) -> Any:
     return ops.where(near, series, ops.div(ops.sin(far), far))
 
 
+@both_names
 def digamma(input: Any) -> Any:
     """The derivative of ``lgamma``."""
     return ops.polygamma_of(floats(input), n=0)
 
 
+@both_names
 def polygamma(n: int, input: Any) -> Any:
     """The ``n``-th derivative of ``digamma``.
 
@@ -331,6 +363,7 @@ def polygamma(n: int, input: Any) -> Any:
     return ops.polygamma_of(floats(input), n=int(n))
 
 
+@both_names
 def mvlgamma(input: Any, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension ``p``."""
     x = floats(input)
@@ -340,6 +373,7 @@ def mvlgamma(input: Any, p: int) -> Any:
     return total
 
 
+@both_names
 def logit(input: Any, eps: float | None = None) -> Any:
     """``log(x / (1 - x))``, ``x`` first limited to ``[eps, 1 - eps]`` where ``eps`` is given."""
     x = floats(input)
@@ -348,32 +382,247 @@ def logit(input: Any, eps: float | None = None) -> Any:
     return ops.sub(ops.log(x), ops.log1p(ops.neg(x)))
 
 
+@both_names
 def deg2rad(input: Any) -> Any:
     """Degrees to radians."""
     return ops.mul(floats(input), math.pi / 180.0)
 
 
+@both_names
 def rad2deg(input: Any) -> Any:
     """Radians to degrees."""
     return ops.mul(floats(input), 180.0 / math.pi)
 
 
+@both_names
 def ldexp(input: Any, other: Any) -> Any:
     """``input * 2**other``."""
     return ops.mul(input, exp2(floats(other)))
 
 
+@both_names
 def cbrt(input: Any) -> Any:
     """The cubic root; +inf is its derivative at 0."""
     x = floats(input)
     return ops.mul(ops.sign(x), ops.pow(ops.abs(x), 1.0 / 3.0))
 
 
+@both_names
 def bitwise_not(input: Any) -> Any:
     """Bits turned over; no gradient."""
     return like(input, np.invert(data_of(input)))
 
 
+@both_names
 def threshold(input: Any, threshold: float, value: float) -> Any:
     """``input`` where it is above ``threshold``, else ``value``."""
     return ops.where(gt(input, threshold), input, value)
+
+
+# --- integers ---
+
+
+def _integers(name: str, *values: Any) -> list[Any]:
+    found = [np.asarray(data_of(one, f"{name}()")) for one in values]
+    if any(one.dtype.kind not in "iub" for one in found):
+        raise DTypeError(f"{name}: integers or booleans, got {', '.join(str(one.dtype) for one in found)}")
+    return found
+
+
+def _of_integers(name: str, function: Any, input: Any, other: Any) -> Any:
+    a, b = _integers(name, input, other)
+    # A bare number adopts the dtype of the tensor beside it.
+    if not isinstance(other, (Traced, np.ndarray)):
+        b = b.astype(a.dtype)
+    elif not isinstance(input, (Traced, np.ndarray)):
+        a = a.astype(b.dtype)
+    return like(input if isinstance(input, Traced) else other, function(a, b))
+
+
+@both_names
+def bitwise_and(input: Any, other: Any) -> Any:
+    """The bits that both have; no gradient.
+
+    Raises:
+        DTypeError: floats.
+    """
+    return _of_integers("bitwise_and", np.bitwise_and, input, other)
+
+
+@both_names
+def bitwise_or(input: Any, other: Any) -> Any:
+    """The bits that one of both has; errors as :func:`bitwise_and`."""
+    return _of_integers("bitwise_or", np.bitwise_or, input, other)
+
+
+@both_names
+def bitwise_xor(input: Any, other: Any) -> Any:
+    """The bits that exactly one of both has; errors as :func:`bitwise_and`."""
+    return _of_integers("bitwise_xor", np.bitwise_xor, input, other)
+
+
+@both_names
+def bitwise_left_shift(input: Any, other: Any) -> Any:
+    """``input * 2**other`` of integers; errors as :func:`bitwise_and`."""
+    return _of_integers("bitwise_left_shift", np.left_shift, input, other)
+
+
+@both_names
+def bitwise_right_shift(input: Any, other: Any) -> Any:
+    """``input / 2**other`` of integers, rounded down; errors as :func:`bitwise_and`."""
+    return _of_integers("bitwise_right_shift", np.right_shift, input, other)
+
+
+@both_names
+def gcd(input: Any, other: Any) -> Any:
+    """The greatest common divisor of integers; no gradient. Errors as :func:`bitwise_and`."""
+    return _of_integers("gcd", np.gcd, input, other)
+
+
+@both_names
+def lcm(input: Any, other: Any) -> Any:
+    """The least common multiple of integers; no gradient. Errors as :func:`bitwise_and`."""
+    return _of_integers("lcm", np.lcm, input, other)
+
+
+# --- floats and their parts ---
+
+
+class Parts(NamedTuple):
+    """``mantissa * 2**exponent``."""
+
+    mantissa: Any
+    exponent: Any
+
+
+@both_names
+def frexp(input: Any) -> Parts:
+    """A mantissa of magnitude in [0.5, 1) and an exponent of 2, integers without gradient.
+
+    Raises:
+        DTypeError: integers.
+    """
+    x = operand(input)
+    if x.dtype.kind != "f":
+        raise DTypeError(f"frexp: floats have an exponent, got {x.dtype}")
+    exponent = np.frexp(data_of(x, "frexp()"))[1]
+    # In two factors: the power of two that undoes a tiny number is beyond the largest float.
+    half = exponent // 2
+    powers = [np.ldexp(np.ones((), x.dtype), -one) for one in (half, exponent - half)]
+    return Parts(ops.mul(ops.mul(x, powers[0]), powers[1]), like(x, exponent.astype(np.int32)))
+
+
+@both_names
+def nextafter(input: Any, other: Any) -> Any:
+    """The next number of the dtype from ``input`` towards ``other``; no gradient."""
+    a, b = ops.same_dtype(floats(input), floats(other))
+    return like(a if isinstance(a, Traced) else b, np.nextafter(data_of(a, "nextafter()"), data_of(b, "nextafter()")))
+
+
+@both_names
+def angle(input: Any) -> Any:
+    """0, and pi for negative numbers: the angle of a real number in the complex plane; derivative 0."""
+    x = floats(input)
+    return ops.where(isnan(x), x, ops.where(lt(x, 0.0), np.asarray(math.pi, x.dtype), ops.mul(x, 0.0)))
+
+
+@both_names
+def real(input: Any) -> Any:
+    """``input`` itself: there are no complex tensors."""
+    return operand(input)
+
+
+conj = conj_physical = resolve_conj = resolve_neg = real
+
+
+@both_names
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Which elements are among ``test_elements``; ``invert``: which are not. No gradient."""
+    numbers, among = data_of(elements, "isin()"), data_of(test_elements, "isin()")
+    return like(
+        elements if isinstance(elements, Traced) else test_elements,
+        np.asarray(np.isin(numbers, among, assume_unique=assume_unique, invert=invert)),
+    )
+
+
+# Above this the asymptotic series has the precision of a double before its terms grow again.
+_FAR_BESSEL = 20.0
+
+
+@both_names
+def i0(input: Any) -> Any:
+    """The modified Bessel function of the first kind and order 0; its derivative is that of order 1.
+
+    ``sum of (x**2 / 4)**k / k!**2`` up to 20, all terms of one sign, and beyond the asymptotic series
+    ``exp(x) / sqrt(2 pi x) * sum of ((2k - 1)!!)**2 / (k! (8 x)**k)``.
+
+    Source: Abramowitz & Stegun, 9.6.10 and 9.7.1.
+    """
+    x = floats(input)
+    size = ops.abs(x)
+    near = le(size, _FAR_BESSEL)
+    z = ops.mul(ops.square(ops.where(near, x, 0.0)), 0.25)
+    series: Any = 1.0
+    for k in range(50, 0, -1):
+        series = ops.add(ops.mul(ops.mul(z, series), 1.0 / k**2), 1.0)
+    far = ops.where(near, _FAR_BESSEL, size)
+    inverse = ops.div(0.125, far)
+    rest: Any = 1.0
+    for k in range(22, 0, -1):
+        rest = ops.add(ops.mul(ops.mul(inverse, rest), (2 * k - 1) ** 2 / k), 1.0)
+    # The root of the exponential twice: exp(x) alone leaves the range before the quotient does.
+    half = ops.exp(ops.mul(far, 0.5))
+    whole = ops.mul(half, ops.mul(half, ops.div(rest, ops.sqrt(ops.mul(far, 2.0 * math.pi)))))
+    return ops.where(near, series, whole)
+
+
+# --- questions about a tensor ---
+
+
+@both_names
+def is_floating_point(input: Any) -> bool:
+    """Whether the elements are floats."""
+    return bool(operand(input).dtype.kind == "f")
+
+
+@both_names
+def is_complex(input: Any) -> bool:
+    """Never: there are no complex tensors."""
+    return bool(operand(input).dtype.kind == "c")
+
+
+@both_names
+def is_signed(input: Any) -> bool:
+    """Whether the dtype has negative numbers."""
+    return bool(operand(input).dtype.kind in "fi")
+
+
+@both_names
+def is_same_size(input: Any, other: Any) -> bool:
+    """Whether both have one shape."""
+    return tuple(operand(input).shape) == tuple(operand(other).shape)
+
+
+@both_names
+def is_nonzero(input: Any) -> bool:
+    """Whether the one element is not zero.
+
+    Raises:
+        ShapeError: not one element.
+    """
+    if operand(input).size != 1:
+        raise ShapeError(
+            f"is_nonzero: expected one element, got shape {tuple(operand(input).shape)}; say any() or all()"
+        )
+    return bool(data_of(input, "is_nonzero()").item())
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether this is a tensor."""
+    return isinstance(obj, Traced)
+
+
+@both_names
+def numel(input: Any) -> int:
+    """The number of elements."""
+    return int(operand(input).size)
