@@ -120,7 +120,8 @@ def check(op: Any, limit: int) -> Tally:
     assert function is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        samples = list(op.sample_inputs("cpu", torch.float64, requires_grad=op.supports_autograd))
+        dtype = torch.float64 if torch.float64 in op.dtypes else torch.int64
+        samples = list(op.sample_inputs("cpu", dtype, requires_grad=op.supports_autograd and dtype.is_floating_point))
     for number, sample in enumerate(samples[:limit]):
         tally.tried += 1
         why = _why_not(op.name, sample) or EXPLAINED.get(op.name)

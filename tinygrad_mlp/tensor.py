@@ -296,14 +296,14 @@ class Tensor(Traced):
         reading(self, "item()")
         return self.data.item()
 
-    def numpy(self) -> Array:
-        """The array itself, shared.
+    def numpy(self, *, force: Any = False) -> Array:
+        """The array itself, shared; ``force`` takes it off the record.
 
         Raises:
             GradientError: computations on this tensor are recorded; what NumPy did with the array would not be.
         """
         reading(self, "numpy()")
-        if self.requires_grad:
+        if self.requires_grad and not force:
             raise GradientError("this tensor records gradients; say x.detach().numpy()")
         return self.data
 

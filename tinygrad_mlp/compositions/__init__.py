@@ -24,15 +24,16 @@ _NAMES = {
     ),
     "indexing": (
         "argwhere flip gather index_add index_copy index_fill index_put index_reduce index_select "
-        "masked_scatter masked_select narrow nonzero nonzero_static scatter scatter_add scatter_reduce select "
-        "select_scatter slice_scatter take take_along_dim unravel_index where"
+        "masked_scatter masked_select narrow nonzero nonzero_static put scatter scatter_add scatter_reduce "
+        "select select_scatter slice_scatter take take_along_dim unravel_index where"
     ),
     "shapes": (
         "adjoint atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors broadcast_to "
         "cartesian_prod chunk column_stack combinations concat concatenate diag diag_embed diagflat diagonal "
         "diagonal_scatter dsplit dstack fliplr flipud hsplit hstack meshgrid moveaxis movedim ravel "
         "repeat_interleave roll rot90 row_stack split split_with_sizes swapaxes swapdims t tensor_split tile "
-        "trace tril tril_indices triu triu_indices unbind unflatten vander vsplit vstack"
+        "trace tril tril_indices triu triu_indices unbind unflatten unsafe_chunk unsafe_split "
+        "unsafe_split_with_sizes vander vsplit vstack"
     ),
     "reductions": (
         "all aminmax any argsort bincount bucketize cdist corrcoef count_nonzero cov cummax cummin cumprod "
@@ -57,10 +58,11 @@ _NAMES = {
     "older": ("lu lu_solve orgqr pinverse qr svd triangular_solve"),
     "..nn.functional": (
         "adaptive_avg_pool1d alpha_dropout avg_pool1d bilinear celu channel_shuffle conv1d conv2d conv3d "
-        "conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity dropout "
-        "feature_alpha_dropout group_norm hardshrink layer_norm max_pool2d max_pool3d pairwise_distance "
-        "pixel_shuffle pixel_unshuffle prelu rms_norm rrelu selu"
+        "conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity dropout feature_alpha_dropout "
+        "group_norm hardshrink layer_norm max_pool1d max_pool2d max_pool3d pairwise_distance pixel_shuffle "
+        "pixel_unshuffle prelu rms_norm rrelu selu"
     ),
+    "methods": ("clone detach fill"),
 }
 _METHODS = {
     "elementwise": (
@@ -81,7 +83,7 @@ _METHODS = {
         "adjoint broadcast_to chunk diag diag_embed diagflat diagonal diagonal_scatter dsplit expand_as fliplr "
         "flipud hsplit moveaxis movedim ravel repeat repeat_interleave reshape_as roll rot90 split "
         "split_with_sizes sum_to_size swapaxes swapdims t tensor_split tile trace tril triu unbind unflatten "
-        "unfold view_as vsplit"
+        "unfold unsafe_chunk unsafe_split unsafe_split_with_sizes view_as vsplit"
     ),
     "reductions": (
         "aminmax argsort bincount corrcoef count_nonzero cov cummax cummin cumprod cumsum diff dist histc "

@@ -535,7 +535,7 @@ def real(input: Any) -> Any:
 conj = conj_physical = resolve_conj = resolve_neg = real
 
 
-@both_names
+@both_names(element="elements", test_element="test_elements")
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
     """Which elements are among ``test_elements``; ``invert``: which are not. No gradient."""
     numbers, among = data_of(elements, "isin()"), data_of(test_elements, "isin()")

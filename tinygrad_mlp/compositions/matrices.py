@@ -738,7 +738,7 @@ def tensorsolve(A: Any, B: Any, dims: Any = None) -> Any:
     return ops.reshape(solve(ops.reshape(a, (b.size, -1)), ops.reshape(b, (-1,))), rest)
 
 
-@both_names
+@both_names(input2="tau")
 def householder_product(A: Any, tau: Any) -> Any:
     """The product of the reflections ``I - tau v v^T`` stored below the diagonal of ``A``, its first columns."""
     a, scale = floats(A), floats(tau)

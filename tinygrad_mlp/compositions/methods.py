@@ -19,6 +19,30 @@ __all__ = ["is_complex", "is_floating_point", "is_nonzero", "is_same_size", "is_
 nelement = numel
 
 
+@both_names
+def clone(input: Any) -> Any:
+    """A copy that passes gradients on."""
+    return input.clone()
+
+
+@both_names
+def detach(input: Any) -> Any:
+    """The same array, cut off from the graph."""
+    return input.detach()
+
+
+@both_names
+def fill(input: Any, value: Any) -> Any:
+    """``value``, a number or a 0-d tensor, in the shape and dtype of ``input``.
+
+    Raises:
+        ArgumentError: a value with axes.
+    """
+    if np.ndim(value.data if isinstance(value, Traced) else value):
+        raise ArgumentError(f"fill: value is a number or a 0-d tensor, got shape {tuple(value.shape)}")
+    return ops.where(np.ones(input.shape, bool), value, input.detach())
+
+
 def polygamma(self: Any, n: int) -> Any:
     """The ``n``-th derivative of ``digamma``."""
     return _polygamma(n, self)
@@ -84,7 +108,7 @@ def to(
     copy = copy or (len(flags) > 1 and flags[1])
     for one in [*target[: len(target) - len(flags)], device]:
         if isinstance(one, Traced):
-            dtype = one.dtype
+            dtype = one.data.dtype
         elif isinstance(one, str) and one.partition(":")[0] in {"cpu", "cuda", "mps", "meta", "xpu"}:
             if one.partition(":")[0] != "cpu":
                 raise ArgumentError(f"to: there is one device, 'cpu', got {one!r}")

@@ -97,19 +97,21 @@ def std(
 
 
 @both_names
-def var_mean(input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, **options: Any) -> Any:
+def var_mean(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> Any:
     """The pair of :func:`var` and :func:`mean`."""
-    found = var(input, dim, unbiased, keepdim, **options)
-    options.pop("correction", None)
-    return found, mean(input, None if isinstance(dim, bool) else dim, keepdim, **options)
+    found = var(input, dim, unbiased, keepdim, correction=correction)
+    return found, mean(input, None if isinstance(dim, bool) or dim == () else dim, keepdim)
 
 
 @both_names
-def std_mean(input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, **options: Any) -> Any:
+def std_mean(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> Any:
     """The pair of :func:`std` and :func:`mean`."""
-    found = std(input, dim, unbiased, keepdim, **options)
-    options.pop("correction", None)
-    return found, mean(input, None if isinstance(dim, bool) else dim, keepdim, **options)
+    found = std(input, dim, unbiased, keepdim, correction=correction)
+    return found, mean(input, None if isinstance(dim, bool) or dim == () else dim, keepdim)
 
 
 def _picked(x: Any, places: Any, dim: int, keepdim: bool) -> Sorted:
@@ -563,7 +565,7 @@ def _panels(y: Any, x: Any, dx: Any, dim: int) -> Any:
     before = (slice(None),) * place
     sums = ops.add(ops.getitem(y, (*before, slice(1, None))), ops.getitem(y, (*before, slice(None, -1))))
     if x is None:
-        width = 1.0 if dx is None else dx
+        width = float(dx) if isinstance(dx, (int, float)) else dx
     else:
         x = operand(x)
         if x.ndim == 1:
@@ -573,13 +575,13 @@ def _panels(y: Any, x: Any, dx: Any, dim: int) -> Any:
 
 
 @both_names
-def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
+def trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
     """The integral of ``y`` along ``dim`` by the trapezoidal rule, at places ``x`` or ``dx`` apart."""
     return ops.sum(_panels(y, x, dx, dim), dim)
 
 
 @both_names
-def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
+def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
     """:func:`trapezoid` up to each place."""
     return cumsum(_panels(y, x, dx, dim), dim)
 
@@ -760,11 +762,11 @@ def _slope(x: Any, spacing: Any, dim: int, edge_order: int) -> Any:
 
 
 @both_names
-def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> tuple[Any, ...]:
+def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> tuple[Any, ...]:
     """The derivatives of samples along each axis of ``dim`` (all by default), by second-order differences inside.
 
     Args:
-        spacing: the distance of the samples, one for each axis, or their coordinates, a vector for each axis.
+        spacing: the distance of the samples (1), one for each axis, or their coordinates, a vector for each axis.
         edge_order: the order of the differences at both ends, 1 or 2.
 
     Raises:

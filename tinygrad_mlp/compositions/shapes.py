@@ -220,6 +220,10 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     return split(x, max(-(-length // chunks), 1), dim) if length else (x,) * chunks
 
 
+# torch's names for those whose parts may be written into without telling the tape; here nothing may.
+unsafe_split, unsafe_split_with_sizes, unsafe_chunk = split, split_with_sizes, chunk
+
+
 @both_names(**_PARTS, tensor_indices_or_sections="indices_or_sections")
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """So many parts, the first ones longer by one where it does not fit, or parts between indices, along ``dim``."""
@@ -327,16 +331,17 @@ def tile(input: Any, *sizes: Any, dims: Any = None) -> Any:
 
 @both_names
 def repeat_interleave(
-    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+    input: Any = None, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Any:
     """Each slice along ``dim`` so many times in a row (of the flattened input by default).
 
     Of ``repeats`` alone, the number of each place so many times.
     """
     del output_size
-    if repeats is None:
-        counts = data_of(input, "repeat_interleave()")
-        return like(input, np.repeat(np.arange(counts.size), counts))
+    if input is None or repeats is None:
+        alone = repeats if input is None else input
+        counts = data_of(alone, "repeat_interleave()")
+        return like(alone, np.repeat(np.arange(counts.size), counts))
     x = operand(input)
     if dim is None:
         x, dim = ravel(x), 0

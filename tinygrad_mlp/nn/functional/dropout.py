@@ -12,7 +12,7 @@ from ... import ops
 from ...capture import drawn
 from ...dtypes import float_dtype_of
 from ...errors import ArgumentError, ShapeError
-from ...ops.names import refuse_in_place
+from ...ops.names import both_names, refuse_in_place
 from ...tape import Array
 from ...tensor import generator
 
@@ -49,6 +49,7 @@ def _masked(x: Any, p: float, shape: tuple[int, ...], rng: np.random.Generator |
     return ops.mul(x, mask() if seed is not None else drawn(mask))
 
 
+@both_names(train="training")
 def dropout(
     input: Any,
     p: float = 0.5,
@@ -164,6 +165,7 @@ def _alpha(x: Any, p: float, shape: tuple[int, ...], rng: np.random.Generator | 
     return ops.add(ops.mul(sent, scale), shift)
 
 
+@both_names(train="training")
 def alpha_dropout(
     input: Any,
     p: float = 0.5,
@@ -185,6 +187,7 @@ def alpha_dropout(
     return input if not training or p == 0.0 else _alpha(input, p, tuple(input.shape), rng, seed)
 
 
+@both_names(train="training")
 def feature_alpha_dropout(
     input: Any,
     p: float = 0.5,

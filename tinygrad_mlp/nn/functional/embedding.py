@@ -11,6 +11,7 @@ from ... import ops
 from ...capture import asked, reading, whole_step
 from ...compositions.common import values_of
 from ...errors import ArgumentError, CaptureError, DTypeError, ShapeError, did_you_mean
+from ...ops.names import both_names
 from ...tape import Array, wrote
 from ...tensor import Tensor
 
@@ -108,8 +109,8 @@ def embedding_bag(
     if mode == "max":
         found = []
         for one in range(bags):
-            members = np.flatnonzero((bag == one) & counted)
-            found.append(ops.amax(ops.getitem(rows, members), 0) if members.size else np.zeros_like(weight.data[0]))
+            own = np.flatnonzero((bag == one) & counted)
+            found.append(ops.amax(ops.getitem(rows, own), 0) if own.size else np.zeros_like(weight.data[0]))
         return ops.stack(found, 0) if found else ops.getitem(rows, slice(0, 0))
     if per_sample_weights is not None:
         rows = ops.mul(rows, ops.reshape(per_sample_weights, (-1, 1)))
@@ -120,6 +121,7 @@ def embedding_bag(
     return ops.matmul(members, rows)
 
 
+@both_names
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 at each id and 0 elsewhere: ids ``(…)`` become integers ``(…, num_classes)``, by default as many as are seen.
 

@@ -29,6 +29,7 @@ __all__ = [
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "linear_cross_entropy",
     "margin_ranking_loss",
     "multi_margin_loss",
     "multilabel_margin_loss",
@@ -537,3 +538,36 @@ def multilabel_margin_loss(
     pairs = ops.where(counted[:, :, None] & ~is_target[:, None, :], hinges, 0.0)
     losses = ops.div(ops.sum(pairs, (1, 2)), float(classes))
     return reduced(ops.reshape(losses, () if input.ndim < 2 else (-1,)), reduction)
+
+
+def linear_cross_entropy(
+    input: Any,
+    linear_weight: Any,
+    target: Any,
+    *,
+    linear_bias: Any = None,
+    weight: Any = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Any:
+    """``cross_entropy(linear(input, linear_weight, linear_bias), target)``.
+
+    Args:
+        input: ``(n, features)`` or ``(features,)``. linear_weight: ``(classes, features)``. linear_bias:
+            ``(classes,)``. ignore_index: -100 by default. options: how torch would split the work up; there is one way.
+
+    Raises:
+        ShapeError: a weight of more than two axes. ShapeError, DTypeError, ArgumentError: as :func:`cross_entropy`.
+    """
+    del options
+    if linear_weight.ndim != 2:
+        raise ShapeError(
+            f"linear_cross_entropy: linear_weight is (classes, features), got shape {tuple(linear_weight.shape)}"
+        )
+    logits = ops.linear(input, linear_weight, linear_bias)
+    ignored = -100 if ignore_index is None else ignore_index
+    return ops.cross_entropy(
+        logits, target, weight, ignore_index=ignored, reduction=reduction, label_smoothing=label_smoothing
+    )
