@@ -50,7 +50,8 @@ def is_looked_at(name: str) -> bool:
 _RANDOM = (
     "bernoulli multinomial normal poisson rand rand_like randint randint_like randn randn_like randperm uniform"
     " nn.functional.alpha_dropout nn.functional.dropout nn.functional.dropout1d nn.functional.dropout2d"
-    " nn.functional.feature_alpha_dropout nn.functional.rrelu"
+    " nn.functional.feature_alpha_dropout nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d"
+    " nn.functional.rrelu"
 )
 EXPLAINED: dict[str, str] = {
     **dict.fromkeys(_RANDOM.split(), "random numbers of another generator"),
