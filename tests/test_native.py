@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from programs import Builder, dense_data, mlp_step
 
 from tinygrad_mlp import Tensor, autograd, compile
@@ -104,6 +105,8 @@ def test_training_steps(name: str, optimizer: str, act: str, dtype: Any) -> None
     assert not native.missing
 
 
+# mpmath takes most of the time.
+NIGHTLY = settings().max_examples >= 2000
 MEASURED = [
     name
     for name, op in OPS.items()
@@ -124,7 +127,7 @@ def test_values_keep_the_accuracy_contract(name: str, dtype: Any) -> None:
     worst = accuracy.Figure()
     for pairs in op.samples.params:
         params = {key: float(dtype(one)) if isinstance(one, float) else one for key, one in dict(pairs).items()}
-        columns = accuracy._points(op, 200, wanted, 0)
+        columns = accuracy._points(op, 200 if NIGHTLY else 100, wanted, 0)
         b = Builder(name)
         b.output(b.call(op, *[b.input(one) for one in columns], **params))
         (values,) = Native(b.program).run(columns) or ()
@@ -174,7 +177,7 @@ def compiled_answers(call: Any, arrays: Any, tracked: Any, incoming: Any) -> dic
 def test_derivatives_keep_the_accuracy_contract(name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """First and second order, as a captured program and in C; again without an allowance."""
     monkeypatch.setattr(accuracy, "_answers", compiled_answers)
-    measured = accuracy.measure(name, dtype, points=30)
+    measured = accuracy.measure(name, dtype, points=100 if NIGHTLY else 15)
     assert not measured.failures(accuracy.contract_of(OPS[name]))
 
 

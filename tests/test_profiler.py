@@ -168,7 +168,7 @@ def test_calls_are_those_of_the_graph() -> None:
 
 @pytest.mark.parametrize("name", [name for name, op in OPS.items() if has_rule(op) or op.elementwise])
 @given(data=st.data())
-@settings(max_examples=5)
+@settings(max_examples=3)
 def test_every_op_is_timed(name: str, data: st.DataObject) -> None:
     """A call of any op, on arrays and on tensors, is one more call of it; values and gradients are the same bits."""
     case = data.draw(strategies.cases(name))

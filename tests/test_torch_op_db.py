@@ -24,3 +24,18 @@ def test_samples_give_torchs_values_and_gradients(name: str) -> None:
     tally = table.check(table.shared()[name], 8)
     assert tally.failed == []
     assert tally.passed + sum(tally.explained.values()) == tally.tried
+
+
+OTHERS = [
+    (name, dtype)
+    for name in NAMES
+    for dtype in (torch.float32, torch.int64, torch.bool)
+    if dtype in table.shared()[name].supported_dtypes("cpu")
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), OTHERS, ids=str)
+def test_other_dtypes_give_torchs_values_and_dtypes(name: str, dtype: torch.dtype) -> None:
+    """What float32, integers and booleans become."""
+    tally = table.check(table.shared()[name], 6, dtype)
+    assert tally.failed == []

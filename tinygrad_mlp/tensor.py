@@ -193,16 +193,6 @@ class Tensor(Traced):
         return ops.transpose(self)
 
     @property
-    def itemsize(self) -> int:
-        """The bytes of an element."""
-        return self.data.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of all elements."""
-        return self.data.nbytes
-
-    @property
     def is_leaf(self) -> bool:
         """True where nothing recorded made this tensor: gradients end here."""
         return self.node is None or isinstance(self.node, Leaf)
@@ -602,14 +592,42 @@ class Tensor(Traced):
     # Comparing gives a tensor of answers, so tensors are told apart, in sets and as dictionary keys, by identity.
     __hash__ = object.__hash__
 
+    # What follows are compositions, which are attached to this class; this module cannot import them.
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return cast("Tensor", self.floor_divide(other))
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return cast("Tensor", Tensor.floor_divide(other, self))  # type: ignore[attr-defined]
+
+    def __mod__(self, other: Any) -> Tensor:
+        return ops.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return ops.remainder(other, self)
+
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return self // other, self % other
+
     def __invert__(self) -> Tensor:
-        return ops.logical_not(self)
+        return cast("Tensor", self.bitwise_not())
 
     def __and__(self, other: Any) -> Tensor:
-        return ops.logical_and(self, other)
+        return cast("Tensor", self.bitwise_and(other))
 
     def __or__(self, other: Any) -> Tensor:
-        return ops.logical_or(self, other)
+        return cast("Tensor", self.bitwise_or(other))
+
+    def __xor__(self, other: Any) -> Tensor:
+        return cast("Tensor", self.bitwise_xor(other))
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return cast("Tensor", self.bitwise_left_shift(other))
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return cast("Tensor", self.bitwise_right_shift(other))
 
     def exp(self) -> Tensor:
         """``e ** x``."""

@@ -13,19 +13,18 @@ __all__ = ["HOMES", "METHODS", "function"]
 
 _NAMES = {
     "elementwise": (
-        "absolute add addcdiv addcmul allclose angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh "
-        "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor cbrt clamp_max "
-        "clamp_min clip conj conj_physical copysign deg2rad digamma div divide entr equal fix float_power "
-        "floor_divide fmax fmin frac frexp gcd greater greater_equal heaviside i0 is_complex is_floating_point "
-        "is_nonzero is_same_size is_signed is_tensor isclose isin isneginf isposinf isreal lcm ldexp lerp less "
-        "less_equal logaddexp logaddexp2 logical_xor logit masked_fill multiply mvlgamma nan_to_num negative "
-        "nextafter not_equal numel polygamma positive rad2deg real reciprocal resolve_conj resolve_neg round "
-        "rsqrt rsub sgn signbit sinc sub subtract threshold true_divide xlog1py xlogy"
+        "absolute add addcdiv addcmul allclose angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt "
+        "clamp_max clamp_min clip conj conj_physical copysign deg2rad digamma div divide entr equal fix "
+        "float_power floor_divide fmax fmin frac greater greater_equal heaviside i0 is_complex is_tensor "
+        "isclose isneginf isposinf isreal ldexp lerp less less_equal logaddexp logaddexp2 logical_xor logit "
+        "masked_fill multiply mvlgamma nan_to_num negative not_equal polygamma positive rad2deg real reciprocal "
+        "resolve_conj resolve_neg round rsqrt rsub sgn signbit sinc sub subtract threshold true_divide xlog1py "
+        "xlogy"
     ),
     "indexing": (
         "argwhere flip gather index_add index_copy index_fill index_put index_reduce index_select "
         "masked_scatter masked_select narrow nonzero nonzero_static put scatter scatter_add scatter_reduce "
-        "select select_scatter slice_scatter take take_along_dim unravel_index where"
+        "select select_scatter slice_scatter take take_along_dim where"
     ),
     "shapes": (
         "adjoint atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors broadcast_to "
@@ -37,14 +36,19 @@ _NAMES = {
     ),
     "reductions": (
         "all aminmax any argsort bincount bucketize cdist corrcoef count_nonzero cov cummax cummin cumprod "
-        "cumsum cumulative_trapezoid diff dist gradient histc histogram kthvalue logcumsumexp max mean median "
-        "min mode msort nanmean nanmedian nanquantile nansum norm pdist prod quantile renorm searchsorted sort "
-        "std std_mean sum topk trapezoid trapz unique unique_consecutive var var_mean"
+        "cumsum cumulative_trapezoid diff dist gradient histc kthvalue logcumsumexp max mean median min mode "
+        "msort nanmean nanmedian nanquantile nansum norm pdist prod quantile renorm searchsorted sort std "
+        "std_mean sum topk trapezoid trapz unique var var_mean"
     ),
     "matrices": (
         "addbmm addmm addmv addr baddbmm bmm chain_matmul cholesky cholesky_inverse cholesky_solve cross det "
         "dot ger inner inverse kron logdet lu_unpack matrix_exp matrix_power mm mv ormqr slogdet tensordot vdot"
     ),
+    "integers": (
+        "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor frexp gcd "
+        "histogram isin lcm nextafter unique_consecutive unravel_index"
+    ),
+    "facts": ("is_floating_point is_nonzero is_same_size is_signed numel"),
     "making": (
         "Generator as_tensor asarray bartlett_window bernoulli binomial blackman_window empty empty_like "
         "get_rng_state hamming_window hann_window initial_seed kaiser_window logspace manual_seed multinomial "
@@ -67,11 +71,10 @@ _NAMES = {
 _METHODS = {
     "elementwise": (
         "absolute add addcdiv addcmul allclose angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh "
-        "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor clamp_max "
-        "clamp_min conj conj_physical copysign deg2rad digamma div divide equal fix float_power floor_divide "
-        "fmax fmin frac frexp gcd greater greater_equal heaviside i0 isclose isneginf isposinf isreal lcm ldexp "
-        "lerp less less_equal logaddexp logaddexp2 logical_xor logit masked_fill multiply mvlgamma nan_to_num "
-        "negative nextafter not_equal positive rad2deg real reciprocal resolve_conj resolve_neg round rsqrt sgn "
+        "clamp_max clamp_min conj conj_physical copysign deg2rad digamma div divide equal fix float_power "
+        "floor_divide fmax fmin frac greater greater_equal heaviside i0 is_complex isclose isneginf isposinf "
+        "isreal ldexp lerp less less_equal logaddexp logaddexp2 logical_xor logit masked_fill multiply mvlgamma "
+        "nan_to_num negative not_equal positive rad2deg reciprocal resolve_conj resolve_neg round rsqrt sgn "
         "signbit sinc sub subtract true_divide xlogy"
     ),
     "indexing": (
@@ -82,17 +85,26 @@ _METHODS = {
     "shapes": (
         "adjoint broadcast_to chunk diag diag_embed diagflat diagonal diagonal_scatter dsplit expand_as fliplr "
         "flipud hsplit moveaxis movedim ravel repeat repeat_interleave reshape_as roll rot90 split "
-        "split_with_sizes sum_to_size swapaxes swapdims t tensor_split tile trace tril triu unbind unflatten "
-        "unfold unsafe_chunk unsafe_split unsafe_split_with_sizes view_as vsplit"
+        "split_with_sizes swapaxes swapdims t tensor_split tile trace tril triu unbind unflatten unfold "
+        "unsafe_chunk unsafe_split unsafe_split_with_sizes view_as vsplit"
     ),
     "reductions": (
         "aminmax argsort bincount corrcoef count_nonzero cov cummax cummin cumprod cumsum diff dist histc "
-        "histogram kthvalue logcumsumexp max mean median min mode msort nanmean nanmedian nanquantile nansum "
-        "norm prod quantile renorm sort std sum topk unique unique_consecutive var"
+        "kthvalue logcumsumexp max mean median min mode msort nanmean nanmedian nanquantile nansum norm prod "
+        "quantile renorm sort std sum topk unique var"
     ),
     "matrices": (
         "addbmm addmm addmv addr baddbmm bmm cholesky cholesky_inverse cholesky_solve cross det dot ger inner "
         "inverse kron logdet matrix_exp matrix_power mm mv ormqr slogdet vdot"
+    ),
+    "integers": (
+        "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor frexp gcd "
+        "histogram isin lcm nextafter unique_consecutive"
+    ),
+    "facts": (
+        "byte char contiguous cpu device dim element_size half is_contiguous is_floating_point is_nonzero "
+        "is_same_size is_signed itemsize nbytes ndimension nelement new_empty new_full new_ones new_tensor "
+        "new_zeros numel real short sum_to_size to type_as"
     ),
     "making": ("bernoulli multinomial"),
     "..ops": (
@@ -101,11 +113,7 @@ _METHODS = {
         "trunc"
     ),
     "older": ("lu lu_solve orgqr pinverse qr svd triangular_solve"),
-    "methods": (
-        "byte contiguous cpu dim element_size half is_complex is_contiguous is_floating_point is_nonzero "
-        "is_same_size is_signed ndimension nelement new_empty new_full new_ones new_tensor new_zeros numel "
-        "polygamma short to type_as view"
-    ),
+    "methods": ("polygamma view"),
     "..nn.functional": ("hardshrink prelu"),
 }
 

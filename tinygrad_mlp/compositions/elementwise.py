@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .. import ops
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError
 from ..ops import (
     acos,
     acosh,
@@ -35,6 +35,7 @@ from ..ops import (
     trunc,
 )
 from ..tape import Traced
+from ..tensor import Tensor
 from .common import both_names, data_of, floats, like, operand
 
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
@@ -179,8 +180,14 @@ def sgn(input: Any) -> Any:
 
 @both_names
 def signbit(input: Any) -> Any:
-    """Whether the sign is minus, that of -0 too; no gradient."""
-    return like(input, np.signbit(data_of(input, "signbit()")))
+    """Whether the sign is minus, that of -0 too; no gradient. NaN counts as positive."""
+    # The angle of (x, 0) tells -0 from 0, which no comparison does.
+    return gt(atan2(0.0, constant(floats(input))), 1.0)
+
+
+def constant(x: Any) -> Any:
+    """``x`` without its history."""
+    return x.detach() if isinstance(x, Tensor) else x
 
 
 @both_names
@@ -250,7 +257,14 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """``value``, a number or a 0-d tensor, where ``mask`` holds."""
     if operand(value).ndim:
         raise ArgumentError(f"masked_fill: value is a number or a 0-d tensor, got shape {tuple(operand(value).shape)}")
-    return ops.where(mask, value, input)
+    return ops.where(mask, as_kind(value, operand(input).dtype), input)
+
+
+def as_kind(value: Any, dtype: Any) -> Any:
+    """A number or tensor as one of ``dtype``, where that is not of floats, so that it does not make them floats."""
+    if dtype.kind == "f":
+        return value
+    return ops.astype(value, dtype) if isinstance(value, Traced) else np.asarray(value).astype(dtype)
 
 
 @both_names
@@ -408,115 +422,12 @@ def cbrt(input: Any) -> Any:
 
 
 @both_names
-def bitwise_not(input: Any) -> Any:
-    """Bits turned over; no gradient."""
-    return like(input, np.invert(data_of(input)))
-
-
-@both_names
 def threshold(input: Any, threshold: float, value: float) -> Any:
     """``input`` where it is above ``threshold``, else ``value``."""
-    return ops.where(gt(input, threshold), input, value)
+    return ops.where(gt(input, threshold), input, as_kind(value, operand(input).dtype))
 
 
-# --- integers ---
-
-
-def _integers(name: str, *values: Any) -> list[Any]:
-    found = [np.asarray(data_of(one, f"{name}()")) for one in values]
-    if any(one.dtype.kind not in "iub" for one in found):
-        raise DTypeError(f"{name}: integers or booleans, got {', '.join(str(one.dtype) for one in found)}")
-    return found
-
-
-def _of_integers(name: str, function: Any, input: Any, other: Any) -> Any:
-    a, b = _integers(name, input, other)
-    # A bare number adopts the dtype of the tensor beside it.
-    if not isinstance(other, (Traced, np.ndarray)):
-        b = b.astype(a.dtype)
-    elif not isinstance(input, (Traced, np.ndarray)):
-        a = a.astype(b.dtype)
-    return like(input if isinstance(input, Traced) else other, function(a, b))
-
-
-@both_names
-def bitwise_and(input: Any, other: Any) -> Any:
-    """The bits that both have; no gradient.
-
-    Raises:
-        DTypeError: floats.
-    """
-    return _of_integers("bitwise_and", np.bitwise_and, input, other)
-
-
-@both_names
-def bitwise_or(input: Any, other: Any) -> Any:
-    """The bits that one of both has; errors as :func:`bitwise_and`."""
-    return _of_integers("bitwise_or", np.bitwise_or, input, other)
-
-
-@both_names
-def bitwise_xor(input: Any, other: Any) -> Any:
-    """The bits that exactly one of both has; errors as :func:`bitwise_and`."""
-    return _of_integers("bitwise_xor", np.bitwise_xor, input, other)
-
-
-@both_names
-def bitwise_left_shift(input: Any, other: Any) -> Any:
-    """``input * 2**other`` of integers; errors as :func:`bitwise_and`."""
-    return _of_integers("bitwise_left_shift", np.left_shift, input, other)
-
-
-@both_names
-def bitwise_right_shift(input: Any, other: Any) -> Any:
-    """``input / 2**other`` of integers, rounded down; errors as :func:`bitwise_and`."""
-    return _of_integers("bitwise_right_shift", np.right_shift, input, other)
-
-
-@both_names
-def gcd(input: Any, other: Any) -> Any:
-    """The greatest common divisor of integers; no gradient. Errors as :func:`bitwise_and`."""
-    return _of_integers("gcd", np.gcd, input, other)
-
-
-@both_names
-def lcm(input: Any, other: Any) -> Any:
-    """The least common multiple of integers; no gradient. Errors as :func:`bitwise_and`."""
-    return _of_integers("lcm", np.lcm, input, other)
-
-
-# --- floats and their parts ---
-
-
-class Parts(NamedTuple):
-    """``mantissa * 2**exponent``."""
-
-    mantissa: Any
-    exponent: Any
-
-
-@both_names
-def frexp(input: Any) -> Parts:
-    """A mantissa of magnitude in [0.5, 1) and an exponent of 2, integers without gradient.
-
-    Raises:
-        DTypeError: integers.
-    """
-    x = operand(input)
-    if x.dtype.kind != "f":
-        raise DTypeError(f"frexp: floats have an exponent, got {x.dtype}")
-    exponent = np.frexp(data_of(x, "frexp()"))[1]
-    # In two factors: the power of two that undoes a tiny number is beyond the largest float.
-    half = exponent // 2
-    powers = [np.ldexp(np.ones((), x.dtype), -one) for one in (half, exponent - half)]
-    return Parts(ops.mul(ops.mul(x, powers[0]), powers[1]), like(x, exponent.astype(np.int32)))
-
-
-@both_names
-def nextafter(input: Any, other: Any) -> Any:
-    """The next number of the dtype from ``input`` towards ``other``; no gradient."""
-    a, b = ops.same_dtype(floats(input), floats(other))
-    return like(a if isinstance(a, Traced) else b, np.nextafter(data_of(a, "nextafter()"), data_of(b, "nextafter()")))
+# --- as torch has it of complex numbers, too ---
 
 
 @both_names
@@ -533,16 +444,6 @@ def real(input: Any) -> Any:
 
 
 conj = conj_physical = resolve_conj = resolve_neg = real
-
-
-@both_names(element="elements", test_element="test_elements")
-def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
-    """Which elements are among ``test_elements``; ``invert``: which are not. No gradient."""
-    numbers, among = data_of(elements, "isin()"), data_of(test_elements, "isin()")
-    return like(
-        elements if isinstance(elements, Traced) else test_elements,
-        np.asarray(np.isin(numbers, among, assume_unique=assume_unique, invert=invert)),
-    )
 
 
 # Above this the asymptotic series has the precision of a double before its terms grow again.
@@ -580,49 +481,11 @@ def i0(input: Any) -> Any:
 
 
 @both_names
-def is_floating_point(input: Any) -> bool:
-    """Whether the elements are floats."""
-    return bool(operand(input).dtype.kind == "f")
-
-
-@both_names
 def is_complex(input: Any) -> bool:
     """Never: there are no complex tensors."""
     return bool(operand(input).dtype.kind == "c")
 
 
-@both_names
-def is_signed(input: Any) -> bool:
-    """Whether the dtype has negative numbers."""
-    return bool(operand(input).dtype.kind in "fi")
-
-
-@both_names
-def is_same_size(input: Any, other: Any) -> bool:
-    """Whether both have one shape."""
-    return tuple(operand(input).shape) == tuple(operand(other).shape)
-
-
-@both_names
-def is_nonzero(input: Any) -> bool:
-    """Whether the one element is not zero.
-
-    Raises:
-        ShapeError: not one element.
-    """
-    if operand(input).size != 1:
-        raise ShapeError(
-            f"is_nonzero: expected one element, got shape {tuple(operand(input).shape)}; say any() or all()"
-        )
-    return bool(data_of(input, "is_nonzero()").item())
-
-
 def is_tensor(obj: Any) -> bool:
     """Whether this is a tensor."""
     return isinstance(obj, Traced)
-
-
-@both_names
-def numel(input: Any) -> int:
-    """The number of elements."""
-    return int(operand(input).size)

@@ -10,6 +10,7 @@ from .. import ops
 from ..errors import ArgumentError, ShapeError
 from ..ops.shape import put as put_at
 from .common import both_names, data_of, index_of, like, normalise_axis, operand, values_of
+from .elementwise import as_kind, div
 
 
 def _mesh(index: Any, dim: int) -> tuple[Any, ...]:
@@ -111,7 +112,7 @@ def _put_over(x: Any, places: Any, source: Any) -> Any:
     covered[chosen] = True
     covered = covered.reshape(x.shape)
     new = put_at(ops.getitem(ops.reshape(source, (-1,)), winners), shape=(covered.size,), index=chosen)
-    return ops.where(covered, ops.reshape(new, x.shape), x)
+    return ops.where(covered, as_kind(ops.reshape(new, x.shape), x.dtype), x)
 
 
 @both_names
@@ -197,8 +198,15 @@ def _brought_together(x: Any, places: Any, source: Any, reduce: str, include_sel
     starts = np.cumsum(counts) - counts
     rank = np.empty(places.size, np.int64)
     rank[order] = np.arange(places.size) - starts[places[order]]
+    rounding = None if x.dtype.kind == "f" else "floor"
+    if x.dtype.kind == "b":
+        table_of = {"sum": "amax", "prod": "amin"}
+        numbers = _brought_together(
+            ops.astype(x, np.int8), places, ops.astype(source, np.int8), table_of.get(reduce, reduce), include_self
+        )
+        return ops.astype(numbers, np.bool_)
     neutral = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "amax": -np.inf, "amin": np.inf}[reduce]
-    if x.dtype.kind in "iub" and not np.isfinite(neutral):
+    if x.dtype.kind in "iu" and not np.isfinite(neutral):
         limits = np.iinfo(x.dtype)
         neutral = limits.min if reduce == "amax" else limits.max
     column = ops.unsqueeze(flat, 1)
@@ -213,10 +221,10 @@ def _brought_together(x: Any, places: Any, source: Any, reduce: str, include_sel
     if reduce in {"sum", "mean"}:
         found = ops.sum(table, 1)
         if reduce == "mean":
-            found = ops.div(found, np.maximum(counts + include_self * touched, 1).astype(x.dtype))
+            found = div(found, np.maximum(counts + include_self * touched, 1).astype(x.dtype), rounding_mode=rounding)
     else:
         found = {"prod": ops.prod, "amax": ops.amax, "amin": ops.amin}[reduce](table, 1)
-    return ops.reshape(ops.where(touched, found, flat), x.shape)
+    return ops.reshape(ops.where(touched, as_kind(found, x.dtype), flat), x.shape)
 
 
 # --- along one axis ---
@@ -365,20 +373,6 @@ def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
     table = np.full((size, found.shape[1]), fill_value, np.int64)
     table[: len(found)] = found
     return like(input, table)
-
-
-@both_names
-def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
-    """Places counted in the flattened tensor of a shape as one index for each axis.
-
-    Raises:
-        IndexError: a place outside.
-    """
-    places = values_of(index_of(indices, "unravel_index"))
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    total = int(np.prod(sizes))
-    _checked(np.where(places < 0, places + total, places), total, "unravel_index")
-    return tuple(like(indices, one) for one in np.unravel_index(np.mod(places, total), sizes))
 
 
 @both_names

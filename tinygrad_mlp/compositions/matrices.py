@@ -17,7 +17,7 @@ from ..errors import ArgumentError, ShapeError
 from ..ops.arithmetic import square
 from ..tensor import Tensor
 from .common import both_names, data_of, floats, like, normalise_axis, operand
-from .elementwise import reciprocal
+from .elementwise import constant, reciprocal
 from .indexing import take_along
 from .reductions import p_norm
 from .shapes import diagonal as diagonal_of
@@ -358,8 +358,7 @@ def solve_triangular(A: Any, B: Any, *, upper: bool, left: bool = True, unitrian
 def slogdet(A: Any) -> SlogDet:
     """The sign of the determinant, without gradient, and the logarithm of its magnitude."""
     a = _square(A, "slogdet")
-    sign = np.linalg.slogdet(data_of(a, "slogdet()"))[0]
-    return SlogDet(like(a, np.asarray(sign)), ops.log_abs_det(a))
+    return SlogDet(ops.factors(a, how="sign of det"), ops.log_abs_det(a))
 
 
 @both_names
@@ -439,11 +438,7 @@ def _read_symmetric(a: Any, upper: bool) -> Any:
     triangle = triu(a, 1) if upper else tril(a, -1)
     read = ops.add(ops.add(triangle, _mt(triangle)), ops.mul(a, _eye(a.shape[-1], a)))
     mean = _symmetric(a)
-    return ops.add(mean, _constant(ops.sub(read, mean)))
-
-
-def _constant(x: Any) -> Any:
-    return x.detach() if isinstance(x, Tensor) else x
+    return ops.add(mean, constant(ops.sub(read, mean)))
 
 
 def _lower_half(x: Any) -> Any:
@@ -522,9 +517,8 @@ def _polished_q(a: Any, q: Any) -> Any:
 def _gaps(w: Any) -> Any:
     """``1 / (w_j - w_i)``; 0 on the diagonal and between equal values."""
     apart = ops.sub(ops.unsqueeze(w, -2), ops.unsqueeze(w, -1))
-    numbers = np.abs(data_of(w))
-    scale = numbers.max(-1, keepdims=True)[..., None] if numbers.size else 1.0
-    close = np.abs(data_of(apart)) <= 4 * np.finfo(w.dtype).eps * scale
+    scale: Any = ops.unsqueeze(ops.amax(ops.abs(w), -1, True), -1) if w.size else 1.0
+    close = ops.le(ops.abs(apart), ops.mul(scale, 4 * float(np.finfo(w.dtype).eps)))
     return ops.where(close, 0.0, reciprocal(ops.where(close, 1.0, apart)))
 
 
@@ -588,9 +582,12 @@ def svd(A: Any, full_matrices: bool = True, *, driver: str | None = None) -> SVD
         diagonal = ops.mul(ops.mul(ops.sub(lengths, _eye(k, a)), 0.5), _eye(k, a))
         v = ops.matmul(v, ops.sub(ops.add(ops.mul(off, _gaps(values)), _eye(k, a)), diagonal))
         b = ops.matmul(a, v)
-        s = ops.sqrt(ops.sum(square(b), -2))
-        safe = ops.where(ops.eq(s, 0.0), 1.0, s)
-        u = ops.where(ops.unsqueeze(ops.eq(s, 0.0), -2), u0, ops.div(b, ops.unsqueeze(safe, -2)))
+        total = ops.sum(square(b), -2)
+        zero = ops.eq(total, 0.0)
+        # At 0, a kink, the derivative is 0.
+        safe = ops.sqrt(ops.where(zero, 1.0, total))
+        s = ops.where(zero, 0.0, safe)
+        u = ops.where(ops.unsqueeze(zero, -2), u0, ops.div(b, ops.unsqueeze(safe, -2)))
     if full_matrices and m > n:
         rest = np.linalg.svd(data_of(a), full_matrices=True)[0][..., n:]
         u = ops.cat([u, rest], -1)

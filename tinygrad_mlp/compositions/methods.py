@@ -1,4 +1,4 @@
-"""Methods of Tensor by torch's names that are no functions of torch: conversions, questions, tensors like this one."""
+"""Methods and functions of torch that are the other one here, or have another order of arguments."""
 
 from __future__ import annotations
 
@@ -9,14 +9,9 @@ import numpy as np
 from .. import ops
 from ..errors import ArgumentError, DTypeError
 from ..tape import Traced
-from ..tensor import Tensor, full, ones, tensor, zeros
-from .common import both_names, sizes_of
-from .elementwise import is_complex, is_floating_point, is_nonzero, is_same_size, is_signed, numel
+from ..tensor import Tensor
+from .common import both_names
 from .elementwise import polygamma as _polygamma
-
-__all__ = ["is_complex", "is_floating_point", "is_nonzero", "is_same_size", "is_signed", "numel"]
-
-nelement = numel
 
 
 @both_names
@@ -46,107 +41,6 @@ def fill(input: Any, value: Any) -> Any:
 def polygamma(self: Any, n: int) -> Any:
     """The ``n``-th derivative of ``digamma``."""
     return _polygamma(n, self)
-
-
-def dim(self: Any) -> int:
-    """The number of axes."""
-    return int(self.ndim)
-
-
-ndimension = dim
-
-
-def element_size(self: Any) -> int:
-    """The bytes of an element."""
-    return int(self.dtype.itemsize)
-
-
-def contiguous(self: Any) -> Any:
-    """This tensor: how its memory is laid out is NumPy's business."""
-    return self
-
-
-def is_contiguous(self: Any) -> bool:
-    """Whether the elements lie in memory in the order of their indices."""
-    return bool(self.data.flags.c_contiguous)
-
-
-def cpu(self: Any) -> Any:
-    """This tensor: there is one device."""
-    return self
-
-
-def short(self: Any) -> Any:
-    """As int16, rounded towards zero."""
-    return self.astype(np.int16)
-
-
-def byte(self: Any) -> Any:
-    """As uint8, rounded towards zero."""
-    return self.astype(np.uint8)
-
-
-def half(self: Any) -> Any:
-    """As float16."""
-    return self.astype(np.float16)
-
-
-def to(
-    self: Any, *target: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False
-) -> Any:
-    """This tensor in another dtype, given as such or as that of another tensor; itself where it has it.
-
-    Args:
-        target: a dtype, a tensor, or the device ``"cpu"``, the only one, and a dtype after it; then torch's
-            ``non_blocking``, which has no meaning here, and ``copy``. copy: a new tensor in any case.
-
-    Raises:
-        ArgumentError: another device.
-    """
-    del non_blocking
-    flags = [one for one in target if isinstance(one, bool)]
-    copy = copy or (len(flags) > 1 and flags[1])
-    for one in [*target[: len(target) - len(flags)], device]:
-        if isinstance(one, Traced):
-            dtype = one.data.dtype
-        elif isinstance(one, str) and one.partition(":")[0] in {"cpu", "cuda", "mps", "meta", "xpu"}:
-            if one.partition(":")[0] != "cpu":
-                raise ArgumentError(f"to: there is one device, 'cpu', got {one!r}")
-        elif one is not None:
-            dtype = one
-    same = dtype is None or self.dtype == np.dtype(dtype)
-    return (self.clone() if copy else self) if same else self.astype(dtype)
-
-
-@both_names
-def type_as(self: Any, other: Any) -> Any:
-    """This tensor in the dtype of another."""
-    return self if self.dtype == other.dtype else self.astype(other.dtype)
-
-
-def new_tensor(self: Any, data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """``data`` as a tensor of this one's dtype."""
-    return tensor(data, dtype=self.dtype if dtype is None else dtype, requires_grad=requires_grad)
-
-
-def new_zeros(self: Any, *sizes: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of a shape and of this tensor's dtype."""
-    shape = sizes_of(sizes if size is None else (size,))
-    return zeros(shape, dtype=self.dtype if dtype is None else dtype, requires_grad=requires_grad)
-
-
-new_empty = new_zeros
-
-
-def new_ones(self: Any, *sizes: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of a shape and of this tensor's dtype."""
-    shape = sizes_of(sizes if size is None else (size,))
-    return ones(shape, dtype=self.dtype if dtype is None else dtype, requires_grad=requires_grad)
-
-
-def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """One number in a shape and in this tensor's dtype."""
-    return full(size, fill_value, dtype=self.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def view(self: Any, *sizes: Any, size: Any = None, dtype: Any = None) -> Any:

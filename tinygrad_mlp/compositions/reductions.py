@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -247,16 +247,19 @@ def _median(input: Any, dim: int | None, keepdim: bool, *, skipping: bool) -> An
         return Sorted(x, like(x, np.zeros((), np.int64)))
     place = normalise_axis(dim, x.ndim)
     order = _ordered(x, place, False)
-    numbers = data_of(x, "median()")
-    missing = np.isnan(numbers).sum(place, keepdims=True)
-    length = x.shape[place]
+    missing, length = _missing(x, place), float(x.shape[place])
     if skipping:
-        rank = np.maximum(length - missing - 1, 0) // 2
+        rank = ops.floor(ops.mul(ops.clamp(ops.sub(length - 1.0, missing), 0.0, None), 0.5))
     else:
         # NaN is last in the order, and wins.
-        rank = np.where(missing > 0, length - missing, (length - 1) // 2)
-    places = take_along(order, like(x, rank), place)
+        rank = ops.where(ops.gt(missing, 0.0), ops.sub(length, missing), float((x.shape[place] - 1) // 2))
+    places = take_along(order, ops.astype(rank, np.int64), place)
     return _picked(x, places, place, keepdim)
+
+
+def _missing(x: Any, dim: int) -> Any:
+    """How many NaN there are along an axis, which is kept."""
+    return ops.sum(ops.astype(ops.isnan(x), np.float64), dim, True)
 
 
 @both_names
@@ -308,28 +311,29 @@ def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation:
         x, place = ops.reshape(x, (-1,)), 0
     else:
         place = normalise_axis(dim, x.ndim)
-    numbers = data_of(x, "quantile()")
-    missing = np.isnan(numbers).sum(place, keepdims=True)
+    missing = _missing(x, place)
     length = x.shape[place]
     order = sort(x, place).values
-    count = length - missing if skipping else np.broadcast_to(length, missing.shape)
+    last = ops.clamp(ops.sub(length - 1.0, missing if skipping else ops.mul(missing, 0.0)), 0.0, None)
     parts = []
     for share in shares.reshape(-1):
-        rank_of = share * np.maximum(count - 1, 0)
-        below, above = np.floor(rank_of).astype(np.int64), np.ceil(rank_of).astype(np.int64)
+        rank_of = ops.mul(last, float(share))
+        below, above = ops.floor(rank_of), ops.ceil(rank_of)
         if interpolation == "nearest":
-            below = above = np.rint(rank_of).astype(np.int64)
+            below = above = ops.rint(rank_of)
         elif interpolation == "lower":
             above = below
         elif interpolation == "higher":
             below = above
-        weight = 0.5 * (above != below) if interpolation == "midpoint" else rank_of - below
+        between = ops.sub(rank_of, below)
+        weight = ops.mul(ops.astype(ops.ne(above, below), np.float64), 0.5) if interpolation == "midpoint" else between
         if not skipping:
             # Where there is a NaN it is the answer; in rising order it is last.
-            below, above = (np.where(missing > 0, length - 1, one) for one in (below, above))
-        low, high = (take_along(order, like(x, one), place) for one in (below, above))
-        moved = ops.mul(ops.sub(high, low), weight.astype(x.dtype))
-        parts.append(ops.add(low, moved) if (weight != 0).any() else low)
+            below, above = (ops.where(ops.gt(missing, 0.0), float(length - 1), one) for one in (below, above))
+        low, high = (take_along(order, ops.astype(one, np.int64), place) for one in (below, above))
+        moved = ops.mul(ops.sub(high, low), ops.astype(weight, x.dtype))
+        # Between infinities there is nothing to go along.
+        parts.append(ops.where(ops.eq(weight, 0.0), low, ops.add(low, moved)))
     found = ops.stack(parts, 0) if shares.ndim else ops.reshape(parts[0], (1, *parts[0].shape))
     rest = found.shape[1:]
     if flat:
@@ -661,55 +665,6 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
     """The number of the bucket between ``boundaries`` that each element lies in."""
     found = np.searchsorted(data_of(boundaries), data_of(input, "bucketize()"), "right" if right else "left")
     return like(input, np.asarray(found, np.int32 if out_int32 else np.int64))
-
-
-class Histogram(NamedTuple):
-    """Counts, and the edges between which they were counted."""
-
-    hist: Any
-    bin_edges: Any
-
-
-@both_names
-def histogram(
-    input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False
-) -> Histogram:
-    """Counts of the elements in bins, a number of equal ones or the edges; no gradient.
-
-    Args:
-        range: the outer edges, by default the extremes. weight: what each element counts. density: counts as shares
-            whose integral is 1.
-    """
-    x = np.asarray(data_of(input, "histogram()"))
-    edges = bins if isinstance(bins, int) else data_of(bins)
-    counted: Any = np.histogram
-    counts, edges = counted(
-        x.ravel(), edges, range, weights=None if weight is None else data_of(weight).ravel(), density=density
-    )
-    return Histogram(like(input, counts.astype(x.dtype)), like(input, edges.astype(x.dtype)))
-
-
-@both_names
-def unique_consecutive(
-    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
-) -> Any:
-    """The elements (or slices along ``dim``) without those equal to the one before; no gradient.
-
-    With the place of each element among them, and how many equal ones there were, where asked for.
-    """
-    x = np.asarray(data_of(input, "unique_consecutive()"))
-    rows = x.reshape(-1) if dim is None else np.moveaxis(x, dim, 0)
-    flat = rows.reshape(len(rows), -1)
-    new = np.ones(len(rows), bool)
-    new[1:] = (flat[1:] != flat[:-1]).any(1)
-    kept = rows[new]
-    found = [like(input, kept if dim is None else np.moveaxis(kept, 0, dim))]
-    if return_inverse:
-        places = np.cumsum(new) - 1
-        found.append(like(input, places.reshape(x.shape) if dim is None else places))
-    if return_counts:
-        found.append(like(input, np.diff(np.append(np.flatnonzero(new), len(rows)))))
-    return found[0] if len(found) == 1 else tuple(found)
 
 
 # --- derivatives of samples ---

@@ -159,20 +159,6 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
         raise ShapeError(f"broadcast_shapes: {', '.join(map(str, shapes))} do not broadcast") from None
 
 
-@both_names
-def sum_to_size(input: Any, *sizes: Any, size: Any = None) -> Any:
-    """The sum over the axes along which a tensor of this shape was broadcast: the adjoint of :func:`expand`.
-
-    Raises:
-        ShapeError: it does not broadcast to the shape of ``input``.
-    """
-    x, wanted = operand(input), sizes_of(sizes if size is None else (size,))
-    extra = x.ndim - len(wanted)
-    if extra < 0 or any(new not in {1, old} for new, old in zip(wanted, x.shape[max(extra, 0) :], strict=False)):
-        raise ShapeError(f"sum_to_size: {wanted} does not broadcast to {tuple(x.shape)}")
-    return ops.sum_to(x, shape=wanted) if tuple(x.shape) != wanted else x
-
-
 # --- splitting ---
 
 

@@ -129,6 +129,8 @@ def _factor(a: Array, how: str) -> Array:
         return _packed_svd(a)
     if how == "eigh":
         return _packed_eigh(a)
+    if how == "sign of det":
+        return np.asarray(np.linalg.slogdet(a)[0])
     if how == "cholesky":
         return np.linalg.cholesky(a)
     if how == "lu":
@@ -136,7 +138,7 @@ def _factor(a: Array, how: str) -> Array:
     return np.linalg.qr(a, mode="complete" if how == "qr complete" else "reduced")[0]
 
 
-_HOWS = ("cholesky", "eigh", "lu", "qr", "qr complete", "svd")
+_HOWS = ("cholesky", "eigh", "lu", "qr", "qr complete", "sign of det", "svd")
 
 
 @primitive(
@@ -150,6 +152,6 @@ def factors(a: Array, *, how: str) -> Array:
 
     ``L`` of Cholesky; ``Q`` of QR; ``L`` below and ``U`` above of LU, and in a last column the row, counted from 1,
     that each row was exchanged with; eigenvectors as columns and below them the eigenvalues; left singular vectors,
-    below them the right ones, and below those the singular values.
+    below them the right ones, and below those the singular values; the sign of the determinant (…).
     """
     return _checked(lambda one: _factor(one, how), a)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import ops
 from ...capture import drawn
+from ...compositions import elementwise
 from ...errors import ArgumentError, ShapeError
 from ...ops.kernels import normalise_axis
 from ...ops.names import refuse_in_place
@@ -128,7 +129,8 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     refuse_in_place("hardtanh", inplace)
     if min_val > max_val:
         raise ArgumentError(f"hardtanh: min_val {min_val} lies above max_val {max_val}; say hardtanh(x, -1.0, 1.0)")
-    return ops.clamp(input, float(min_val), float(max_val))
+    kind = float if input.dtype.kind == "f" else int
+    return ops.clamp(input, kind(min_val), kind(max_val))
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
@@ -155,7 +157,8 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """``input`` where it is above ``threshold``, else the number ``value``, whose derivative is 0."""
     refuse_in_place("threshold", inplace)
-    return ops.where(ops.gt(input, float(threshold)), input, float(value))
+    kind = input.dtype.kind
+    return elementwise.threshold(input, float(threshold), value if kind in "iu" else float(value))
 
 
 def prelu(input: Any, weight: Any) -> Any:

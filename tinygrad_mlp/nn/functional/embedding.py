@@ -109,8 +109,8 @@ def embedding_bag(
     if mode == "max":
         found = []
         for one in range(bags):
-            own = np.flatnonzero((bag == one) & counted)
-            found.append(ops.amax(ops.getitem(rows, own), 0) if own.size else np.zeros_like(weight.data[0]))
+            places = np.flatnonzero((bag == one) & counted)
+            found.append(ops.amax(ops.getitem(rows, places), 0) if places.size else np.zeros_like(weight.data[0]))
         return ops.stack(found, 0) if found else ops.getitem(rows, slice(0, 0))
     if per_sample_weights is not None:
         rows = ops.mul(rows, ops.reshape(per_sample_weights, (-1, 1)))

@@ -11,6 +11,7 @@ import numpy as np
 from ... import ops
 from ...capture import whole_step
 from ...compositions.reductions import p_norm
+from ...dtypes import float_dtype_of
 from ...errors import ArgumentError, ShapeError
 from ...ops.names import both_names
 from ...ops.shape import reshaped
@@ -232,7 +233,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     # Channel i sees those from i - size // 2 on, and zeros beyond both ends.
     first = np.arange(channels)[:, None] - size // 2
     near = (np.arange(channels) >= first) & (np.arange(channels) < first + size)
-    means = reshaped(ops.matmul(near.astype(input.dtype) / size, squares), shape=tuple(input.shape))
+    means = reshaped(ops.matmul(near.astype(float_dtype_of(input.dtype)) / size, squares), shape=tuple(input.shape))
     return ops.div(input, ops.pow(ops.add(ops.mul(means, float(alpha)), float(k)), float(beta)))
 
 

@@ -84,7 +84,11 @@ def _max_pool(
 ) -> Any:
     sizes, steps, gaps, sides = _pool_setting(what, x, axes, kernel_size, stride, padding, dilation, ceil_mode)
     lengths = tuple(x.shape[x.ndim - axes :])
-    x = padded(x, [*[(0, 0)] * (x.ndim - axes), *sides], value=-math.inf)
+    borders = [*[(0, 0)] * (x.ndim - axes), *sides]
+    if x.dtype.kind in "iu":
+        x = like(x, np.pad(values_of(x), borders, constant_values=np.iinfo(x.dtype).min))
+    else:
+        x = padded(x, borders, value=-math.inf)
     windows = windows_first(x, sizes, steps, gaps)
     if not return_indices:
         return ops.amax(windows, tuple(range(axes)))

@@ -44,8 +44,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     """``input`` with more elements on both sides of its last axes.
 
     Args:
-        pad: how many before and after the last axis, then the one before it, and so on; with ``"constant"`` a negative
-            number cuts off.
+        pad: how many before and after the last axis, then the one before it, and so on; a negative number cuts off.
         mode: ``"constant"``, ``"reflect"`` (the edge once), ``"replicate"`` (the edge again and again), ``"circular"``.
         value: what is put there by ``"constant"``, 0 by default.
 
@@ -68,13 +67,13 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
 def padded(x: Any, sides: Sequence[tuple[int, int]], mode: str = "constant", value: float = 0.0) -> Any:
     if not any(before or after for before, after in sides):
         return x
+    if any(min(side) < 0 for side in sides):
+        x = ops.getitem(x, tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, sides, strict=True)))
+        sides = [(max(a, 0), max(b, 0)) for a, b in sides]
     if mode != "constant":
         for axis, (before, after) in enumerate(sides):
             x = _continued(x, axis, before, after, mode)
         return x
-    if any(min(side) < 0 for side in sides):
-        x = ops.getitem(x, tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, sides, strict=True)))
-        sides = [(max(a, 0), max(b, 0)) for a, b in sides]
     shape = tuple([size + a + b for size, (a, b) in zip(x.shape, sides, strict=True)])
     middle = tuple([slice(a, a + size) for size, (a, _) in zip(x.shape, sides, strict=True)])
     y = put(x, shape=shape, index=middle)
