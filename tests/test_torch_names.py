@@ -169,6 +169,12 @@ CALLS: dict[str, tuple[Call, tuple[Any, ...]]] = {
     "poisson_nll": (lambda t, f, x: f.poisson_nll_loss(x, x.detach() ** 2, True, True, None, 1e-8, None, "sum"), (X,)),
     "gaussian_nll": (lambda t, f, x, y: f.gaussian_nll_loss(x, y, t.exp(y), True, 1e-5, "sum"), (X, Y)),
     "linear_cross_entropy": (lambda t, f, x, w: f.linear_cross_entropy(x, w, x.argmin(1)), (X, (5, 4))),
+    "linear_cross_entropy at places": (
+        lambda t, f, x, w, b: f.linear_cross_entropy(
+            x, w, f.linear(x, w.flatten(0, 1)).reshape(3, 5, 2).argmin(1), linear_bias=b
+        ),
+        (X, (5, 2, 4), (5, 2)),
+    ),
     "grouped heads": (
         lambda t, f, q, k, v: f.scaled_dot_product_attention(q, k, v, enable_gqa=True),
         ((2, 4, 3, 5), (2, 2, 3, 5), (2, 2, 3, 5)),
@@ -286,7 +292,7 @@ def test_a_call_means_what_it_means_in_torch(what: str) -> None:
 # What carries no gradient, and makes tensors of numbers.
 MADE: dict[str, Call] = {
     "arange": lambda t: [t.arange(4), t.arange(end=3), t.arange(1, 7, 2), t.arange(0, 1, 0.25), t.arange(1, end=3)],
-    "full": lambda t: [t.full((2,), 1.5), t.full(size=(2, 2), fill_value=0.5)],
+    "full": lambda t: [t.full((2,), 1.5), t.full(size=(2, 2), fill_value=3), t.full((1,), True), t.full((), 2)],
     "linspace": lambda t: t.linspace(0, end=1, steps=5),
     "zeros": lambda t: [t.zeros(size=(2, 3)), t.ones(2, 3), t.empty(size=(0,)), t.zeros([2])],
     "tril_indices": lambda t: [t.tril_indices(3, 4, 1), t.triu_indices(3, 3)],
@@ -426,6 +432,20 @@ def test_second_derivatives_of_lu_and_bessel() -> None:
     gradcheck(lambda x: tg.linalg.lu(x).L.sum() + (tg.linalg.lu(x).U ** 2).sum(), (a,), order=2).raise_if_wrong()
     x = Tensor([0.0, 0.5, -3.0, 19.0], requires_grad=True, dtype=F64)
     gradcheck(lambda x: tg.log(tg.i0(x)), (x,), order=2).raise_if_wrong()
+
+
+def test_bessels_function_is_right_to_the_last_places() -> None:
+    """i0 and its derivative, i1, on both sides of where the series change, and up to where exp ends."""
+    mpmath = pytest.importorskip("mpmath")
+    places = [-700.0, -21.0, -0.3, 1e-9, 0.5, 7.0, 19.9, 20.0, 20.1, 25.0, 60.0, 709.0]
+    x = Tensor(places, requires_grad=True, dtype=F64)
+    y = tg.i0(x)
+    (slope,) = tg.autograd.grad(y.sum(), [x])
+    with mpmath.workdps(40):
+        values = [float(mpmath.besseli(0, one)) for one in places]
+        slopes = [float(mpmath.besseli(1, one)) for one in places]
+    np.testing.assert_allclose(y.data, values, rtol=1e-14)
+    np.testing.assert_allclose(slope.data, slopes, rtol=2e-14)
 
 
 def test_bits_are_read_as_another_dtype() -> None:

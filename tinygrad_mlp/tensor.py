@@ -1318,8 +1318,13 @@ def ones(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None, requires
 
 @both_names(shape="size", value="fill_value")
 def full(size: Any, fill_value: float, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of a shape filled with one number."""
-    return _made(np.full(size, fill_value), dtype, requires_grad)
+    """A tensor of a shape filled with one number; integers give int64 and booleans bool, as in torch.
+
+    Where a gradient is asked for, an integer is a float of the default dtype.
+    """
+    array = np.full(size, fill_value)
+    keeps = dtype is None and array.dtype.kind in "ib" and not requires_grad
+    return _made(array, array.dtype if keeps else dtype, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:

@@ -217,4 +217,7 @@ def sum_to_size(input: Any, *sizes: Any, size: Any = None) -> Any:
     if not fits:
         raise ShapeError(f"sum_to_size: {wanted} does not broadcast to {shape}")
     axes = [*range(front), *[front + i for i, n in enumerate(wanted) if n == 1 != shape[front + i]]]
+    if not shape:
+        # A sum of one, as torch has it: a boolean becomes a count.
+        return ops.sum(input)
     return ops.reshape(ops.sum(input, tuple(axes), True), wanted) if axes else input

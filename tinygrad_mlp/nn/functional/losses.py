@@ -540,6 +540,13 @@ def multilabel_margin_loss(
     return reduced(ops.reshape(losses, () if input.ndim < 2 else (-1,)), reduction)
 
 
+def _over_places(bias: Any, shape: tuple[int, ...]) -> Any:
+    """A bias for each class, the same at all places."""
+    if bias.ndim == len(shape):
+        return bias
+    return ops.expand(ops.reshape(bias, (-1, *[1] * (len(shape) - 1))), shape)
+
+
 def linear_cross_entropy(
     input: Any,
     linear_weight: Any,
@@ -555,18 +562,23 @@ def linear_cross_entropy(
     """``cross_entropy(linear(input, linear_weight, linear_bias), target)``.
 
     Args:
-        input: ``(n, features)`` or ``(features,)``. linear_weight: ``(classes, features)``. linear_bias:
+        input: ``(n, features)`` or ``(features,)``. linear_weight: ``(classes, features)``, or with more axes
+            ``(classes, d1, …, features)`` for a class at each place. linear_bias: the same without features, or
             ``(classes,)``. ignore_index: -100 by default. options: how torch would split the work up; there is one way.
 
     Raises:
-        ShapeError: a weight of more than two axes. ShapeError, DTypeError, ArgumentError: as :func:`cross_entropy`.
+        ShapeError: places, and no axis of samples. ShapeError, DTypeError, ArgumentError: as :func:`cross_entropy`.
     """
     del options
-    if linear_weight.ndim != 2:
+    classes, features = tuple(linear_weight.shape[:-1]), linear_weight.shape[-1]
+    if len(classes) > 1 and input.ndim != 2:
         raise ShapeError(
-            f"linear_cross_entropy: linear_weight is (classes, features), got shape {tuple(linear_weight.shape)}"
+            f"linear_cross_entropy: with classes {classes} the input is (n, features), got {tuple(input.shape)}"
         )
-    logits = ops.linear(input, linear_weight, linear_bias)
+    bias = None if linear_bias is None else ops.reshape(_over_places(linear_bias, classes), (-1,))
+    logits = ops.linear(input, ops.reshape(linear_weight, (-1, features)), bias)
+    if len(classes) > 1:
+        logits = ops.reshape(logits, (input.shape[0], *classes))
     ignored = -100 if ignore_index is None else ignore_index
     return ops.cross_entropy(
         logits, target, weight, ignore_index=ignored, reduction=reduction, label_smoothing=label_smoothing
