@@ -191,13 +191,35 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "householder_product": (tg.linalg.householder_product, (normal(3, 2), normal(2))),
     "multi_dot": (lambda *m: tg.linalg.multi_dot(m), (normal(2, 3), normal(3, 2), normal(2, 2))),
     "vecdot": (tg.linalg.vecdot, (normal(2, 3), normal(2, 3))),
+    # names of the census
+    "i0": (lambda x: tg.log(tg.i0(x)), (normal(2, 3) * 12.0,)),
+    "angle": (tg.angle, (normal(2, 3),)),
+    "gradient": (lambda x: tg.gradient(x, spacing=(0.5, 2.0), edge_order=2), (normal(4, 3),)),
+    "put": (lambda x, y: tg.put(x, np.array([1, -1, 1]), y, True), (normal(2, 3), normal(3))),
+    "index_reduce": (
+        lambda x, y: tg.index_reduce(x, 1, np.array([2, 0, 2]), y, "prod"),
+        (normal(2, 3), normal(2, 3)),
+    ),
+    "split_with_sizes": (lambda x: tg.split_with_sizes(x, [1, 2], 1), (normal(2, 3),)),
+    "sum_to_size": (lambda x: x.sum_to_size(2, 1), (normal(2, 3),)),
+    "lu": (lambda a: tg.linalg.lu(a)[1:], (normal(4, 3),)),
+    "lu_factor": (lambda a: tg.linalg.lu_factor(a).LU, (normal(2, 3, 3),)),
+    "lu_solve": (lambda a, b: tg.linalg.lu_solve(*tg.linalg.lu_factor(a), b), (definite(3), normal(3, 2))),
+    "inv_ex": (lambda a: tg.linalg.inv_ex(a).inverse, (definite(3),)),
+    "cholesky_ex": (lambda a: tg.linalg.cholesky_ex(symmetric(a)).L, (definite(3),)),
+    "triangular_solve": (lambda b, a: tg.triangular_solve(b, a).solution, (normal(3, 2), definite(3))),
+    "ormqr": (tg.ormqr, (normal(3, 2), normal(2), normal(3, 2))),
+    "prelu": (tg.prelu, (normal(2, 3), normal(3))),
+    "hardshrink": (tg.hardshrink, (normal(2, 3),)),
+    "cosine_similarity": (tg.cosine_similarity, (normal(2, 3), normal(2, 3))),
+    "pairwise_distance": (tg.pairwise_distance, (normal(2, 3), normal(2, 3))),
 }
 
 # Complex numbers do not order, have no sign and no eigh of theirs; and a constant taken from the data has no complex
 # step. Central differences there, to what they can tell.
 ROUGH = 2e-5
 # How many steps there are, or of which kind, depends on the values; a compiled step says so.
-READS = {"mode", "det 4", "matrix_exp", "pinv", "lstsq"}
+READS = {"mode", "det 4", "matrix_exp", "pinv", "lstsq", "lu", "lu_factor", "lu_solve", "inv_ex", "cholesky_ex"}
 
 
 def _tensors(value: Any) -> list[Tensor]:

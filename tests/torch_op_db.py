@@ -53,7 +53,8 @@ def is_looked_at(name: str) -> bool:
 _RANDOM = (
     "bernoulli multinomial normal poisson rand rand_like randint randint_like randn randn_like randperm uniform"
     " nn.functional.alpha_dropout nn.functional.dropout nn.functional.dropout1d nn.functional.dropout2d"
-    " nn.functional.feature_alpha_dropout nn.functional.rrelu"
+    " nn.functional.feature_alpha_dropout nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d"
+    " nn.functional.rrelu"
 )
 EXPLAINED: dict[str, str] = {
     **dict.fromkeys(_RANDOM.split(), "random numbers of another generator"),
@@ -134,6 +135,8 @@ def check(op: Any, limit: int, dtype: torch.dtype = torch.float64) -> Tally:
     assert function is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # Functions of integers have no samples of floats.
+        dtype = dtype if dtype in op.dtypes or dtype != torch.float64 else torch.int64
         exact = dtype == torch.float64
         samples = list(op.sample_inputs("cpu", dtype, requires_grad=op.supports_autograd and exact))
     for number, sample in enumerate(samples[:limit]):

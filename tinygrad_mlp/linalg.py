@@ -12,14 +12,19 @@ from __future__ import annotations
 
 from .compositions.matrices import (
     cholesky,
+    cholesky_ex,
     cond,
-    cross,
     det,
     eigh,
     eigvalsh,
     householder_product,
     inv,
+    inv_ex,
     lstsq,
+    lu,
+    lu_factor,
+    lu_factor_ex,
+    lu_solve,
     matmul,
     matrix_exp,
     matrix_norm,
@@ -30,6 +35,7 @@ from .compositions.matrices import (
     qr,
     slogdet,
     solve,
+    solve_ex,
     solve_triangular,
     svd,
     svdvals,
@@ -38,11 +44,14 @@ from .compositions.matrices import (
     vecdot,
     vector_norm,
 )
+from .compositions.matrices import linalg_cross as cross
+from .compositions.matrices import linalg_diagonal as diagonal
 from .compositions.matrices import linalg_norm as norm
-from .compositions.shapes import diagonal, vander
+from .compositions.matrices import linalg_vander as vander
 
 __all__ = [
     "cholesky",
+    "cholesky_ex",
     "cond",
     "cross",
     "det",
@@ -51,7 +60,12 @@ __all__ = [
     "eigvalsh",
     "householder_product",
     "inv",
+    "inv_ex",
     "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
     "matmul",
     "matrix_exp",
     "matrix_norm",
@@ -63,6 +77,7 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_ex",
     "solve_triangular",
     "svd",
     "svdvals",

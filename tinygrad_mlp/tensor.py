@@ -24,6 +24,7 @@ from .capture import Captured, capturing, cut, drawing, quietly, reading, whole_
 from .dtypes import get_default_dtype
 from .errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError
 from .ops.declare import holds_masked, operand
+from .ops.names import both_names
 from .tape import (
     _RECORDER,
     PACKAGE,
@@ -176,6 +177,22 @@ class Tensor(Traced):
         return ops.transpose(self, -2, -1)
 
     @property
+    def mH(self) -> Tensor:  # noqa: N802 - torch's name
+        """The same as :attr:`mT`: there are no complex tensors."""
+        return self.mT
+
+    @property
+    def H(self) -> Tensor:  # noqa: N802 - torch's name
+        """A matrix transposed: there are no complex tensors.
+
+        Raises:
+            ShapeError: more than two axes.
+        """
+        if self.data.ndim > 2:
+            raise ShapeError(f"x.H: expected at most two axes, got {self.shape}; say x.mH")
+        return ops.transpose(self)
+
+    @property
     def is_leaf(self) -> bool:
         """True where nothing recorded made this tensor: gradients end here."""
         return self.node is None or isinstance(self.node, Leaf)
@@ -269,14 +286,14 @@ class Tensor(Traced):
         reading(self, "item()")
         return self.data.item()
 
-    def numpy(self) -> Array:
-        """The array itself, shared.
+    def numpy(self, *, force: Any = False) -> Array:
+        """The array itself, shared; ``force`` takes it off the record.
 
         Raises:
             GradientError: computations on this tensor are recorded; what NumPy did with the array would not be.
         """
         reading(self, "numpy()")
-        if self.requires_grad:
+        if self.requires_grad and not force:
             raise GradientError("this tensor records gradients; say x.detach().numpy()")
         return self.data
 
@@ -376,8 +393,8 @@ class Tensor(Traced):
             for function in tuple(cast("Hooks", leaf.hooks).after.values()):
                 function()
 
-    def register_hook(self, function: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-        """Have ``function`` called with the gradient of this tensor in every backward pass, once it is complete.
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Have ``hook`` called with the gradient of this tensor in every backward pass, once it is complete.
 
         What it returns, of the same shape and dtype, takes the gradient's place on the way to whatever this tensor was
         computed from, and in ``.grad`` if it is a leaf; None changes nothing. Hooks run in the order of registering.
@@ -399,16 +416,16 @@ class Tensor(Traced):
 
         def run(gradient: Any) -> Any:
             if isinstance(gradient, Traced):
-                return _replacement(function(cast("Tensor", gradient)), gradient)
+                return _replacement(hook(cast("Tensor", gradient)), gradient)
             shown = np.asarray(gradient).view()
             shown.flags.writeable = False
-            replaced = _replacement(function(wrap(Tensor, shown)), shown)
+            replaced = _replacement(hook(wrap(Tensor, shown)), shown)
             return replaced.data if isinstance(replaced, Traced) else replaced
 
         return RemovableHandle(Hooks.of(node).before, run)
 
-    def register_post_accumulate_grad_hook(self, function: Callable[[Tensor], None]) -> RemovableHandle:
-        """Have ``function`` called with this leaf each time ``backward()`` has added to its ``.grad``.
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Have ``hook`` called with this leaf each time ``backward()`` has added to its ``.grad``.
 
         The place for updates that need no second loop over the parameters. Returns a handle, as
         :meth:`register_hook` does.
@@ -428,7 +445,7 @@ class Tensor(Traced):
         def run() -> None:
             tensor = mine()
             if tensor is not None:
-                function(tensor)
+                hook(tensor)
 
         return RemovableHandle(Hooks.of(node).after, run)
 
@@ -684,9 +701,9 @@ class Tensor(Traced):
         """The matrix product: vectors, matrices, and stacks of matrices whose batch axes broadcast."""
         return ops.matmul(self, other)
 
-    def outer(self, other: Any) -> Tensor:
+    def outer(self, vec2: Any) -> Tensor:
         """The outer product of two vectors, ``(n,)`` and ``(m,)`` to ``(n, m)``."""
-        return ops.outer(self, other)
+        return ops.outer(self, vec2)
 
     def maximum(self, other: Any) -> Tensor:
         """The larger of ``a`` and ``b``, elementwise; NaN wins."""
@@ -740,13 +757,13 @@ class Tensor(Traced):
         """``log(sum(exp(x)))`` over ``axis``, without overflow."""
         return ops.logsumexp(self, axis, keepdims, dim=dim, keepdim=keepdim)
 
-    def softmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
-        """Class probabilities ``exp(x) / sum(exp(x))`` along ``axis``."""
-        return ops.softmax(self, axis, dim=dim)
+    def softmax(self, axis: Any = None, dtype: Any = None, *, dim: Any = None) -> Tensor:
+        """Class probabilities ``exp(x) / sum(exp(x))`` along ``axis``, in ``dtype`` where one is given."""
+        return ops.softmax(self, axis, dtype, dim=dim)
 
-    def log_softmax(self, axis: Any = None, *, dim: Any = None) -> Tensor:
-        """Logarithms of class probabilities along ``axis``."""
-        return ops.log_softmax(self, axis, dim=dim)
+    def log_softmax(self, axis: Any = None, dtype: Any = None, *, dim: Any = None) -> Tensor:
+        """Logarithms of class probabilities along ``axis``, in ``dtype`` where one is given."""
+        return ops.log_softmax(self, axis, dtype, dim=dim)
 
     def argmax(self, axis: Any = None, keepdims: Any = False, *, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The place of the (first) largest element, over ``axis`` or in the flattened tensor; no gradient."""
@@ -766,25 +783,21 @@ class Tensor(Traced):
 
     # --- shape ---
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *sizes: Any, shape: Any = None) -> Tensor:
         """This tensor under another shape, given as one tuple or as several ints; one of them may be -1."""
-        return ops.reshape(self, *shape)
-
-    def view(self, *shape: Any) -> Tensor:
-        """This tensor under another shape, given as one tuple or as several ints; one of them may be -1."""
-        return ops.reshape(self, *shape)
+        return ops.reshape(self, *sizes, shape=shape)
 
     def flatten(self, start_dim: Any = 0, end_dim: Any = -1) -> Tensor:
         """Merge the axes from ``start_dim`` to ``end_dim`` into one; a 0-d input becomes 1-d."""
         return ops.flatten(self, start_dim, end_dim)
 
-    def transpose(self, axis0: Any = None, axis1: Any = None) -> Tensor:
+    def transpose(self, axis0: Any = None, axis1: Any = None, *, dim0: Any = None, dim1: Any = None) -> Tensor:
         """Swap two axes; without arguments reverse them all."""
-        return ops.transpose(self, axis0, axis1)
+        return ops.transpose(self, axis0, axis1, dim0=dim0, dim1=dim1)
 
-    def permute(self, *axes: Any) -> Tensor:
+    def permute(self, *axes: Any, dims: Any = None) -> Tensor:
         """The axes in the order given, as one tuple or as several ints."""
-        return ops.permute(self, *axes)
+        return ops.permute(self, *axes, dims=dims)
 
     def squeeze(self, axis: Any = None, *, dim: Any = None) -> Tensor:
         """Drop axes of length 1: all of them, or those named that have it."""
@@ -794,9 +807,9 @@ class Tensor(Traced):
         """Insert an axis of length 1 at ``axis``."""
         return ops.unsqueeze(self, axis, dim=dim)
 
-    def expand(self, *shape: Any) -> Tensor:
+    def expand(self, *sizes: Any, size: Any = None) -> Tensor:
         """This tensor broadcast to a shape; -1 leaves an axis as it is."""
-        return ops.expand(self, *shape)
+        return ops.expand(self, *sizes, size=size)
 
     def __getitem__(self, where: Any) -> Tensor:
         return ops.getitem(self, where)
@@ -1282,8 +1295,9 @@ def from_numpy(array: Any) -> Tensor:
     return wrap(Tensor, np.asarray(array))
 
 
-def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+def _sizes(sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
+    given = sizes if size is None else (size,)
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
 
 
 def _made(array: Array, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
@@ -1292,19 +1306,25 @@ def _made(array: Array, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
     return made
 
 
-def zeros(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def zeros(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Zeros of a shape, given as ints or as one tuple."""
-    return _made(np.zeros(_sizes(shape)), dtype, requires_grad)
+    return _made(np.zeros(_sizes(sizes, size)), dtype, requires_grad)
 
 
-def ones(*shape: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def ones(*sizes: Any, size: Any = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Ones of a shape, given as ints or as one tuple."""
-    return _made(np.ones(_sizes(shape)), dtype, requires_grad)
+    return _made(np.ones(_sizes(sizes, size)), dtype, requires_grad)
 
 
-def full(shape: Any, value: float, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of ``shape`` filled with one number."""
-    return _made(np.full(shape, value), dtype, requires_grad)
+@both_names(shape="size", value="fill_value")
+def full(size: Any, fill_value: float, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of a shape filled with one number; integers give int64 and booleans bool, as in torch.
+
+    Where a gradient is asked for, an integer is a float of the default dtype.
+    """
+    array = np.full(size, fill_value)
+    keeps = dtype is None and array.dtype.kind in "ib" and not requires_grad
+    return _made(array, array.dtype if keeps else dtype, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -1312,17 +1332,29 @@ def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None, require
     return _made(np.eye(n, m), dtype, requires_grad)
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: DTypeLike | None = None) -> Tensor:
-    """``start, start + step, …`` below ``stop``; integers give int64 as in torch, floats the default dtype."""
-    array = np.arange(start) if stop is None else np.arange(start, stop, step)
-    return _made(array, array.dtype if dtype is None and array.dtype.kind == "i" else dtype, False)
-
-
-def linspace(
-    start: float, stop: float, steps: int, *, dtype: DTypeLike | None = None, requires_grad: bool = False
+@both_names(stop="end")
+def arange(
+    start: float = 0,
+    end: float | None = None,
+    step: float = 1,
+    *,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """``steps`` evenly spaced numbers from ``start`` to ``stop``, both included."""
-    return _made(np.linspace(start, stop, steps), dtype, requires_grad)
+    """``start, start + step, …`` below ``end``; integers give int64 as in torch, floats the default dtype.
+
+    Of one number alone, 0, 1, … below it.
+    """
+    array = np.arange(start) if end is None else np.arange(start, end, step)
+    return _made(array, array.dtype if dtype is None and array.dtype.kind == "i" else dtype, requires_grad)
+
+
+@both_names(stop="end")
+def linspace(
+    start: float, end: float, steps: int, *, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """``steps`` evenly spaced numbers from ``start`` to ``end``, both included."""
+    return _made(np.linspace(start, end, steps), dtype, requires_grad)
 
 
 def generator(rng: np.random.Generator | int | None, seed: int | None) -> np.random.Generator:
@@ -1340,6 +1372,19 @@ def generator(rng: np.random.Generator | int | None, seed: int | None) -> np.ran
     return np.random.default_rng(seed if rng is None else rng)
 
 
+def _source(rng: np.random.Generator | int | None, seed: int | None, given: Any) -> np.random.Generator:
+    """The generator meant by ``rng=``, ``seed=`` or torch's ``generator=``.
+
+    Raises:
+        ArgumentError: more than one of them.
+    """
+    if given is None:
+        return generator(rng, seed)
+    if rng is not None:
+        raise ArgumentError("give either generator= or rng=, not both")
+    return generator(getattr(given, "numpy", given), seed)
+
+
 def _drawn(draw: Callable[[], Any], seed: int | None, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
     """Random numbers as a tensor; with a seed they are the same in every run, and no capture needs to know."""
     step = whole_step()
@@ -1349,49 +1394,78 @@ def _drawn(draw: Callable[[], Any], seed: int | None, dtype: DTypeLike | None, r
 
 
 def rand(
-    *shape: Any,
+    *sizes: Any,
+    size: Any = None,
     seed: int | None = None,
     rng: np.random.Generator | None = None,
+    generator: Any = None,
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Uniform numbers in [0, 1); ``seed`` or ``rng`` makes them repeatable."""
-    draws = generator(rng, seed)
-    return _drawn(lambda: draws.random(_sizes(shape)), seed, dtype, requires_grad)
+    """Uniform numbers in [0, 1); ``seed``, ``rng`` or ``generator`` makes them repeatable."""
+    draws = _source(rng, seed, generator)
+    return _drawn(lambda: draws.random(_sizes(sizes, size)), seed, dtype, requires_grad)
 
 
 def randn(
-    *shape: Any,
+    *sizes: Any,
+    size: Any = None,
     seed: int | None = None,
     rng: np.random.Generator | None = None,
+    generator: Any = None,
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Normal numbers of mean 0 and variance 1; ``seed`` or ``rng`` makes them repeatable."""
-    draws = generator(rng, seed)
-    return _drawn(lambda: draws.standard_normal(_sizes(shape)), seed, dtype, requires_grad)
+    """Normal numbers of mean 0 and variance 1; ``seed``, ``rng`` or ``generator`` makes them repeatable."""
+    draws = _source(rng, seed, generator)
+    return _drawn(lambda: draws.standard_normal(_sizes(sizes, size)), seed, dtype, requires_grad)
 
 
-def zeros_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the shape and dtype of ``x``."""
-    return zeros(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+@both_names(x="input")
+def zeros_like(input: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of the shape and dtype of ``input``."""
+    return zeros(input.shape, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the shape and dtype of ``x``."""
-    return ones(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+@both_names(x="input")
+def ones_like(input: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Ones of the shape and dtype of ``input``."""
+    return ones(input.shape, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
-def full_like(x: Tensor, value: float, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """One number repeated in the shape and dtype of ``x``."""
-    return full(x.shape, value, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+@both_names(x="input", value="fill_value")
+def full_like(
+    input: Tensor, fill_value: float, *, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """One number repeated in the shape and dtype of ``input``."""
+    return full(input.shape, fill_value, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
-def rand_like(x: Tensor, *, seed: int | None = None, rng: np.random.Generator | None = None) -> Tensor:
-    """Uniform numbers in [0, 1) of the shape and dtype of ``x``."""
-    return rand(x.shape, seed=seed, rng=rng, dtype=x.dtype)
+@both_names(x="input")
+def rand_like(
+    input: Tensor,
+    *,
+    seed: int | None = None,
+    rng: np.random.Generator | None = None,
+    generator: Any = None,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform numbers in [0, 1) of the shape and dtype of ``input``."""
+    dtype = input.dtype if dtype is None else dtype
+    return rand(input.shape, seed=seed, rng=rng, generator=generator, dtype=dtype, requires_grad=requires_grad)
 
 
-def randn_like(x: Tensor, *, seed: int | None = None, rng: np.random.Generator | None = None) -> Tensor:
-    """Normal numbers of the shape and dtype of ``x``."""
-    return randn(x.shape, seed=seed, rng=rng, dtype=x.dtype)
+@both_names(x="input")
+def randn_like(
+    input: Tensor,
+    *,
+    seed: int | None = None,
+    rng: np.random.Generator | None = None,
+    generator: Any = None,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal numbers of the shape and dtype of ``input``."""
+    dtype = input.dtype if dtype is None else dtype
+    return randn(input.shape, seed=seed, rng=rng, generator=generator, dtype=dtype, requires_grad=requires_grad)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import ops
 from ..capture import reading
-from ..errors import ArgumentError, DTypeError
+from ..errors import DTypeError
 from ..ops.kernels import normalise_axes, normalise_axis
+from ..ops.names import both_names
 from ..tape import Array, Traced, wrap
 from ..tensor import Tensor
 
@@ -30,9 +29,6 @@ __all__ = [
     "values_of",
 ]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-_NUMPYS = {"axis": "dim", "keepdims": "keepdim", "axes": "dims"}
-
 
 class Sorted(NamedTuple):
     """Values and where they were, as torch returns them: ``.values`` and ``.indices``, or unpacked."""
@@ -46,34 +42,6 @@ class Extremes(NamedTuple):
 
     min: Any
     max: Any
-
-
-def both_names(function: _F) -> _F:
-    """Take NumPy's ``axis``, ``axes`` and ``keepdims`` for torch's ``dim``, ``dims`` and ``keepdim``; also ``input``.
-
-    Raises:
-        ArgumentError: both names of one argument.
-    """
-    code = function.__code__
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    first = names[0]
-
-    @functools.wraps(function)
-    def call(*args: Any, **options: Any) -> Any:
-        if options:
-            for theirs, ours in _NUMPYS.items():
-                if theirs in options and theirs not in names:
-                    target = ours if ours in names else "dims" if ours == "dim" else ours
-                    if target in options:
-                        raise ArgumentError(f"{function.__name__}: {theirs} and {target} are two names of one argument")
-                    options[target] = options.pop(theirs)
-            if "input" in options and not args:
-                args = (options.pop("input"),)
-            elif first not in {"self", "input"} and "self" in options and not args:
-                args = (options.pop("self"),)
-        return function(*args, **options)
-
-    return call  # type: ignore[return-value]
 
 
 def operand(x: Any) -> Any:

@@ -106,11 +106,13 @@ def positive(input: Any) -> Any:
     return input
 
 
+@both_names
 def reciprocal(input: Any) -> Any:
     """``1 / input``."""
     return ops.div(1.0, floats(input))
 
 
+@both_names
 def rsqrt(input: Any) -> Any:
     """``1 / sqrt(input)``; +inf at 0."""
     return ops.div(1.0, ops.sqrt(floats(input)))
@@ -124,11 +126,13 @@ def float_power(input: Any, exponent: Any) -> Any:
     return ops.pow(base, power)
 
 
+@both_names
 def frac(input: Any) -> Any:
     """The fraction of ``input``, with its sign; derivative 1."""
     return ops.sub(input, trunc(input))
 
 
+@both_names
 def round(input: Any, *, decimals: int = 0) -> Any:
     """To the nearest number of so many decimals, halves to the even one; the derivative is 0 everywhere."""
     if decimals == 0:
@@ -144,31 +148,37 @@ def abs_int(value: int) -> int:
     return -value if value < 0 else value
 
 
+@both_names
 def lerp(input: Any, end: Any, weight: Any) -> Any:
     """``input + weight * (end - input)``, from ``input`` at weight 0 to ``end`` at 1."""
     return ops.add(input, ops.mul(weight, ops.sub(end, input)))
 
 
+@both_names
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """``input + value * tensor1 * tensor2``."""
     return ops.add(input, ops.mul(ops.mul(tensor1, tensor2), value))
 
 
+@both_names
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """``input + value * tensor1 / tensor2``."""
     return ops.add(input, ops.mul(ops.div(tensor1, tensor2), value))
 
 
+@both_names
 def heaviside(input: Any, values: Any) -> Any:
     """0 below zero, 1 above, ``values`` at zero; no gradient goes through the step."""
     return ops.where(eq(input, 0.0), values, ops.astype(gt(input, 0.0), operand(input).dtype))
 
 
+@both_names
 def sgn(input: Any) -> Any:
     """-1, 0 or 1; the derivative is 0."""
     return ops.sign(input)
 
 
+@both_names
 def signbit(input: Any) -> Any:
     """Whether the sign is minus, that of -0 too; no gradient. NaN counts as positive."""
     # The angle of (x, 0) tells -0 from 0, which no comparison does.
@@ -180,6 +190,7 @@ def constant(x: Any) -> Any:
     return x.detach() if isinstance(x, Tensor) else x
 
 
+@both_names
 def copysign(input: Any, other: Any) -> Any:
     """The magnitude of ``input`` with the sign of ``other``; the derivative by ``other`` is 0."""
     signs = signbit(operand(other))
@@ -187,42 +198,50 @@ def copysign(input: Any, other: Any) -> Any:
     return ops.where(signs, ops.neg(size), size)
 
 
+@both_names
 def logical_xor(input: Any, other: Any) -> Any:
     """Whether exactly one of both is not zero."""
     return ne(ne(input, 0), ne(other, 0))
 
 
+@both_names
 def isposinf(input: Any) -> Any:
     """Where ``input`` is +inf."""
     return logical_and(isinf(input), gt(input, 0))
 
 
+@both_names
 def isneginf(input: Any) -> Any:
     """Where ``input`` is -inf."""
     return logical_and(isinf(input), lt(input, 0))
 
 
+@both_names
 def isreal(input: Any) -> Any:
     """Everywhere: there are no complex tensors."""
     return like(input, np.ones(operand(input).shape, bool))
 
 
+@both_names
 def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
     """Where ``|input - other| <= atol + rtol * |other|``."""
     return like(input, np.isclose(data_of(input), data_of(other), rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
+@both_names
 def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close, see :func:`isclose`."""
     return bool(np.allclose(data_of(input), data_of(other), rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
+@both_names
 def equal(input: Any, other: Any) -> bool:
     """Whether both have the same shape and elements."""
     return bool(np.array_equal(data_of(input), data_of(other)))
 
 
-def nan_to_num(input: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+@both_names
+def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
     """NaN and infinities replaced by numbers, by default 0 and the largest finite ones; no gradient goes there."""
     x = operand(input)
     if x.dtype.kind != "f":
@@ -233,6 +252,7 @@ def nan_to_num(input: Any, nan: float = 0.0, posinf: float | None = None, neginf
     return ops.where(isneginf(x), float(limits.min) if neginf is None else float(neginf), x)
 
 
+@both_names
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """``value``, a number or a 0-d tensor, where ``mask`` holds."""
     if operand(value).ndim:
@@ -247,26 +267,31 @@ def as_kind(value: Any, dtype: Any) -> Any:
     return ops.astype(value, dtype) if isinstance(value, Traced) else np.asarray(value).astype(dtype)
 
 
+@both_names
 def clamp_min(input: Any, min: Any) -> Any:
     """``max(input, min)``; the derivative is 0 at the edge."""
     return ops.clamp(input, min, None)
 
 
+@both_names
 def clamp_max(input: Any, max: Any) -> Any:
     """``min(input, max)``; the derivative is 0 at the edge."""
     return ops.clamp(input, None, max)
 
 
+@both_names
 def fmax(input: Any, other: Any) -> Any:
     """The larger of both; a NaN loses."""
     return ops.where(isnan(other), input, ops.where(isnan(input), other, maximum(input, other)))
 
 
+@both_names
 def fmin(input: Any, other: Any) -> Any:
     """The smaller of both; a NaN loses."""
     return ops.where(isnan(other), input, ops.where(isnan(input), other, minimum(input, other)))
 
 
+@both_names
 def logaddexp(input: Any, other: Any) -> Any:
     """``log(exp(input) + exp(other))`` without overflow."""
     a, b = ops.same_dtype(floats(input), floats(other))
@@ -278,12 +303,14 @@ def _spread(x: Any, shape: tuple[int, ...]) -> Any:
     return x if tuple(x.shape) == shape else ops.expand(x, shape)
 
 
+@both_names
 def logaddexp2(input: Any, other: Any) -> Any:
     """``log2(2**input + 2**other)`` without overflow."""
     ln2 = math.log(2.0)
     return ops.div(logaddexp(ops.mul(floats(input), ln2), ops.mul(floats(other), ln2)), ln2)
 
 
+@both_names
 def xlogy(input: Any, other: Any) -> Any:
     """``input * log(other)``, and 0 where ``input`` is 0."""
     zero = logical_and(eq(input, 0), logical_not(isnan(other)))
@@ -297,6 +324,7 @@ def _zero_times_log(x: Any, y: Any) -> Any:
     return ops.zmul(x, ops.log(floats(y))) if tracked else 0.0
 
 
+@both_names
 def xlog1py(input: Any, other: Any) -> Any:
     """``input * log1p(other)``, and 0 where ``input`` is 0."""
     return xlogy(input, ops.add(other, 1.0)) if not isinstance(other, Traced) else _xlog1py(input, other)
@@ -307,6 +335,7 @@ def _xlog1py(x: Any, y: Any) -> Any:
     return ops.where(zero, 0.0, ops.mul(x, ops.log1p(ops.where(zero, 0.0, floats(y)))))
 
 
+@both_names
 def entr(input: Any) -> Any:
     """``-x log x``; 0 at 0, -inf below."""
     x = floats(input)
@@ -314,6 +343,7 @@ def entr(input: Any) -> Any:
     return ops.where(below, -math.inf, ops.neg(xlogy(x, ops.where(below, 1.0, x))))
 
 
+@both_names
 def sinc(input: Any) -> Any:
     """``sin(pi x) / (pi x)``, and 1 at 0.
 
@@ -329,11 +359,13 @@ def sinc(input: Any) -> Any:
     return ops.where(near, series, ops.div(ops.sin(far), far))
 
 
+@both_names
 def digamma(input: Any) -> Any:
     """The derivative of ``lgamma``."""
     return ops.polygamma_of(floats(input), n=0)
 
 
+@both_names
 def polygamma(n: int, input: Any) -> Any:
     """The ``n``-th derivative of ``digamma``.
 
@@ -345,6 +377,7 @@ def polygamma(n: int, input: Any) -> Any:
     return ops.polygamma_of(floats(input), n=int(n))
 
 
+@both_names
 def mvlgamma(input: Any, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension ``p``."""
     x = floats(input)
@@ -354,6 +387,7 @@ def mvlgamma(input: Any, p: int) -> Any:
     return total
 
 
+@both_names
 def logit(input: Any, eps: float | None = None) -> Any:
     """``log(x / (1 - x))``, ``x`` first limited to ``[eps, 1 - eps]`` where ``eps`` is given."""
     x = floats(input)
@@ -362,27 +396,96 @@ def logit(input: Any, eps: float | None = None) -> Any:
     return ops.sub(ops.log(x), ops.log1p(ops.neg(x)))
 
 
+@both_names
 def deg2rad(input: Any) -> Any:
     """Degrees to radians."""
     return ops.mul(floats(input), math.pi / 180.0)
 
 
+@both_names
 def rad2deg(input: Any) -> Any:
     """Radians to degrees."""
     return ops.mul(floats(input), 180.0 / math.pi)
 
 
+@both_names
 def ldexp(input: Any, other: Any) -> Any:
     """``input * 2**other``."""
     return ops.mul(input, exp2(floats(other)))
 
 
+@both_names
 def cbrt(input: Any) -> Any:
     """The cubic root; +inf is its derivative at 0."""
     x = floats(input)
     return ops.mul(ops.sign(x), ops.pow(ops.abs(x), 1.0 / 3.0))
 
 
+@both_names
 def threshold(input: Any, threshold: float, value: float) -> Any:
     """``input`` where it is above ``threshold``, else ``value``."""
     return ops.where(gt(input, threshold), input, as_kind(value, operand(input).dtype))
+
+
+# --- as torch has it of complex numbers, too ---
+
+
+@both_names
+def angle(input: Any) -> Any:
+    """0, and pi for negative numbers: the angle of a real number in the complex plane; derivative 0."""
+    x = floats(input)
+    return ops.where(isnan(x), x, ops.where(lt(x, 0.0), np.asarray(math.pi, x.dtype), ops.mul(x, 0.0)))
+
+
+@both_names
+def real(input: Any) -> Any:
+    """``input`` itself: there are no complex tensors."""
+    return operand(input)
+
+
+conj = conj_physical = resolve_conj = resolve_neg = real
+
+
+# Above this the asymptotic series has the precision of a double before its terms grow again.
+_FAR_BESSEL = 20.0
+
+
+@both_names
+def i0(input: Any) -> Any:
+    """The modified Bessel function of the first kind and order 0; its derivative is that of order 1.
+
+    ``sum of (x**2 / 4)**k / k!**2`` up to 20, all terms of one sign, and beyond the asymptotic series
+    ``exp(x) / sqrt(2 pi x) * sum of ((2k - 1)!!)**2 / (k! (8 x)**k)``.
+
+    Source: Abramowitz & Stegun, 9.6.10 and 9.7.1.
+    """
+    x = floats(input)
+    size = ops.abs(x)
+    near = le(size, _FAR_BESSEL)
+    z = ops.mul(ops.square(ops.where(near, x, 0.0)), 0.25)
+    series: Any = 1.0
+    for k in range(50, 0, -1):
+        series = ops.add(ops.mul(ops.mul(z, series), 1.0 / k**2), 1.0)
+    far = ops.where(near, _FAR_BESSEL, size)
+    inverse = ops.div(0.125, far)
+    rest: Any = 1.0
+    for k in range(22, 0, -1):
+        rest = ops.add(ops.mul(ops.mul(inverse, rest), (2 * k - 1) ** 2 / k), 1.0)
+    # The root of the exponential twice: exp(x) alone leaves the range before the quotient does.
+    half = ops.exp(ops.mul(far, 0.5))
+    whole = ops.mul(half, ops.mul(half, ops.div(rest, ops.sqrt(ops.mul(far, 2.0 * math.pi)))))
+    return ops.where(near, series, whole)
+
+
+# --- questions about a tensor ---
+
+
+@both_names
+def is_complex(input: Any) -> bool:
+    """Never: there are no complex tensors."""
+    return bool(operand(input).dtype.kind == "c")
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether this is a tensor."""
+    return isinstance(obj, Traced)

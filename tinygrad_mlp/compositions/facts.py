@@ -10,7 +10,7 @@ from .. import ops
 from ..errors import ArgumentError, ShapeError
 from ..tape import Traced
 from ..tensor import Tensor, full, ones, tensor, zeros
-from .common import operand, sizes_of
+from .common import both_names, operand, sizes_of
 
 __all__ = [
     "byte",
@@ -52,6 +52,7 @@ def dim(input: Any) -> int:
 ndimension = dim
 
 
+@both_names
 def numel(input: Any) -> int:
     """The number of elements, as ``size``."""
     return int(operand(input).size)
@@ -71,21 +72,25 @@ device = property(lambda _: "cpu", doc="Where the elements are: there is one dev
 real = property(lambda self: self, doc="The tensor itself: there are no complex ones.")
 
 
+@both_names
 def is_floating_point(input: Any) -> bool:
     """Whether the elements are floating-point numbers."""
     return bool(operand(input).dtype.kind == "f")
 
 
+@both_names
 def is_signed(input: Any) -> bool:
     """Whether the elements can be negative."""
     return bool(operand(input).dtype.kind in "fi")
 
 
+@both_names
 def is_same_size(input: Any, other: Any) -> bool:
     """Whether both have the same shape."""
     return tuple(operand(input).shape) == tuple(operand(other).shape)
 
 
+@both_names
 def is_nonzero(input: Any) -> bool:
     """Whether the single element is not zero.
 
@@ -139,6 +144,7 @@ def to(input: Any, *args: Any, dtype: Any = None, device: Any = None, copy: bool
     return input.clone() if copy else input
 
 
+@both_names
 def type_as(input: Any, other: Any) -> Any:
     """The tensor in the dtype of ``other``."""
     return to(input, dtype=other.dtype)
@@ -169,19 +175,27 @@ def new_tensor(input: Any, data: Any, *, dtype: Any = None, requires_grad: bool 
     return tensor(data, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
-def new_zeros(input: Any, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def new_zeros(input: Any, *sizes: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of a shape, of the dtype of this tensor."""
-    return zeros(*sizes_of(size), dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
+    return zeros(
+        *sizes_of(sizes if size is None else (size,)),
+        dtype=input.dtype if dtype is None else dtype,
+        requires_grad=requires_grad,
+    )
 
 
-def new_ones(input: Any, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def new_ones(input: Any, *sizes: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of a shape, of the dtype of this tensor."""
-    return ones(*sizes_of(size), dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
+    return ones(
+        *sizes_of(sizes if size is None else (size,)),
+        dtype=input.dtype if dtype is None else dtype,
+        requires_grad=requires_grad,
+    )
 
 
-def new_empty(input: Any, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def new_empty(input: Any, *sizes: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros, as :func:`empty` gives them, of the dtype of this tensor."""
-    return new_zeros(input, *size, dtype=dtype, requires_grad=requires_grad)
+    return new_zeros(input, *sizes, size=size, dtype=dtype, requires_grad=requires_grad)
 
 
 def new_full(input: Any, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -191,16 +205,19 @@ def new_full(input: Any, size: Any, fill_value: Any, *, dtype: Any = None, requi
     )
 
 
-def sum_to_size(input: Any, *size: Any) -> Any:
+def sum_to_size(input: Any, *sizes: Any, size: Any = None) -> Any:
     """The sums over the axes that broadcasting from ``size`` to this shape would repeat.
 
     Raises:
         ShapeError: a size that does not broadcast to this shape.
     """
-    wanted, shape = sizes_of(size), tuple(input.shape)
+    wanted, shape = sizes_of(sizes if size is None else (size,)), tuple(input.shape)
     front = len(shape) - len(wanted)
     fits = front >= 0 and all(a in {1, b} for a, b in zip(wanted, shape[max(front, 0) :], strict=False))
     if not fits:
         raise ShapeError(f"sum_to_size: {wanted} does not broadcast to {shape}")
     axes = [*range(front), *[front + i for i, n in enumerate(wanted) if n == 1 != shape[front + i]]]
+    if not shape:
+        # A sum of one, as torch has it: a boolean becomes a count.
+        return ops.sum(input)
     return ops.reshape(ops.sum(input, tuple(axes), True), wanted) if axes else input

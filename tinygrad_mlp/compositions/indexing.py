@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import ops
 from ..errors import ArgumentError, ShapeError
-from ..ops.shape import put
+from ..ops.shape import put as put_at
 from .common import both_names, data_of, index_of, like, normalise_axis, operand, values_of
 from .elementwise import as_kind, div
 
@@ -111,7 +111,7 @@ def _put_over(x: Any, places: Any, source: Any) -> Any:
     covered = np.zeros(int(np.prod(x.shape)), bool)
     covered[chosen] = True
     covered = covered.reshape(x.shape)
-    new = put(ops.getitem(ops.reshape(source, (-1,)), winners), shape=(covered.size,), index=chosen)
+    new = put_at(ops.getitem(ops.reshape(source, (-1,)), winners), shape=(covered.size,), index=chosen)
     return ops.where(covered, as_kind(ops.reshape(new, x.shape), x.dtype), x)
 
 
@@ -156,7 +156,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     _checked(index, x.shape[place], "scatter_add")
     source = _source(src, index, x)
     mesh = tuple(np.broadcast_to(values_of(one), index.shape) for one in _mesh(index, place))
-    return ops.add(x, put(source, shape=tuple(x.shape), index=mesh))
+    return ops.add(x, put_at(source, shape=tuple(x.shape), index=mesh))
 
 
 _REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")
@@ -214,7 +214,9 @@ def _brought_together(x: Any, places: Any, source: Any, reduce: str, include_sel
         column = ops.where(touched[:, None], np.asarray(neutral, x.dtype), column)
     filled = np.zeros((size, depth), bool)
     filled[places, rank] = True
-    rows = put(source, shape=(size, depth), index=(places, rank)) if places.size else np.zeros((size, depth), x.dtype)
+    rows = (
+        put_at(source, shape=(size, depth), index=(places, rank)) if places.size else np.zeros((size, depth), x.dtype)
+    )
     table = ops.cat([column, ops.where(filled, rows, np.asarray(neutral, x.dtype))], 1)
     if reduce in {"sum", "mean"}:
         found = ops.sum(table, 1)
@@ -254,7 +256,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
         return ops.add(x, ops.mul(ops.reshape(source, ()), alpha))
     place, found = _along(x, dim, index, "index_add")
     source = ops.reshape(source, (*x.shape[:place], found.size, *x.shape[place + 1 :]))
-    added = put(source, shape=tuple(x.shape), index=(slice(None),) * place + (found,))
+    added = put_at(source, shape=tuple(x.shape), index=(slice(None),) * place + (found,))
     return ops.add(x, added if alpha == 1 else ops.mul(added, alpha))
 
 
@@ -282,12 +284,14 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     return ops.where(mask.reshape((-1,) + (1,) * (x.ndim - 1 - place)), value, x)
 
 
+@both_names
 def take(input: Any, index: Any) -> Any:
     """The elements of the flattened ``input`` at ``index``, in its shape."""
     x = operand(input)
     return ops.getitem(ops.reshape(x, (-1,)), index_of(index, "take"))
 
 
+@both_names
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """``input`` with ``values`` written (or added) at ``indices``, a tuple as in NumPy's indexing."""
     x = operand(input)
@@ -295,13 +299,41 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     columns = np.arange(int(np.prod(x.shape))).reshape(x.shape)[picked]
     source = ops.expand(operand(values), columns.shape)
     if accumulate:
-        return ops.add(x, put(source, shape=tuple(x.shape), index=picked))
+        return ops.add(x, put_at(source, shape=tuple(x.shape), index=picked))
     return _put_over(x, columns, source)
+
+
+@both_names
+def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
+    """``input`` with the elements of ``source`` written (or added) at ``index``, counted in the flattened tensor."""
+    x = operand(input)
+    places = index_of(index, "put").reshape(-1)
+    flat = index_put(ops.reshape(x, (-1,)), (places,), ops.reshape(operand(source), (-1,)), accumulate)
+    return ops.reshape(flat, tuple(x.shape))
+
+
+@both_names
+def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True) -> Any:
+    """The slices of ``source`` brought together at ``index`` along ``dim`` by ``reduce``: prod, mean, amax or amin.
+
+    Raises:
+        ArgumentError: another ``reduce``.
+    """
+    if reduce not in {"prod", "mean", "amax", "amin"}:
+        raise ArgumentError(f"index_reduce: reduce is one of prod, mean, amax, amin, got {reduce!r}")
+    x, source = operand(input), operand(source)
+    if x.ndim == 0:
+        return scatter_reduce(x, 0, index, source, reduce, include_self=include_self)
+    place, found = _along(x, dim, index, "index_reduce")
+    shape = (-1,) + (1,) * (x.ndim - 1 - place)
+    everywhere = np.broadcast_to(found.reshape(shape), source.shape)
+    return scatter_reduce(x, place, everywhere, source, reduce, include_self=include_self)
 
 
 # --- by masks ---
 
 
+@both_names
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where ``mask`` holds, as a vector."""
     x, chosen = operand(input), data_of(mask, "a mask")
@@ -310,6 +342,7 @@ def masked_select(input: Any, mask: Any) -> Any:
     return ops.getitem(wide, np.broadcast_to(chosen, shape))
 
 
+@both_names
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """``input`` with the elements of ``source``, in their order, where ``mask`` holds."""
     x, chosen = operand(input), data_of(mask, "a mask")
@@ -320,6 +353,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     return _put_over(wide, places, first)
 
 
+@both_names
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The places of elements that are not zero: a row for each, or as a tuple for indexing; no gradient."""
     found = np.nonzero(np.atleast_1d(data_of(input, "nonzero()")))
@@ -332,6 +366,16 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
 argwhere = nonzero
 
 
+@both_names
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
+    """:func:`nonzero` with ``size`` rows: further ones are cut off, missing ones are ``fill_value``."""
+    found = data_of(nonzero(input))[:size]
+    table = np.full((size, found.shape[1]), fill_value, np.int64)
+    table[: len(found)] = found
+    return like(input, table)
+
+
+@both_names
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """``input`` where ``condition`` holds, else ``other``; with the condition alone, its places as a tuple."""
     if input is None and other is None:
@@ -391,11 +435,12 @@ def slice_scatter(
 
 
 @both_names
-def flip(input: Any, *dims: Any) -> Any:
+def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
     """The elements in reverse order along the axes given."""
     x = operand(input)
-    chosen = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
-    axes = [normalise_axis(axis, x.ndim) for axis in chosen]
-    if len(set(axes)) < len(axes):
+    given = axes if dims is None else (dims,)
+    chosen = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+    turned = {normalise_axis(axis, x.ndim) for axis in chosen}
+    if len(turned) < len(chosen):
         raise ShapeError(f"flip: an axis appears twice in {tuple(chosen)}")
-    return ops.getitem(x, tuple(slice(None, None, -1 if i in axes else None) for i in range(x.ndim))) if axes else x
+    return ops.getitem(x, tuple(slice(None, None, -1 if i in turned else None) for i in range(x.ndim))) if turned else x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -65,6 +66,7 @@ def _are_booleans(*values: Any) -> bool:
     return all(operand(one).dtype.kind == "b" for one in values)
 
 
+@both_names
 def bitwise_and(input: Any, other: Any) -> Any:
     """The bits that both have; of booleans the logical and.
 
@@ -76,6 +78,7 @@ def bitwise_and(input: Any, other: Any) -> Any:
     return _of_integers("bitwise_and", np.bitwise_and, input, other)
 
 
+@both_names
 def bitwise_or(input: Any, other: Any) -> Any:
     """The bits that one has; of booleans the logical or.
 
@@ -87,6 +90,7 @@ def bitwise_or(input: Any, other: Any) -> Any:
     return _of_integers("bitwise_or", np.bitwise_or, input, other)
 
 
+@both_names
 def bitwise_xor(input: Any, other: Any) -> Any:
     """The bits that exactly one has; of booleans whether they differ.
 
@@ -98,6 +102,7 @@ def bitwise_xor(input: Any, other: Any) -> Any:
     return _of_integers("bitwise_xor", np.bitwise_xor, input, other)
 
 
+@both_names
 def bitwise_not(input: Any) -> Any:
     """Every bit turned over, ``-x - 1``; of booleans the logical not.
 
@@ -109,6 +114,7 @@ def bitwise_not(input: Any) -> Any:
     return _of_integers("bitwise_not", np.invert, input)
 
 
+@both_names
 def bitwise_left_shift(input: Any, other: Any) -> Any:
     """``input * 2**other`` of integers.
 
@@ -118,6 +124,7 @@ def bitwise_left_shift(input: Any, other: Any) -> Any:
     return _of_integers("bitwise_left_shift", np.left_shift, input, other, booleans=False)
 
 
+@both_names
 def bitwise_right_shift(input: Any, other: Any) -> Any:
     """``floor(input / 2**other)`` of integers.
 
@@ -127,6 +134,7 @@ def bitwise_right_shift(input: Any, other: Any) -> Any:
     return _of_integers("bitwise_right_shift", np.right_shift, input, other, booleans=False)
 
 
+@both_names
 def gcd(input: Any, other: Any) -> Any:
     """The greatest common divisor.
 
@@ -136,6 +144,7 @@ def gcd(input: Any, other: Any) -> Any:
     return _of_integers("gcd", np.gcd, input, other, booleans=False)
 
 
+@both_names
 def lcm(input: Any, other: Any) -> Any:
     """The least common multiple.
 
@@ -145,21 +154,30 @@ def lcm(input: Any, other: Any) -> Any:
     return _of_integers("lcm", np.lcm, input, other, booleans=False)
 
 
+@both_names(element="elements", test_element="test_elements")
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Any:
     """Which ``elements`` are among ``test_elements`` (not among them with ``invert``)."""
     found = np.isin(data_of(elements, "isin()"), data_of(test_elements), assume_unique=assume_unique, invert=invert)
     return like(_first(elements, test_elements), found)
 
 
+@both_names
 def nextafter(input: Any, other: Any) -> Any:
     """The floating-point number next to ``input`` towards ``other``."""
     x, y = ops.same_dtype(operand(input), operand(other))
     return like(_first(input, other), np.nextafter(data_of(x, "nextafter()"), data_of(y)))
 
 
+@both_names
 def frexp(input: Any) -> Frexp:
-    """``input = mantissa * 2**exponent`` with ``0.5 <= |mantissa| < 1``; the mantissa carries the gradient."""
+    """``input = mantissa * 2**exponent`` with ``0.5 <= |mantissa| < 1``; the mantissa carries the gradient.
+
+    Raises:
+        DTypeError: integers.
+    """
     x = operand(input)
+    if x.dtype.kind != "f":
+        raise DTypeError(f"frexp: floats have an exponent, got {x.dtype}; say x.astype('float32')")
     exponent = np.frexp(data_of(x, "frexp()"))[1]
     # In two halves, so that no power of two leaves the range.
     half = exponent // 2
@@ -187,6 +205,7 @@ def unique_consecutive(
     return results if len(results) > 1 else results[0]
 
 
+@both_names
 def histogram(
     input: Any, bins: Any = 100, *, range: tuple[float, float] | None = None, weight: Any = None, density: bool = False
 ) -> Histogram:
@@ -204,7 +223,14 @@ def histogram(
     return Histogram(like(input, counts.astype(x.dtype)), like(input, found.astype(x.dtype)))
 
 
+@both_names
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
-    """Places of a flattened tensor as one index for each axis of ``shape``."""
-    found = np.unravel_index(data_of(indices, "unravel_index()"), tuple(np.atleast_1d(data_of(shape)).tolist()))
+    """Places of a flattened tensor, from its end where they are negative, as one index for each axis of ``shape``.
+
+    Raises:
+        ValueError: a place outside.
+    """
+    sizes = tuple(np.atleast_1d(data_of(shape)).tolist())
+    places = data_of(indices, "unravel_index()")
+    found = np.unravel_index(np.where(places < 0, places + math.prod(sizes), places), sizes)
     return tuple(like(indices, np.asarray(one)) for one in found)

@@ -26,11 +26,13 @@ from .elementwise import logaddexp
 from .indexing import take_along
 
 
+@both_names
 def any(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether some element is not zero."""
     return ops.some(operand(input), axis, bool(keepdims or keepdim), dim=dim)
 
 
+@both_names
 def all(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether every element is not zero."""
     return ops.every(operand(input), axis, bool(keepdims or keepdim), dim=dim)
@@ -94,18 +96,22 @@ def std(
     )
 
 
-def var_mean(input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, **options: Any) -> Any:
+@both_names
+def var_mean(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> Any:
     """The pair of :func:`var` and :func:`mean`."""
-    found = var(input, dim, unbiased, keepdim, **options)
-    options.pop("correction", None)
-    return found, mean(input, None if isinstance(dim, bool) else dim, keepdim, **options)
+    found = var(input, dim, unbiased, keepdim, correction=correction)
+    return found, mean(input, None if isinstance(dim, bool) or dim == () else dim, keepdim)
 
 
-def std_mean(input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, **options: Any) -> Any:
+@both_names
+def std_mean(
+    input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> Any:
     """The pair of :func:`std` and :func:`mean`."""
-    found = std(input, dim, unbiased, keepdim, **options)
-    options.pop("correction", None)
-    return found, mean(input, None if isinstance(dim, bool) else dim, keepdim, **options)
+    found = std(input, dim, unbiased, keepdim, correction=correction)
+    return found, mean(input, None if isinstance(dim, bool) or dim == () else dim, keepdim)
 
 
 def _picked(x: Any, places: Any, dim: int, keepdim: bool) -> Sorted:
@@ -177,6 +183,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False, *, stable: bool = 
     return Sorted(x, places) if x.ndim == 0 else Sorted(take_along(x, places, normalise_axis(dim, x.ndim)), places)
 
 
+@both_names
 def msort(input: Any) -> Any:
     """The elements in rising order along the first axis."""
     return sort(input, 0).values
@@ -488,6 +495,7 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, 
     return p_norm(x, 2.0 if p in {"fro", None} else float(p), dim, keepdim)
 
 
+@both_names
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """The norm of order ``p`` of the difference."""
     return p_norm(floats(ops.sub(input, other)), float(p), None, False)
@@ -503,13 +511,15 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     return ops.where(long, ops.mul(x, ops.div(maxnorm, ops.where(long, ops.add(lengths, 1e-7), 1.0))), x)
 
 
-def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "") -> Any:
+@both_names
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Any:
     """Distances of order ``p`` of every row of ``x1`` (…, n, d) to every row of ``x2`` (…, m, d): (…, n, m)."""
     del compute_mode
     x1, x2 = floats(x1), floats(x2)
     return p_norm(ops.sub(ops.unsqueeze(x1, -2), ops.unsqueeze(x2, -3)), float(p), -1, False)
 
 
+@both_names
 def pdist(input: Any, p: float = 2.0) -> Any:
     """Distances of order ``p`` of each pair of rows of (n, d): (n (n - 1) / 2,)."""
     x = floats(input)
@@ -520,6 +530,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
 # --- statistics and integrals ---
 
 
+@both_names
 def cov(input: Any, *, correction: float = 1, fweights: Any = None, aweights: Any = None) -> Any:
     """The matrix of covariances of variables (rows) over observations (columns)."""
     x = floats(input)
@@ -542,6 +553,7 @@ def cov(input: Any, *, correction: float = 1, fweights: Any = None, aweights: An
     return ops.reshape(found, ()) if found.size == 1 else found
 
 
+@both_names
 def corrcoef(input: Any) -> Any:
     """The matrix of correlations of variables (rows)."""
     found = cov(input)
@@ -557,7 +569,7 @@ def _panels(y: Any, x: Any, dx: Any, dim: int) -> Any:
     before = (slice(None),) * place
     sums = ops.add(ops.getitem(y, (*before, slice(1, None))), ops.getitem(y, (*before, slice(None, -1))))
     if x is None:
-        width = 1.0 if dx is None else dx
+        width = float(dx) if isinstance(dx, (int, float)) else dx
     else:
         x = operand(x)
         if x.ndim == 1:
@@ -567,13 +579,13 @@ def _panels(y: Any, x: Any, dx: Any, dim: int) -> Any:
 
 
 @both_names
-def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
+def trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
     """The integral of ``y`` along ``dim`` by the trapezoidal rule, at places ``x`` or ``dx`` apart."""
     return ops.sum(_panels(y, x, dx, dim), dim)
 
 
 @both_names
-def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
+def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
     """:func:`trapezoid` up to each place."""
     return cumsum(_panels(y, x, dx, dim), dim)
 
@@ -597,12 +609,14 @@ def unique(
     return tuple(like(input, one) for one in found)
 
 
+@both_names
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each integer from 0 on occurs, or the sum of its weights."""
     counted = np.bincount(data_of(input, "bincount()"), None if weights is None else data_of(weights), minlength)
     return like(input, counted)
 
 
+@both_names
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """Counts of the elements in ``bins`` of equal width between ``min`` and ``max`` (the extremes where both are 0)."""
     x = data_of(input, "histc()").ravel()
@@ -612,19 +626,117 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     return like(input, np.histogram(x, bins, (low, high))[0].astype(x.dtype))
 
 
-def searchsorted(sorted_sequence: Any, input: Any, *, right: bool = False, side: str | None = None, **_: Any) -> Any:
-    """Where each element would be put into a sorted row so that it stays sorted."""
+@both_names
+def searchsorted(
+    sorted_sequence: Any,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Any = None,
+) -> Any:
+    """Where each element would be put into a sorted row so that it stays sorted.
+
+    Args:
+        sorter: the places that put rows in order which are not. out_int32: int32 in place of int64.
+
+    Raises:
+        ArgumentError: ``right=True`` with ``side="left"``.
+    """
+    if right and side == "left":
+        raise ArgumentError("searchsorted: right=True and side='left' contradict each other")
     rows, wanted = data_of(sorted_sequence, "searchsorted()"), np.asarray(data_of(input))
+    if sorter is not None:
+        rows = np.take_along_axis(rows, data_of(sorter), -1)
     right = right or side == "right"
+    places = np.int32 if out_int32 else np.int64
     if rows.ndim == 1:
-        return like(sorted_sequence, np.searchsorted(rows, wanted, "right" if right else "left"))
-    found = np.zeros(wanted.shape, np.int64)
+        one_row = np.searchsorted(rows, wanted, "right" if right else "left")
+        return like(sorted_sequence, np.asarray(one_row, places))
+    found = np.zeros(wanted.shape, places)
     for where in np.ndindex(*rows.shape[:-1]):
         found[where] = np.searchsorted(rows[where], wanted[where], "right" if right else "left")
     return like(sorted_sequence, found)
 
 
-def bucketize(input: Any, boundaries: Any, *, right: bool = False, **_: Any) -> Any:
+@both_names
+def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
     """The number of the bucket between ``boundaries`` that each element lies in."""
     found = np.searchsorted(data_of(boundaries), data_of(input, "bucketize()"), "right" if right else "left")
-    return like(input, found)
+    return like(input, np.asarray(found, np.int32 if out_int32 else np.int64))
+
+
+# --- derivatives of samples ---
+
+
+def _slope(x: Any, spacing: Any, dim: int, edge_order: int) -> Any:
+    """The derivative along one axis, at places a number or the elements of a vector apart."""
+    length = x.shape[dim]
+    if length < edge_order + 1:
+        raise ShapeError(f"gradient: at least {edge_order + 1} elements along each axis, got shape {tuple(x.shape)}")
+    before = (slice(None),) * dim
+    shape = (-1,) + (1,) * (x.ndim - 1 - dim)
+
+    def at(start: int | None, stop: int | None) -> Any:
+        return ops.getitem(x, (*before, slice(start, stop)))
+
+    steps = np.full(length - 1, spacing, np.float64) if np.ndim(spacing) == 0 else np.diff(spacing)
+    steps = steps.reshape(shape).astype(x.dtype)
+    left, right = steps[:-1], steps[1:]
+    both = left + right
+
+    def mixed(*terms: tuple[Any, Any]) -> Any:
+        total = ops.mul(terms[0][0], terms[0][1])
+        for part, weight in terms[1:]:
+            total = ops.add(total, ops.mul(part, weight))
+        return total
+
+    inside = mixed(
+        (at(None, -2), -right / (left * both)),
+        (at(1, -1), (right - left) / (left * right)),
+        (at(2, None), left / (right * both)),
+    )
+    first, last = steps[:1], steps[-1:]
+    if edge_order == 1:
+        start = ops.div(ops.sub(at(1, 2), at(0, 1)), first)
+        end = ops.div(ops.sub(at(-1, None), at(-2, -1)), last)
+    else:
+        second, previous = steps[1:2], steps[-2:-1]
+        start = mixed(
+            (at(0, 1), -(2 * first + second) / (first * (first + second))),
+            (at(1, 2), (first + second) / (first * second)),
+            (at(2, 3), -first / (second * (first + second))),
+        )
+        end = mixed(
+            (at(-3, -2), last / (previous * (previous + last))),
+            (at(-2, -1), -(last + previous) / (previous * last)),
+            (at(-1, None), (2 * last + previous) / (last * (previous + last))),
+        )
+    return ops.cat([start, inside, end], dim)
+
+
+@both_names
+def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> tuple[Any, ...]:
+    """The derivatives of samples along each axis of ``dim`` (all by default), by second-order differences inside.
+
+    Args:
+        spacing: the distance of the samples (1), one for each axis, or their coordinates, a vector for each axis.
+        edge_order: the order of the differences at both ends, 1 or 2.
+
+    Raises:
+        ArgumentError: another ``edge_order``, or spacings for another number of axes. ShapeError: too few elements.
+    """
+    if edge_order not in {1, 2}:
+        raise ArgumentError(f"gradient: edge_order is 1 or 2, got {edge_order!r}")
+    x = floats(input)
+    dims = [*range(x.ndim)] if dim is None else [dim] if isinstance(dim, int) else [*dim]
+    spacing = 1 if spacing is None else spacing
+    several = [*spacing] if isinstance(spacing, (tuple, list)) else [spacing] * len(dims)
+    if len(several) != len(dims):
+        raise ArgumentError(f"gradient: {len(several)} spacings for {len(dims)} axes")
+    places = [normalise_axis(one, x.ndim) for one in dims]
+    return tuple(
+        _slope(x, one if isinstance(one, (int, float)) else data_of(one, "gradient()"), place, edge_order)
+        for one, place in zip(several, places, strict=True)
+    )

@@ -16,13 +16,17 @@ from .common import both_names, data_of, floats, like, normalise_axis, operand, 
 from .indexing import flip, index_select
 
 concat, concatenate, broadcast_to = ops.cat, ops.cat, ops.expand
+# What torch calls the places of cuts: how many parts, or where.
+_PARTS = {"indices": "indices_or_sections", "sections": "indices_or_sections"}
 
 
+@both_names
 def expand_as(input: Any, other: Any) -> Any:
     """``input`` broadcast to the shape of ``other``."""
     return ops.expand(input, tuple(other.shape))
 
 
+@both_names
 def view_as(input: Any, other: Any) -> Any:
     """``input`` under the shape of ``other``."""
     return ops.reshape(input, tuple(other.shape))
@@ -31,11 +35,13 @@ def view_as(input: Any, other: Any) -> Any:
 reshape_as = view_as
 
 
+@both_names
 def ravel(input: Any) -> Any:
     """All elements in one axis."""
     return ops.reshape(operand(input), (-1,))
 
 
+@both_names
 def unflatten(input: Any, dim: int, sizes: Any) -> Any:
     """The axis ``dim`` as several of ``sizes``."""
     x = operand(input)
@@ -63,6 +69,7 @@ def _moved(ndim: int, source: Any, destination: Any) -> tuple[int, ...]:
     return tuple(order)
 
 
+@both_names
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other places; the others keep their order."""
     x = operand(input)
@@ -72,6 +79,7 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 moveaxis = movedim
 
 
+@both_names(dim0="axis0", dim1="axis1")
 def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
     """Two axes exchanged."""
     x = operand(input)
@@ -81,6 +89,7 @@ def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
 swapdims = swapaxes
 
 
+@both_names
 def t(input: Any) -> Any:
     """A matrix transposed; vectors and numbers as they are.
 
@@ -93,21 +102,25 @@ def t(input: Any) -> Any:
     return ops.transpose(x) if x.ndim == 2 else x
 
 
+@both_names
 def adjoint(input: Any) -> Any:
     """The last two axes exchanged."""
     return ops.transpose(operand(input), -2, -1)
 
 
+@both_names
 def atleast_1d(*tensors: Any) -> Any:
     """With at least one axis."""
     return _each(tensors, lambda x: ops.reshape(x, (1,)) if x.ndim == 0 else x)
 
 
+@both_names
 def atleast_2d(*tensors: Any) -> Any:
     """With at least two axes; a vector is a row."""
     return _each(tensors, lambda x: ops.reshape(x, (1, *x.shape)[-2:] if x.ndim else (1, 1)) if x.ndim < 2 else x)
 
 
+@both_names
 def atleast_3d(*tensors: Any) -> Any:
     """With at least three axes; of a matrix the third is new."""
 
@@ -126,11 +139,24 @@ def _each(tensors: tuple[Any, ...], function: Any) -> Any:
     return tuple(function(operand(one)) for one in several)
 
 
+@both_names
 def broadcast_tensors(*tensors: Any) -> Any:
     """All of one shape."""
     several = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     shape = np.broadcast_shapes(*[tuple(operand(one).shape) for one in several])
     return tuple(ops.expand(operand(one), shape) for one in several)
+
+
+def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+    """The shape that tensors of these shapes broadcast to.
+
+    Raises:
+        ShapeError: there is none.
+    """
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(f"broadcast_shapes: {', '.join(map(str, shapes))} do not broadcast") from None
 
 
 # --- splitting ---
@@ -142,7 +168,7 @@ def _cut(x: Any, ends: Sequence[int], place: int) -> tuple[Any, ...]:
     return tuple(ops.getitem(x, (*before, slice(a, b))) for a, b in zip(starts, ends, strict=True))
 
 
-@both_names
+@both_names(split_size="split_size_or_sections", split_sizes="split_size_or_sections")
 def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Parts of a size, the last one smaller where it does not fit, or of the sizes given, along ``dim``.
 
@@ -165,6 +191,12 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
 
 
 @both_names
+def split_with_sizes(input: Any, split_sizes: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Parts of the sizes given along ``dim``; see :func:`split`."""
+    return split(input, list(split_sizes), dim)
+
+
+@both_names
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most ``chunks`` parts of one size along ``dim``, the last one smaller where it does not fit."""
     x = operand(input)
@@ -174,7 +206,11 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     return split(x, max(-(-length // chunks), 1), dim) if length else (x,) * chunks
 
 
-@both_names
+# torch's names for those whose parts may be written into without telling the tape; here nothing may.
+unsafe_split, unsafe_split_with_sizes, unsafe_chunk = split, split_with_sizes, chunk
+
+
+@both_names(**_PARTS, tensor_indices_or_sections="indices_or_sections")
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """So many parts, the first ones longer by one where it does not fit, or parts between indices, along ``dim``."""
     x = operand(input)
@@ -194,17 +230,20 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     return tuple(ops.getitem(x, (*before, slice(a, b))) for a, b in zip(starts, ends, strict=True))
 
 
+@both_names(**_PARTS)
 def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
     """:func:`tensor_split` along the second axis, of vectors along the only one."""
     x = operand(input)
     return tensor_split(x, indices_or_sections, 0 if x.ndim == 1 else 1)
 
 
+@both_names(**_PARTS)
 def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
     """:func:`tensor_split` along the first axis."""
     return tensor_split(input, indices_or_sections, 0)
 
 
+@both_names(**_PARTS)
 def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
     """:func:`tensor_split` along the third axis."""
     return tensor_split(input, indices_or_sections, 2)
@@ -221,12 +260,14 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
 # --- joining and repeating ---
 
 
+@both_names
 def hstack(tensors: Any) -> Any:
     """Joined along the second axis, vectors along the only one."""
     parts = atleast_1d(list(tensors))
     return ops.cat(parts, 0 if parts[0].ndim == 1 else 1)
 
 
+@both_names
 def vstack(tensors: Any) -> Any:
     """Joined along the first axis, vectors as rows."""
     return ops.cat(atleast_2d(list(tensors)), 0)
@@ -235,24 +276,27 @@ def vstack(tensors: Any) -> Any:
 row_stack = vstack
 
 
+@both_names
 def dstack(tensors: Any) -> Any:
     """Joined along the third axis."""
     return ops.cat(atleast_3d(list(tensors)), 2)
 
 
+@both_names
 def column_stack(tensors: Any) -> Any:
     """Joined along the second axis, vectors as columns."""
     parts = [operand(one) for one in tensors]
     return ops.cat([ops.reshape(one, (one.size, 1)) if one.ndim < 2 else one for one in parts], 1)
 
 
-def repeat(input: Any, *sizes: Any) -> Any:
+@both_names
+def repeat(input: Any, *sizes: Any, repeats: Any = None) -> Any:
     """``input`` so many times along each axis; further sizes in front make new axes.
 
     Raises:
         ShapeError: fewer sizes than axes.
     """
-    x, times = operand(input), sizes_of(sizes)
+    x, times = operand(input), sizes_of(sizes if repeats is None else (repeats,))
     if len(times) < x.ndim:
         raise ShapeError(f"repeat: {times} has fewer sizes than {tuple(x.shape)} has axes")
     shape = (1,) * (len(times) - x.ndim) + tuple(x.shape)
@@ -264,16 +308,26 @@ def repeat(input: Any, *sizes: Any) -> Any:
     )
 
 
-def tile(input: Any, *dims: Any) -> Any:
+@both_names
+def tile(input: Any, *sizes: Any, dims: Any = None) -> Any:
     """``input`` so many times along each of the last axes."""
-    x, times = operand(input), sizes_of(dims)
+    x, times = operand(input), sizes_of(sizes if dims is None else (dims,))
     return repeat(x, (1,) * (x.ndim - len(times)) + times)
 
 
 @both_names
-def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Any:
-    """Each slice along ``dim`` so many times in a row (of the flattened input by default)."""
+def repeat_interleave(
+    input: Any = None, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Any:
+    """Each slice along ``dim`` so many times in a row (of the flattened input by default).
+
+    Of ``repeats`` alone, the number of each place so many times.
+    """
     del output_size
+    if input is None or repeats is None:
+        alone = repeats if input is None else input
+        counts = data_of(alone, "repeat_interleave()")
+        return like(alone, np.repeat(np.arange(counts.size), counts))
     x = operand(input)
     if dim is None:
         x, dim = ravel(x), 0
@@ -282,14 +336,15 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, outpu
     return index_select(x, place, np.repeat(np.arange(x.shape[place]), counts))
 
 
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+@both_names
+def meshgrid(*tensors: Any, indexing: str | None = "ij") -> tuple[Any, ...]:
     """Coordinates of a grid over vectors; ``indexing="xy"`` exchanges the first two axes.
 
     Raises:
         ArgumentError: another ``indexing``. ShapeError: more than one axis.
     """
     several = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
-    if indexing not in {"ij", "xy"}:
+    if indexing not in {"ij", "xy", None}:
         raise ArgumentError(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}")
     parts = [operand(one) for one in several]
     if any(one.ndim > 1 for one in parts):
@@ -305,6 +360,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     return tuple(found)
 
 
+@both_names
 def cartesian_prod(*tensors: Any) -> Any:
     """Every tuple of elements, one of each vector, as rows."""
     if len(tensors) == 1:
@@ -312,6 +368,7 @@ def cartesian_prod(*tensors: Any) -> Any:
     return ops.stack([ravel(one) for one in meshgrid(*tensors)], -1)
 
 
+@both_names
 def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     """Every choice of ``r`` elements of a vector, as rows."""
     x = operand(input)
@@ -320,6 +377,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     return ops.getitem(x, places)
 
 
+@both_names
 def block_diag(*tensors: Any) -> Any:
     """Matrices along the diagonal of one, zeros elsewhere."""
     parts = [one if one.ndim == 2 else ops.reshape(one, (1, one.size)) for one in map(operand, tensors)]
@@ -338,11 +396,13 @@ def block_diag(*tensors: Any) -> Any:
 # --- turning ---
 
 
+@both_names
 def fliplr(input: Any) -> Any:
     """The columns in reverse order."""
     return flip(input, (1,))
 
 
+@both_names
 def flipud(input: Any) -> Any:
     """The rows in reverse order."""
     return flip(input, (0,))
@@ -403,12 +463,14 @@ def _diagonal(x: Any, offset: int, dim1: int, dim2: int) -> Any:
     return ops.getitem(turned, (..., rows, columns))
 
 
+@both_names
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1, *, axis1: Any = None, axis2: Any = None) -> Any:
     """The diagonal over two axes, as a new last axis; ``offset`` above 0 is above the main one."""
     first, second = (dim1 if axis1 is None else axis1), (dim2 if axis2 is None else axis2)
     return _diagonal(operand(input), offset, first, second)
 
 
+@both_names
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices with the last axis on their diagonal and zeros elsewhere."""
     x = operand(input)
@@ -421,6 +483,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     return movedim(made, (-2, -1), (first, second))
 
 
+@both_names
 def diag(input: Any, diagonal: int = 0) -> Any:
     """Of a matrix its diagonal, of a vector the matrix with it on the diagonal.
 
@@ -433,11 +496,13 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     return diag_embed(x, diagonal) if x.ndim == 1 else _diagonal(x, diagonal, 0, 1)
 
 
+@both_names
 def diagflat(input: Any, offset: int = 0) -> Any:
     """The matrix with all elements on its diagonal."""
     return diag_embed(ravel(input), offset)
 
 
+@both_names
 def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """``input`` with ``src`` on the diagonal over two axes."""
     from .indexing import index_put  # noqa: PLC0415 - one use
@@ -462,26 +527,31 @@ def _triangle(x: Any, diagonal: int, upper: bool) -> Any:
     return ops.where(kept, x, 0)
 
 
+@both_names
 def tril(input: Any, diagonal: int = 0) -> Any:
     """Matrices with zeros above a diagonal."""
     return _triangle(input, diagonal, upper=False)
 
 
+@both_names
 def triu(input: Any, diagonal: int = 0) -> Any:
     """Matrices with zeros below a diagonal."""
     return _triangle(input, diagonal, upper=True)
 
 
-def tril_indices(row: int, col: int, offset: int = 0) -> Any:
+@both_names
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Any:
     """Rows and columns of the places on and below a diagonal, (2, n)."""
-    return like(None, np.stack(np.tril_indices(row, offset, col)))
+    return like(None, np.stack(np.tril_indices(row, offset, col)).astype(dtype))
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Any:
+@both_names
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64) -> Any:
     """Rows and columns of the places on and above a diagonal, (2, n)."""
-    return like(None, np.stack(np.triu_indices(row, offset, col)))
+    return like(None, np.stack(np.triu_indices(row, offset, col)).astype(dtype))
 
 
+@both_names
 def trace(input: Any) -> Any:
     """The sum of the diagonal of a matrix.
 
@@ -494,6 +564,7 @@ def trace(input: Any) -> Any:
     return ops.sum(_diagonal(x, 0, 0, 1))
 
 
+@both_names
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The Vandermonde matrix: powers of a vector as columns, falling by default."""
     x = floats(x)
@@ -502,6 +573,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     return ops.stack([ops.pow(x, float(k)) for k in order], -1)
 
 
+@both_names
 def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     """Windows of ``size`` elements, ``step`` apart, along ``dimension``; the window is a new last axis."""
     x = operand(input)

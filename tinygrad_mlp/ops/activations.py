@@ -11,7 +11,8 @@ from ..errors import ArgumentError
 from ..samples import Domain, Elementwise
 from ..tape import Array
 from . import calls
-from .arithmetic import add, clamp, gate, mul, neg, square, sub, zmul
+from .arithmetic import add, clamp, gate, mul, neg, square, sub, where, zmul
+from .compare import gt
 from .elementwise import elementwise
 from .functions import tanh
 from .kernels import FAR, magnitude, normal
@@ -96,9 +97,9 @@ def leaky_gate(z: Array, x: Array, *, slope: float) -> Array:
     return y
 
 
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """``x`` where positive, else ``negative_slope * x``. Source: Maas et al., ICML 2013."""
-    return _leaky(x, slope=float(negative_slope))
+def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
+    """``input`` where positive, else ``negative_slope * input``. Source: Maas et al., ICML 2013."""
+    return _leaky(input, slope=float(negative_slope))
 
 
 @elementwise(
@@ -114,13 +115,18 @@ def softplus_exact(x: Array) -> Array:
     return np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-magnitude(x)))
 
 
-def softplus(x: Any, beta: float = 1.0) -> Any:
-    """``log(1 + exp(beta x)) / beta``, exact for every x: no linear branch above a threshold is needed."""
+def softplus(input: Any, beta: float = 1.0, threshold: float | None = None) -> Any:
+    """``log(1 + exp(beta input)) / beta``, exact for every x: no linear branch above a threshold is needed.
+
+    Where ``threshold`` is given, ``input`` itself is taken for ``beta * input`` above it, as torch has it from 20 on.
+    """
+    if threshold is not None:
+        return where(gt(mul(input, float(beta)), float(threshold)), input, softplus(input, beta))
     if beta == 1:
-        return softplus_exact(x)
+        return softplus_exact(input)
     # What lies so far out that the exponential is 0 goes around the factor, which could make it overflow.
-    near = clamp(x, -_SATURATED / beta, _SATURATED / beta)
-    return add(mul(softplus_exact(mul(near, float(beta))), 1.0 / beta), relu(sub(x, near)))
+    near = clamp(input, -_SATURATED / beta, _SATURATED / beta)
+    return add(mul(softplus_exact(mul(near, float(beta))), 1.0 / beta), relu(sub(input, near)))
 
 
 @elementwise(
@@ -203,19 +209,19 @@ def normal_density(x: Array) -> Array:
     return normal(x)[0].astype(x.dtype)
 
 
-def gelu(x: Any, approximate: str = "none") -> Any:
-    """The Gaussian error linear unit ``x Phi(x)``; ``approximate="tanh"`` takes the tanh formula of the paper.
+def gelu(input: Any, approximate: str = "none") -> Any:
+    """The Gaussian error linear unit ``input Phi(input)``; ``approximate="tanh"`` takes the tanh formula of the paper.
 
     Source: Hendrycks & Gimpel, 2016, arXiv:1606.08415.
     """
     if approximate == "none":
-        return gelu_exact(x)
+        return gelu_exact(input)
     if approximate != "tanh":
         raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
     # (1 + tanh z) / 2 is sigmoid(2 z), which does not cancel; at 30 it has long been 0 or 1.
-    near = clamp(x, -30.0, 30.0)
+    near = clamp(input, -30.0, 30.0)
     inner = mul(add(near, mul(mul(square(near), near), 0.044715)), 2.0 * math.sqrt(2.0 / math.pi))
-    return mul(x, sigmoid(inner))
+    return mul(input, sigmoid(inner))
 
 
 def _array_like(x: Any, other: Any) -> Any:

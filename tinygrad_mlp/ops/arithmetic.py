@@ -16,6 +16,7 @@ from . import calls, native
 from .declare import operand, stands_for
 from .elementwise import elementwise
 from .kernels import kept_where, magnitude
+from .names import both_names, refuse_out
 
 _ANY = Domain(reach=(-1e100, 1e100), least=1e-100)
 _TWO = Elementwise((_ANY, _ANY))
@@ -337,24 +338,26 @@ def pow_by_exponent(base: Array, exponent: Array) -> Array:
 
 
 @stands_for(np.power)
-def pow(base: Any, exponent: Any) -> Any:
-    """``base ** exponent``, elementwise.
+def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
+    """``input ** exponent``, elementwise.
 
     At singular points the limits are taken: 0 ** 0 is 1 with derivative 0 by the base; the derivative by the exponent
     is 0 at base 0 and NaN for negative bases. Source of the table: IEEE 754 pow, and continuity where IEEE is silent.
     """
-    if isinstance(base, Traced) and not isinstance(exponent, Traced):
+    if out is not None:
+        refuse_out("pow")
+    if isinstance(input, Traced) and not isinstance(exponent, Traced):
         exponent = operand(exponent)
         kind = type(exponent)
         if kind is np.ndarray:
-            exponent = exponent.astype(float_dtype_of(base.data.dtype)) if exponent.dtype.kind == "b" else exponent
+            exponent = exponent.astype(float_dtype_of(input.data.dtype)) if exponent.dtype.kind == "b" else exponent
         elif exponent == 2:
-            return square(base)
+            return square(input)
         elif math.isfinite(exponent):
-            if base.data.dtype.kind not in "fc" and (kind not in (int, bool) or exponent < 0):
-                base = mul(base, 1.0)
-            return power_by(base, exponent=int(exponent) if kind in (int, bool) else float(exponent))
-    return power(base, exponent)
+            if input.data.dtype.kind not in "fc" and (kind not in (int, bool) or exponent < 0):
+                input = mul(input, 1.0)
+            return power_by(input, exponent=int(exponent) if kind in (int, bool) else float(exponent))
+    return power(input, exponent)
 
 
 # --- choosing -------------------------------------------------------------------------------------
@@ -545,30 +548,35 @@ def _tracked(value: Any) -> bool:
 
 
 @stands_for(np.maximum)
-def maximum(a: Any, b: Any) -> Any:
-    """The larger of ``a`` and ``b``, elementwise; NaN wins.
+def maximum(input: Any, other: Any, *, out: Any = None) -> Any:
+    """The larger of ``input`` and ``other``, elementwise; NaN wins.
 
     At a tie the gradient is the subgradient of least norm over the operands that want one: 0 if one does, half to
     each if both do.
     """
-    if _tracked(b):
-        return larger(a, b) if _tracked(a) else at_least(b, a)
-    return at_least(a, b)
+    if out is not None:
+        refuse_out("maximum")
+    if _tracked(other):
+        return larger(input, other) if _tracked(input) else at_least(other, input)
+    return at_least(input, other)
 
 
 @stands_for(np.minimum)
-def minimum(a: Any, b: Any) -> Any:
-    """The smaller of ``a`` and ``b``, elementwise; NaN wins. Ties as in :func:`maximum`."""
-    if _tracked(b):
-        return smaller(a, b) if _tracked(a) else at_most(b, a)
-    return at_most(a, b)
+def minimum(input: Any, other: Any, *, out: Any = None) -> Any:
+    """The smaller of ``input`` and ``other``, elementwise; NaN wins. Ties as in :func:`maximum`."""
+    if out is not None:
+        refuse_out("minimum")
+    if _tracked(other):
+        return smaller(input, other) if _tracked(input) else at_most(other, input)
+    return at_most(input, other)
 
 
 @stands_for(np.clip)
-def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
-    """``x`` limited to ``[min, max]``; either may be None, a number or a tensor. The derivative is 0 at both edges."""
+@both_names
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """``input`` limited to ``[min, max]``; None, numbers or tensors; the derivative is 0 at both edges."""
     if min is not None:
-        x = maximum(x, min)
+        input = maximum(input, min)
     if max is not None:
-        x = minimum(x, max)
-    return x
+        input = minimum(input, max)
+    return input

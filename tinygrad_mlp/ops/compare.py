@@ -14,6 +14,7 @@ from . import batched, native
 from .declare import primitive
 from .elementwise import elementwise
 from .kernels import chosen, normalise_axes, normalise_axis
+from .names import both_names
 from .shape import reshaped
 
 _PAIR = Elementwise((Domain(), Domain()))
@@ -104,14 +105,20 @@ def _judged(judge: Callable[..., Any], x: Any, axis: Any, keepdims: bool) -> Any
     return judge(x, axes=normalise_axes(axis, x.ndim), keepdims=keepdims)
 
 
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
+@both_names
+def argmax(
+    input: Any, axis: int | None = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False
+) -> Any:
     """The place of the (first) largest element, over ``axis`` or in the flattened tensor; no gradient."""
-    return _found(_largest, x, chosen(axis, dim), bool(keepdims or keepdim))
+    return _found(_largest, input, chosen(axis, dim), bool(keepdims or keepdim))
 
 
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
+@both_names
+def argmin(
+    input: Any, axis: int | None = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False
+) -> Any:
     """The place of the (first) smallest element, over ``axis`` or in the flattened tensor; no gradient."""
-    return _found(_smallest, x, chosen(axis, dim), bool(keepdims or keepdim))
+    return _found(_smallest, input, chosen(axis, dim), bool(keepdims or keepdim))
 
 
 def some(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:

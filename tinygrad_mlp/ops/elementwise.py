@@ -17,6 +17,7 @@ from ..tape import WHOLE, Node, Op, Traced, recorder, wrap
 from . import batched
 from .broadcast import sum_to
 from .declare import OpFunction, cast, declare, meeting_dtype, operand, publish, record
+from .names import refuse_out
 
 
 def astype(x: Any, dtype: Any) -> Any:
@@ -131,33 +132,35 @@ def _call_unary(op: Op, floats: bool) -> OpFunction:
     differentiable = bool(plan.tracked)
     at_length = _call_any(op, floats)
 
-    def call(x: Any) -> Any:
-        if not isinstance(x, Traced):
-            return forward(x if isinstance(x, (np.ndarray, np.generic)) else np.asarray(x))
-        data = x.data
-        source = x.node
+    def call(input: Any, *, out: Any = None) -> Any:
+        if out is not None:
+            refuse_out(op.name)
+        if not isinstance(input, Traced):
+            return forward(input if isinstance(input, (np.ndarray, np.generic)) else np.asarray(input))
+        data = input.data
+        source = input.node
         make = None
         if source is not None:
             make = recorder()
             if make is not Node and floats and data.dtype.kind not in "fc":
-                return at_length(x)  # a captured run records integers, and their cast
+                return at_length(input)  # a captured run records integers, and their cast
         elif WHOLE:
-            return at_length(x)
+            return at_length(input)
         elif floats and data.dtype.kind not in "fc":
             data = data.astype(float_dtype_of(data.dtype))
         y = forward(data)
         if type(y) is not np.ndarray:
             y = np.asarray(y)
         if make is not Node and make is not None and make.captures:
-            return make.note(op, type(x), y, None, (x,), (data,), _NOTHING)  # type: ignore[attr-defined]
-        handle = _new(type(x))
+            return make.note(op, type(input), y, None, (input,), (data,), _NOTHING)  # type: ignore[attr-defined]
+        handle = _new(type(input))
         handle.data = y
         handle.node = None
         if make is not None and differentiable:
             assert source is not None
             node = make(plan, (source,), () if keep is None else keep((y, data)), y.shape)
             if make is not Node:
-                node.observe(y, (x,), {})
+                node.observe(y, (input,), {})
             handle.node = node
         return handle
 
@@ -174,55 +177,55 @@ def _call_binary(op: Op, floats: bool) -> OpFunction:
     complete = isinstance(op.rules, tuple) and None not in op.rules
     at_length = _call_any(op, floats)
 
-    def call(a: Any, b: Any) -> Any:
+    def call(input: Any, other: Any, *, out: Any = None) -> Any:
+        if out is not None:
+            refuse_out(op.name)
         left: Node | None
         right: Node | None
-        if isinstance(a, Traced):
-            kind = type(a)
-            x: Any = a.data
-            left = a.node
-            if isinstance(b, Traced):
-                y: Any = b.data
-                right = b.node
+        if isinstance(input, Traced):
+            kind = type(input)
+            x: Any = input.data
+            left = input.node
+            if isinstance(other, Traced):
+                y: Any = other.data
+                right = other.node
                 straight = x.dtype is y.dtype
             else:
-                y = b
-                right = None
-                straight = type(b) in _NUMBERS or (type(b) is np.ndarray and b.dtype is x.dtype)
-        elif isinstance(b, Traced):
-            kind = type(b)
-            x = a
+                y, right = other, None
+                straight = type(other) in _NUMBERS or (type(other) is np.ndarray and other.dtype is x.dtype)
+        elif isinstance(other, Traced):
+            kind = type(other)
+            x = input
             left = None
-            y = b.data
-            right = b.node
-            straight = type(a) in _NUMBERS or (type(a) is np.ndarray and a.dtype is y.dtype)
+            y = other.data
+            right = other.node
+            straight = type(input) in _NUMBERS or (type(input) is np.ndarray and input.dtype is y.dtype)
         else:
-            return forward(a, b)
+            return forward(input, other)
         # Where neither is tracked, integers may have to become floats first; tracked tensors are floats.
         mask = (left is not None) + 2 * (right is not None)
         if not (straight and mask and complete):
-            return at_length(a, b)
+            return at_length(input, other)
         make = recorder()
         if make is not Node and (y if left is None else x).dtype.kind not in "fc":
-            return at_length(a, b)  # a captured run records integers, and their cast
+            return at_length(input, other)  # a captured run records integers, and their cast
         try:
-            out = forward(x, y)
+            value = forward(x, y)
         except ValueError as error:
             raise _misfit(op, (x, y), error) from None
-        if type(out) is not np.ndarray:
-            out = np.asarray(out)
+        if type(value) is not np.ndarray:
+            value = np.asarray(value)
         if make is not Node and make is not None and make.captures:
-            return make.note(op, kind, out, None, (a, b), (x, y), _NOTHING)  # type: ignore[attr-defined]
+            return make.note(op, kind, value, None, (input, other), (x, y), _NOTHING)  # type: ignore[attr-defined]
         handle = _new(kind)
-        handle.data = out
-        handle.node = None
+        handle.data, handle.node = value, None
         if make is not None:
             plan = plans[mask]
             inputs: tuple[Any, ...] = (left, right) if mask == 3 else (left or right,)
             keep = plan.keep
-            node = make(plan, inputs, () if keep is None else keep((out, x, y)), out.shape)
+            node = make(plan, inputs, () if keep is None else keep((value, x, y)), value.shape)
             if make is not Node:
-                node.observe(out, (a, b), {})
+                node.observe(value, (input, other), {})
             handle.node = node
         return handle
 

@@ -14,6 +14,7 @@ from . import batched, calls, native
 from .arithmetic import mul
 from .broadcast import sum_to
 from .declare import plain_array, primitive, same_dtype, stands_for
+from .names import both_names, refuse_out
 from .reductions import reduce_sum
 from .shape import getitem, permuted, reshaped, unsqueeze
 
@@ -49,24 +50,27 @@ def product(a: Array, b: Array) -> Array:
 
 
 @stands_for(np.matmul)
-def matmul(a: Any, b: Any) -> Any:
+def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
     """The matrix product: vectors, matrices, and stacks of matrices whose batch axes broadcast.
 
     Raises:
         ShapeError: an operand without axes, or inner lengths that differ.
     """
-    if not (isinstance(a, Traced) or isinstance(b, Traced)):
-        return np.matmul(a, b)
-    a, b = same_dtype(a, b)
-    if a.ndim == 0 or b.ndim == 0:
-        raise ShapeError(f"matmul: shapes {tuple(a.shape)} and {tuple(b.shape)}; numbers multiply with *")
-    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+    if out is not None:
+        refuse_out("matmul")
+    if not (isinstance(input, Traced) or isinstance(other, Traced)):
+        return np.matmul(input, other)
+    input, other = same_dtype(input, other)
+    if input.ndim == 0 or other.ndim == 0:
+        raise ShapeError(f"matmul: shapes {tuple(input.shape)} and {tuple(other.shape)}; numbers multiply with *")
+    if input.shape[-1] != other.shape[-2 if other.ndim > 1 else 0]:
         raise ShapeError(
-            f"matmul: {tuple(a.shape)} @ {tuple(b.shape)}: the last axis of the first ({a.shape[-1]}) must be as long "
-            f"as the {'second to last' if b.ndim > 1 else 'only'} axis of the second ({b.shape[-2:][0]})"
+            f"matmul: {tuple(input.shape)} @ {tuple(other.shape)}: the last axis of the first "
+            f"({input.shape[-1]}) must be as long as the {'second to last' if other.ndim > 1 else 'only'} axis of the "
+            f"second ({other.shape[-2:][0]})"
         )
-    row, column = a.ndim == 1, b.ndim == 1
-    y = product(unsqueeze(a, 0) if row else a, unsqueeze(b, 1) if column else b)
+    row, column = input.ndim == 1, other.ndim == 1
+    y = product(unsqueeze(input, 0) if row else input, unsqueeze(other, 1) if column else other)
     if not (row or column):
         return y
     shape = y.shape[:-2] if row and column else (*y.shape[:-2], y.shape[-1] if row else y.shape[-2])
@@ -136,33 +140,34 @@ def dense_without_bias(x: Array, weight: Array) -> tuple[Array, bool]:
     return np.matmul(x, weight.T), not weight.flags.c_contiguous
 
 
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """A dense layer: ``x (…, in)``, ``weight (out, in)``, ``bias (out,)`` or None gives ``(…, out)``.
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """A dense layer: ``input (…, in)``, ``weight (out, in)``, ``bias (out,)`` or None gives ``(…, out)``.
 
     Raises:
-        ShapeError: the last axis of ``x`` is not as long as that of ``weight``, or the bias has another length.
+        ShapeError: the last axis of ``input`` is not as long as that of ``weight``, or the bias has another length.
     """
-    if not isinstance(x, Traced):
-        x = plain_array(x)
-    if x.shape[-1:] != weight.shape[1:]:
+    if not isinstance(input, Traced):
+        input = plain_array(input)
+    if input.shape[-1:] != weight.shape[1:]:
         raise ShapeError(
             f"linear: expected input (…, {weight.shape[-1]}) for weight {tuple(weight.shape)} (out, in), got shape "
-            f"{tuple(x.shape)}"
+            f"{tuple(input.shape)}"
         )
     if bias is None:
-        return dense_without_bias(x, weight)
+        return dense_without_bias(input, weight)
     if bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: bias {tuple(bias.shape)} does not fit weight {tuple(weight.shape)} (out, in)")
-    return dense(x, weight, bias)
+    return dense(input, weight, bias)
 
 
 @stands_for(np.outer)
-def outer(a: Any, b: Any) -> Any:
+@both_names
+def outer(input: Any, vec2: Any) -> Any:
     """The outer product of two vectors, ``(n,)`` and ``(m,)`` to ``(n, m)``."""
-    a, b = same_dtype(a, b)
-    if a.ndim != 1 or b.ndim != 1:
-        raise ShapeError(f"outer: expected two vectors, got shapes {tuple(a.shape)} and {tuple(b.shape)}")
-    return mul(unsqueeze(a, 1), b)
+    input, vec2 = same_dtype(input, vec2)
+    if input.ndim != 1 or vec2.ndim != 1:
+        raise ShapeError(f"outer: expected two vectors, got shapes {tuple(input.shape)} and {tuple(vec2.shape)}")
+    return mul(unsqueeze(input, 1), vec2)
 
 
 # --- Einstein sums --------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from .arithmetic import add, div, mul, neg, sub, where
 from .compare import ne
 from .declare import cast, operand, primitive, same_dtype
 from .elementwise import astype, elementwise
+from .names import legacy_reduction
 from .reductions import exponentials, log_softmax_along, mean, softmax_along, softmax_pull, sum
 from .shape import getitem, permute, reshaped, unsqueeze
 
@@ -149,6 +150,22 @@ def reduced(losses: Any, reduction: str) -> Any:
     raise ArgumentError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
 
 
+def reduced_by(losses: Any, weight: Any, reduction: str, what: str) -> Any:
+    """Losses times a weight for each element, reduced; the mean is the weighted mean.
+
+    Raises:
+        ShapeError: a weight of another shape. ArgumentError: another ``reduction``.
+    """
+    if weight is None:
+        return reduced(losses, reduction)
+    if tuple(weight.shape) != tuple(losses.shape):
+        raise ShapeError(
+            f"{what}: a weight for each element, of shape {tuple(losses.shape)}, got {tuple(weight.shape)}"
+        )
+    total = reduced(mul(losses, weight), "sum" if reduction == "mean" else reduction)
+    return div(total, sum(weight)) if reduction == "mean" else total
+
+
 def _plain(value: Any) -> Array:
     return value.data if isinstance(value, Traced) else np.asarray(operand(value))
 
@@ -242,26 +259,27 @@ def _shares(x: Any, labels: Any, weight: Any, ignore_index: int) -> tuple[Any, A
 
 
 def cross_entropy(
-    logits: Any,
+    input: Any,
     target: Any,
-    *,
     weight: Any = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
     """Softmax and negative log-likelihood in one, from logits.
 
     Args:
-        logits: ``(n, classes)``, ``(classes,)`` or ``(n, classes, d1, …)`` unnormalised scores.
+        input: ``(n, classes)``, ``(classes,)`` or ``(n, classes, d1, …)`` unnormalised scores.
         target: class ids in [0, classes) of shape ``(n,)`` (``()``, ``(n, d1, …)``), or probabilities shaped like
-            ``logits``, in whose dtype they are taken, and which may want gradients too.
+            ``input``, in whose dtype they are taken, and which may want gradients too.
         weight: ``(classes,)``, a factor for each class; the mean of losses of ids is then the weighted mean.
         ignore_index: targets with this id take no part, nor in the mean.
         reduction: ``"mean"`` over all targets, ``"sum"`` or ``"none"``.
         label_smoothing: the part of each target, from 0 to 1, that is spread evenly over all classes.
 
-    Formula: ``-log(exp(logits[t]) / sum(exp(logits)))``; gradient ``softmax(logits) - onehot(t)``.
+    Formula: ``-log(exp(input[t]) / sum(exp(input)))``; gradient ``softmax(input) - onehot(t)``.
 
     Raises:
         ShapeError: shapes that do not fit; DTypeError: ids that are not integers; ArgumentError: ids out of range, or
@@ -269,26 +287,27 @@ def cross_entropy(
 
     Source of label smoothing: Szegedy et al., CVPR 2016, section 7.
     """
-    if logits.ndim == 0:
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    if input.ndim == 0:
         raise ShapeError("cross_entropy: logits need an axis of classes, got a 0-d tensor")
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError(f"cross_entropy: label_smoothing is a part, from 0 to 1, got {label_smoothing}")
-    classes = logits.shape[0 if logits.ndim == 1 else 1]
+    classes = input.shape[0 if input.ndim == 1 else 1]
     if classes == 1:
         raise ArgumentError(
             "cross_entropy: the logits have one class, whose probability is always 1. A number to predict? mse_loss. "
             "Two classes? Two outputs, or binary_cross_entropy_with_logits"
         )
     if weight is not None:
-        weight = _check_class_weight(weight, logits, classes, "cross_entropy")
+        weight = _check_class_weight(weight, input, classes, "cross_entropy")
     if _plain(target).dtype.kind in "fc":
-        return _soft_cross_entropy(logits, target, weight, reduction, float(label_smoothing))
-    ids, labels = _labels(logits, target, "cross_entropy")
+        return _soft_cross_entropy(input, target, weight, reduction, float(label_smoothing))
+    ids, labels = _labels(input, target, "cross_entropy")
     ignoring = _checked_ids(target, ids, classes, "cross_entropy", ignore_index)
     if weight is None and not ignoring and not label_smoothing:
-        if logits.ndim == 2:
-            return reduced(class_loss(logits, labels), reduction)
-        return _by_rows(logits, labels, lambda x, rows: (class_loss(x, rows), None), reduction)
+        if input.ndim == 2:
+            return reduced(class_loss(input, labels), reduction)
+        return _by_rows(input, labels, lambda x, rows: (class_loss(x, rows), None), reduction)
 
     def losses(x: Any, rows: Any) -> tuple[Any, Any]:
         kept, safe, shares = _shares(x, rows, weight, ignore_index)
@@ -302,7 +321,7 @@ def cross_entropy(
             found = add(mul(found, 1.0 - label_smoothing), spread)
         return found, shares
 
-    return _by_rows(logits, labels, losses, reduction)
+    return _by_rows(input, labels, losses, reduction)
 
 
 def _soft_cross_entropy(logits: Any, target: Any, weight: Any, reduction: str, smoothing: float) -> Any:
@@ -324,7 +343,15 @@ def _soft_cross_entropy(logits: Any, target: Any, weight: Any, reduction: str, s
     return reduced(soft_class_loss(logits, target), reduction)
 
 
-def nll_loss(input: Any, target: Any, *, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
     """The negative log-likelihood ``-input[t]`` of log-probabilities; from logits say :func:`cross_entropy`.
 
     Args:
@@ -333,6 +360,7 @@ def nll_loss(input: Any, target: Any, *, weight: Any = None, ignore_index: int =
     Raises:
         ShapeError, DTypeError, ArgumentError: as :func:`cross_entropy`.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     if input.ndim == 0:
         raise ShapeError("nll_loss: log-probabilities need an axis of classes, got a 0-d tensor")
     classes = input.shape[0 if input.ndim == 1 else 1]
@@ -352,7 +380,13 @@ def nll_loss(input: Any, target: Any, *, weight: Any = None, ignore_index: int =
 
 
 def binary_cross_entropy_with_logits(
-    logits: Any, target: Any, *, weight: Any = None, pos_weight: Any = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Any = None,
 ) -> Any:
     """Sigmoid and binary cross-entropy in one, from logits.
 
@@ -366,15 +400,16 @@ def binary_cross_entropy_with_logits(
     Raises:
         ShapeError: the shapes differ.
     """
-    logits, target = same_dtype(logits, target)
-    equal_shapes("binary_cross_entropy_with_logits", "logits", logits, target)
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    input, target = same_dtype(input, target)
+    equal_shapes("binary_cross_entropy_with_logits", "logits", input, target)
     if pos_weight is None:
-        losses = bce_with_logits(logits, target)
+        losses = bce_with_logits(input, target)
     else:
         weighted = mul(
-            mul(pos_weight if isinstance(pos_weight, Traced) else operand(pos_weight), target), softplus(neg(logits))
+            mul(pos_weight if isinstance(pos_weight, Traced) else operand(pos_weight), target), softplus(neg(input))
         )
-        losses = add(weighted, mul(sub(1.0, target), softplus(logits)))
+        losses = add(weighted, mul(sub(1.0, target), softplus(input)))
     return reduced(losses if weight is None else mul(losses, weight), reduction)
 
 
@@ -392,16 +427,24 @@ def squared_error(a: Array, b: Array) -> Array:
     return difference * difference
 
 
-def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
+def mse_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Any:
     """The squared error ``(input - target)**2``, averaged over all elements by default.
 
     Raises:
         ShapeError: the shapes differ. They are not broadcast: ``(n,)`` against ``(n, 1)`` would silently compare every
         prediction with every target.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = same_dtype(input, target)
     equal_shapes("mse_loss", "input", input, target)
-    return reduced(squared_error(input, target), reduction)
+    return reduced_by(squared_error(input, target), weight, reduction, "mse_loss")
 
 
 def equal_shapes(what: str, first: str, a: Any, b: Any) -> None:

@@ -13,8 +13,10 @@ from . import batched, calls, native
 from .arithmetic import add, div, mul, neg, sqrt, square, sub, ties, where
 from .broadcast import broadcast_to
 from .declare import cast, primitive, stands_for
+from .elementwise import astype
 from .functions import exp, expm1
 from .kernels import chosen, extreme_axes, normalise_axes, normalise_axis, sum_axes
+from .names import both_names
 from .shape import cat, reshape, select
 
 Axis = int | tuple[int, ...] | list[int] | None
@@ -168,15 +170,17 @@ def reduce_min(x: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
 
 
 @stands_for(np.max)
-def amax(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
+@both_names
+def amax(input: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
     """The largest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
-    return reduce_max(x, axes=normalise_axes(chosen(axis, dim), x.ndim), keepdims=bool(keepdims or keepdim))
+    return reduce_max(input, axes=normalise_axes(chosen(axis, dim), input.ndim), keepdims=bool(keepdims or keepdim))
 
 
 @stands_for(np.min)
-def amin(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
+@both_names
+def amin(input: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
     """The smallest value over ``axis`` (all axes by default); ties share the gradient evenly; NaN wins."""
-    return reduce_min(x, axes=normalise_axes(chosen(axis, dim), x.ndim), keepdims=bool(keepdims or keepdim))
+    return reduce_min(input, axes=normalise_axes(chosen(axis, dim), input.ndim), keepdims=bool(keepdims or keepdim))
 
 
 @stands_for(np.prod)
@@ -251,10 +255,13 @@ def _weighted(g: Any, y: Any, x: Any) -> Any:
     return mul(g, exp(sub(x, where(ties(y, -np.inf), 0.0, y))))
 
 
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
-    """``log(sum(exp(x)))`` over ``axis``, without overflow."""
-    x = _floats(x)
-    return reduce_logsumexp(x, axes=normalise_axes(chosen(axis, dim), x.ndim), keepdims=bool(keepdims or keepdim))
+@both_names
+def logsumexp(input: Any, axis: Axis = None, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Any:
+    """``log(sum(exp(input)))`` over ``axis``, without overflow."""
+    input = _floats(input)
+    return reduce_logsumexp(
+        input, axes=normalise_axes(chosen(axis, dim), input.ndim), keepdims=bool(keepdims or keepdim)
+    )
 
 
 @primitive(
@@ -286,12 +293,13 @@ def softmax_pull(g: Any, y: Any, axis: int) -> Any:
     return mul(y, sub(above, reduce_sum(mul(above, y), axes=axes, keepdims=True)))
 
 
-def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
-    """Class probabilities ``exp(x) / sum(exp(x))`` along ``axis``, the last by default."""
-    x = _floats(x)
-    if x.ndim == 0:
-        return reshape(softmax_along(reshape(x, (1,)), axis=normalise_axis(chosen(axis, dim, -1), 1)), ())
-    return softmax_along(x, axis=normalise_axis(chosen(axis, dim, -1), x.ndim))
+@both_names
+def softmax(input: Any, axis: int | None = None, dtype: Any = None, *, dim: int | None = None) -> Any:
+    """Class probabilities ``exp(input) / sum(exp(input))`` along ``axis`` (the last by default), in ``dtype``."""
+    input = _floats(input if dtype is None else astype(input, dtype))
+    if input.ndim == 0:
+        return reshape(softmax_along(reshape(input, (1,)), axis=normalise_axis(chosen(axis, dim, -1), 1)), ())
+    return softmax_along(input, axis=normalise_axis(chosen(axis, dim, -1), input.ndim))
 
 
 @primitive(
@@ -317,9 +325,10 @@ def _log_softmax_pull(g: Any, y: Any, axis: int) -> Any:
     return neg(add(mul(g, expm1(y)), mul(exp(y), others)))
 
 
-def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
-    """Logarithms of class probabilities along ``axis``, the last by default."""
-    x = _floats(x)
-    if x.ndim == 0:
-        return reshape(log_softmax_along(reshape(x, (1,)), axis=normalise_axis(chosen(axis, dim, -1), 1)), ())
-    return log_softmax_along(x, axis=normalise_axis(chosen(axis, dim, -1), x.ndim))
+@both_names
+def log_softmax(input: Any, axis: int | None = None, dtype: Any = None, *, dim: int | None = None) -> Any:
+    """Logarithms of class probabilities along ``axis`` (the last by default), in ``dtype``."""
+    input = _floats(input if dtype is None else astype(input, dtype))
+    if input.ndim == 0:
+        return reshape(log_softmax_along(reshape(input, (1,)), axis=normalise_axis(chosen(axis, dim, -1), 1)), ())
+    return log_softmax_along(input, axis=normalise_axis(chosen(axis, dim, -1), input.ndim))

@@ -16,6 +16,7 @@ from . import batched, native
 from .broadcast import broadcast_to
 from .declare import primitive, same_dtype, stands_for
 from .kernels import chosen, normalise_axes, normalise_axis
+from .names import both_names
 
 
 @primitive(
@@ -41,60 +42,60 @@ def _as_sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 @stands_for(np.reshape)
-def reshape(x: Any, *shape: Any) -> Any:
-    """``x`` under another shape, given as one tuple or as several ints; one of them may be -1.
+def reshape(input: Any, *sizes: Any, shape: Any = None) -> Any:
+    """``input`` under another shape, given as one tuple or as several ints; one of them may be -1.
 
     Raises:
         ShapeError: the number of elements differs.
     """
-    sizes = _as_sizes(shape)
+    sizes = _as_sizes(sizes if shape is None else (shape,))
     try:
-        return reshaped(x, shape=sizes)
+        return reshaped(input, shape=sizes)
     except ValueError:
-        raise ShapeError(f"cannot reshape {x.size} elements of shape {tuple(x.shape)} into {sizes}") from None
+        raise ShapeError(f"cannot reshape {input.size} elements of shape {tuple(input.shape)} into {sizes}") from None
 
 
-def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Merge the axes from ``start_dim`` to ``end_dim`` into one; a 0-d input becomes 1-d."""
-    if x.ndim == 0:
-        return reshaped(x, shape=(1,))
-    first, last = normalise_axis(start_dim, x.ndim), normalise_axis(end_dim, x.ndim)
+    if input.ndim == 0:
+        return reshaped(input, shape=(1,))
+    first, last = normalise_axis(start_dim, input.ndim), normalise_axis(end_dim, input.ndim)
     if first > last:
-        raise ShapeError(f"flatten: start_dim {start_dim} lies after end_dim {end_dim} in shape {tuple(x.shape)}")
+        raise ShapeError(f"flatten: start_dim {start_dim} lies after end_dim {end_dim} in shape {tuple(input.shape)}")
     merged = 1
-    for size in x.shape[first : last + 1]:
+    for size in input.shape[first : last + 1]:
         merged *= size
-    return reshaped(x, shape=(*x.shape[:first], merged, *x.shape[last + 1 :]))
+    return reshaped(input, shape=(*input.shape[:first], merged, *input.shape[last + 1 :]))
 
 
 @stands_for(np.squeeze)
-def squeeze(x: Any, axis: int | tuple[int, ...] | None = None, *, dim: int | tuple[int, ...] | None = None) -> Any:
+def squeeze(input: Any, axis: int | tuple[int, ...] | None = None, *, dim: int | tuple[int, ...] | None = None) -> Any:
     """Drop axes of length 1: all of them, or those named that have it."""
-    axes = set(normalise_axes(chosen(axis, dim), x.ndim))
-    return reshaped(x, shape=tuple([size for i, size in enumerate(x.shape) if size != 1 or i not in axes]))
+    axes = set(normalise_axes(chosen(axis, dim), input.ndim))
+    return reshaped(input, shape=tuple([size for i, size in enumerate(input.shape) if size != 1 or i not in axes]))
 
 
 @stands_for(np.expand_dims)
-def unsqueeze(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
+def unsqueeze(input: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
     """Insert an axis of length 1 at ``axis``."""
-    place = normalise_axis(chosen(axis, dim), x.ndim + 1)
-    return reshaped(x, shape=(*x.shape[:place], 1, *x.shape[place:]))
+    place = normalise_axis(chosen(axis, dim), input.ndim + 1)
+    return reshaped(input, shape=(*input.shape[:place], 1, *input.shape[place:]))
 
 
 @stands_for(np.broadcast_to)
-def expand(x: Any, *shape: Any) -> Any:
-    """``x`` broadcast to a shape; -1 leaves an axis as it is.
+def expand(input: Any, *sizes: Any, size: Any = None) -> Any:
+    """``input`` broadcast to a shape; -1 leaves an axis as it is.
 
     Raises:
         ShapeError: an axis of another length than 1 would have to grow.
     """
-    sizes = _as_sizes(shape)
-    extra = len(sizes) - x.ndim
-    full = tuple([x.shape[i - extra] if size == -1 and i >= extra else size for i, size in enumerate(sizes)])
-    grown = zip(x.shape, full[max(extra, 0) :], strict=False)
+    sizes = _as_sizes(sizes if size is None else (size,))
+    extra = len(sizes) - input.ndim
+    full = tuple([input.shape[i - extra] if size == -1 and i >= extra else size for i, size in enumerate(sizes)])
+    grown = zip(input.shape, full[max(extra, 0) :], strict=False)
     if extra < 0 or any(old not in (1, new) for old, new in grown):
-        raise ShapeError(f"cannot expand shape {tuple(x.shape)} to {sizes}: only axes of length 1 can grow")
-    return broadcast_to(x, shape=full)
+        raise ShapeError(f"cannot expand shape {tuple(input.shape)} to {sizes}: only axes of length 1 can grow")
+    return broadcast_to(input, shape=full)
 
 
 def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -125,27 +126,35 @@ def permuted(x: Array, *, axes: tuple[int, ...]) -> Array:
     return x.transpose(axes)
 
 
-def permute(x: Any, *axes: Any) -> Any:
+def permute(input: Any, *axes: Any, dims: Any = None) -> Any:
     """The axes in the order given, as one tuple or as several ints.
 
     Raises:
         ShapeError: the axes given are not each axis once.
     """
-    order = tuple([normalise_axis(axis, x.ndim) for axis in _as_sizes(axes)])
-    if sorted(order) != list(range(x.ndim)):
-        raise ShapeError(f"permute: {order} does not name each of the {x.ndim} axes of {tuple(x.shape)} once")
-    return permuted(x, axes=order)
+    order = tuple([normalise_axis(axis, input.ndim) for axis in _as_sizes(axes if dims is None else (dims,))])
+    if sorted(order) != list(range(input.ndim)):
+        raise ShapeError(f"permute: {order} does not name each of the {input.ndim} axes of {tuple(input.shape)} once")
+    return permuted(input, axes=order)
 
 
 @stands_for(np.swapaxes)
-def transpose(x: Any, axis0: int | None = None, axis1: int | None = None) -> Any:
+def transpose(
+    input: Any,
+    axis0: int | None = None,
+    axis1: int | None = None,
+    *,
+    dim0: int | None = None,
+    dim1: int | None = None,
+) -> Any:
     """Swap two axes; without arguments reverse them all."""
-    order = list(range(x.ndim))
+    axis0, axis1 = chosen(axis0, dim0), chosen(axis1, dim1)
+    order = list(range(input.ndim))
     if axis0 is None or axis1 is None:
-        return permuted(x, axes=tuple(reversed(order)))
-    a, b = normalise_axis(axis0, x.ndim), normalise_axis(axis1, x.ndim)
+        return permuted(input, axes=tuple(reversed(order)))
+    a, b = normalise_axis(axis0, input.ndim), normalise_axis(axis1, input.ndim)
     order[a], order[b] = b, a
-    return permuted(x, axes=tuple(order))
+    return permuted(input, axes=tuple(order))
 
 
 # --- picking --------------------------------------------------------------------------------------
@@ -326,6 +335,7 @@ def joined(*arrays: Array, axis: int, ends: tuple[int, ...], out: Array | None =
 
 
 @stands_for(np.concatenate)
+@both_names
 def cat(tensors: Sequence[Any], axis: int | None = None, *, dim: int | None = None) -> Any:
     """Tensors one after the other along ``axis`` (0 by default); their other axes must agree.
 
@@ -347,6 +357,7 @@ def cat(tensors: Sequence[Any], axis: int | None = None, *, dim: int | None = No
 
 
 @stands_for(np.stack)
+@both_names
 def stack(tensors: Sequence[Any], axis: int | None = None, *, dim: int | None = None) -> Any:
     """Tensors of one shape side by side along a new ``axis`` (0 by default).
 

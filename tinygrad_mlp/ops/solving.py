@@ -105,6 +105,25 @@ def _packed_eigh(a: Array) -> Array:
     return np.concatenate([v, w[..., None, :]], -2)
 
 
+def _packed_lu(a: Array) -> Array:
+    """Elimination with row exchanges, by columns: NumPy has none that gives the factors."""
+    *stack, m, n = a.shape
+    rows = a.reshape(-1, m, n).copy()
+    swaps = np.zeros((len(rows), m, 1), a.dtype)
+    each = np.arange(len(rows))
+    for k in range(min(m, n)):
+        best = k + np.abs(rows[:, k:, k]).argmax(1)
+        swaps[:, k, 0] = best + 1
+        first, second = rows[:, k].copy(), rows[each, best].copy()
+        rows[:, k], rows[each, best] = second, first
+        pivot = rows[:, k, k]
+        below = rows[:, k + 1 :, k]
+        # A pivot of 0 is the largest of its column: nothing is left to eliminate.
+        below /= np.where(pivot == 0, 1, pivot)[:, None]
+        rows[:, k + 1 :, k + 1 :] -= below[:, :, None] * rows[:, k, None, k + 1 :]
+    return np.concatenate([rows, swaps], -1).reshape(*stack, m, n + 1)
+
+
 def _factor(a: Array, how: str) -> Array:
     if how == "svd":
         return _packed_svd(a)
@@ -114,10 +133,12 @@ def _factor(a: Array, how: str) -> Array:
         return np.asarray(np.linalg.slogdet(a)[0])
     if how == "cholesky":
         return np.linalg.cholesky(a)
+    if how == "lu":
+        return _packed_lu(a)
     return np.linalg.qr(a, mode="complete" if how == "qr complete" else "reduced")[0]
 
 
-_HOWS = ("cholesky", "eigh", "qr", "qr complete", "sign of det", "svd")
+_HOWS = ("cholesky", "eigh", "lu", "qr", "qr complete", "sign of det", "svd")
 
 
 @primitive(
@@ -129,7 +150,8 @@ _HOWS = ("cholesky", "eigh", "qr", "qr complete", "sign of det", "svd")
 def factors(a: Array, *, how: str) -> Array:
     """A factor of matrices (…, n, m), without gradient.
 
-    ``L`` of Cholesky; ``Q`` of QR; eigenvectors as columns and below them the eigenvalues; left singular vectors, below
-    them the right ones, and below those the singular values; the sign of the determinant (…).
+    ``L`` of Cholesky; ``Q`` of QR; ``L`` below and ``U`` above of LU, and in a last column the row, counted from 1,
+    that each row was exchanged with; eigenvectors as columns and below them the eigenvalues; left singular vectors,
+    below them the right ones, and below those the singular values; the sign of the determinant (…).
     """
     return _checked(lambda one: _factor(one, how), a)

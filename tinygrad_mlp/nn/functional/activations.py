@@ -11,6 +11,7 @@ from ...capture import drawn
 from ...compositions import elementwise
 from ...errors import ArgumentError, ShapeError
 from ...ops.kernels import normalise_axis
+from ...ops.names import refuse_in_place
 from ...ops.shape import reshaped, select
 from ...ops.units import exponential_unit, softsign
 from ...tape import Array
@@ -25,13 +26,16 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "leaky_relu",
     "log_softmax",
     "logsigmoid",
     "mish",
     "prelu",
+    "relu",
     "relu6",
     "rrelu",
     "selu",
+    "silu",
     "softmax",
     "softmin",
     "softshrink",
@@ -44,146 +48,188 @@ __all__ = [
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
 
 
-def softmax(x: Any, dim: int = -1) -> Any:
-    """Class probabilities ``exp(x) / sum(exp(x))`` along ``dim``."""
-    return ops.softmax(x, dim)
+# torch's softmax without dim guesses the axis from the number of axes, and warns; here it is the last.
 
 
-def log_softmax(x: Any, dim: int = -1) -> Any:
-    """Logarithms of class probabilities along ``dim``."""
-    return ops.log_softmax(x, dim)
+def softmax(input: Any, dim: int | None = -1, _stacklevel: int = 3, dtype: Any = None) -> Any:
+    """Class probabilities ``exp(input) / sum(exp(input))`` along ``dim``, in ``dtype`` where one is given."""
+    return ops.softmax(input, dim, dtype)
 
 
-def softmin(x: Any, dim: int = -1) -> Any:
-    """``softmax(-x)`` along ``dim``: the smallest value gets the largest probability."""
-    return ops.softmax(ops.neg(x), dim)
+def log_softmax(input: Any, dim: int | None = -1, _stacklevel: int = 3, dtype: Any = None) -> Any:
+    """Logarithms of class probabilities along ``dim``, in ``dtype`` where one is given."""
+    return ops.log_softmax(input, dim, dtype)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
-    """``x`` where positive, else ``alpha * (exp(x) - 1)``. Source: Clevert, Unterthiner, Hochreiter, ICLR 2016."""
-    return exponential_unit(x, alpha=float(alpha), rate=1.0)
+def softmin(input: Any, dim: int | None = -1, _stacklevel: int = 3, dtype: Any = None) -> Any:
+    """``softmax(-input)`` along ``dim``: the smallest value gets the largest probability."""
+    return ops.softmax(ops.neg(input), dim, dtype)
 
 
-def selu(x: Any) -> Any:
-    """``1.0507 * elu(x, 1.6733)``. Source: Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017."""
-    return ops.mul(elu(x, _SELU_ALPHA), _SELU_SCALE)
+def relu(input: Any, inplace: bool = False) -> Any:
+    """``max(input, 0)``; derivative 0 at the kink; NaN stays NaN."""
+    refuse_in_place("relu", inplace)
+    return ops.relu(input)
 
 
-def celu(x: Any, alpha: float = 1.0) -> Any:
-    """``max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))``, smooth at 0 for every alpha. Source: Barron, 2017.
+def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
+    """``input`` where positive, else ``negative_slope * input``. Source: Maas et al., ICML 2013."""
+    refuse_in_place("leaky_relu", inplace)
+    return ops.leaky_relu(input, negative_slope)
+
+
+def silu(input: Any, inplace: bool = False) -> Any:
+    """``input * sigmoid(input)``. Source: Elfwing, Uchibe, Doya, 2018 (also called swish)."""
+    refuse_in_place("silu", inplace)
+    return ops.silu(input)
+
+
+def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """``input`` where positive, else ``alpha * (exp(input) - 1)``.
+
+    Source: Clevert, Unterthiner, Hochreiter, ICLR 2016.
+    """
+    refuse_in_place("elu", inplace)
+    return exponential_unit(input, alpha=float(alpha), rate=1.0)
+
+
+def selu(input: Any, inplace: bool = False) -> Any:
+    """``1.0507 * elu(input, 1.6733)``. Source: Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017."""
+    refuse_in_place("selu", inplace)
+    return ops.mul(elu(input, _SELU_ALPHA), _SELU_SCALE)
+
+
+def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """``max(input, 0) + min(0, alpha * (exp(input / alpha) - 1))``, smooth at 0 for every alpha. Source: Barron, 2017.
 
     Raises:
         ArgumentError: ``alpha`` is 0.
     """
+    refuse_in_place("celu", inplace)
     if alpha == 0:
         raise ArgumentError("celu: alpha divides, so it is not 0; for max(x, 0) say relu(x)")
-    return exponential_unit(x, alpha=float(alpha), rate=1.0 / alpha)
+    return exponential_unit(input, alpha=float(alpha), rate=1.0 / alpha)
 
 
-def mish(x: Any) -> Any:
-    """``x * tanh(softplus(x))``. Source: Misra, "Mish: a self regularized non-monotonic activation", BMVC 2020."""
-    return ops.mul(x, ops.tanh(ops.softplus(x)))
+def mish(input: Any, inplace: bool = False) -> Any:
+    """``input * tanh(softplus(input))``.
+
+    Source: Misra, "Mish: a self regularized non-monotonic activation", BMVC 2020.
+    """
+    refuse_in_place("mish", inplace)
+    return ops.mul(input, ops.tanh(ops.softplus(input)))
 
 
-def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
-    """``x`` limited to ``[min_val, max_val]``; the derivative is 0 at both edges.
+def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
+    """``input`` limited to ``[min_val, max_val]``; the derivative is 0 at both edges.
 
     Raises:
         ArgumentError: ``min_val`` above ``max_val``.
     """
+    refuse_in_place("hardtanh", inplace)
     if min_val > max_val:
         raise ArgumentError(f"hardtanh: min_val {min_val} lies above max_val {max_val}; say hardtanh(x, -1.0, 1.0)")
-    kind = float if x.dtype.kind == "f" else int
-    return ops.clamp(x, kind(min_val), kind(max_val))
+    kind = float if input.dtype.kind == "f" else int
+    return ops.clamp(input, kind(min_val), kind(max_val))
 
 
-def relu6(x: Any) -> Any:
-    """``min(max(x, 0), 6)``. Source: Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010."""
-    return hardtanh(x, 0.0, 6.0)
+def relu6(input: Any, inplace: bool = False) -> Any:
+    """``min(max(input, 0), 6)``. Source: Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010."""
+    refuse_in_place("relu6", inplace)
+    return hardtanh(input, 0.0, 6.0)
 
 
-def hardsigmoid(x: Any) -> Any:
-    """``relu6(x + 3) / 6``. Source: Courbariaux, Bengio, David, NeurIPS 2015 (there with another slope)."""
-    return ops.div(relu6(ops.add(x, 3.0)), 6.0)
+def hardsigmoid(input: Any, inplace: bool = False) -> Any:
+    """``relu6(input + 3) / 6``. Source: Courbariaux, Bengio, David, NeurIPS 2015 (there with another slope)."""
+    refuse_in_place("hardsigmoid", inplace)
+    return ops.div(relu6(ops.add(input, 3.0)), 6.0)
 
 
-def hardswish(x: Any) -> Any:
-    """``x * relu6(x + 3) / 6``; derivative 0 at -3 and 1 at 3. Source: Howard et al., "MobileNetV3", ICCV 2019."""
-    return ops.div(ops.mul(x, relu6(ops.add(x, 3.0))), 6.0)
+def hardswish(input: Any, inplace: bool = False) -> Any:
+    """``input * relu6(input + 3) / 6``; derivative 0 at -3 and 1 at 3.
+
+    Source: Howard et al., "MobileNetV3", ICCV 2019.
+    """
+    refuse_in_place("hardswish", inplace)
+    return ops.div(ops.mul(input, relu6(ops.add(input, 3.0))), 6.0)
 
 
-def threshold(x: Any, threshold: float, value: float) -> Any:
-    """``x`` where it is above ``threshold``, else the number ``value``, whose derivative is 0."""
-    return elementwise.threshold(x, float(threshold), value if x.dtype.kind in "iu" else float(value))
+def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
+    """``input`` where it is above ``threshold``, else the number ``value``, whose derivative is 0."""
+    refuse_in_place("threshold", inplace)
+    kind = input.dtype.kind
+    return elementwise.threshold(input, float(threshold), value if kind in "iu" else float(value))
 
 
-def prelu(x: Any, weight: Any) -> Any:
-    """``x`` where positive, else ``weight * x``; a weight with several numbers has one for each channel (axis 1).
+def prelu(input: Any, weight: Any) -> Any:
+    """``input`` where positive, else ``weight * input``; a weight of several numbers has one for each channel (axis 1).
 
     Raises:
         ShapeError: the weight has neither one number nor one for each channel.
 
     Source: He, Zhang, Ren, Sun, ICCV 2015.
     """
-    channels = x.shape[1] if x.ndim > 1 else 1
+    channels = input.shape[1] if input.ndim > 1 else 1
     if weight.size not in (1, channels):
         raise ShapeError(
-            f"prelu: expected a weight for each of {channels} channels (axis 1 of {tuple(x.shape)}) or a single one, "
-            f"got {weight.size}; say PReLU({channels})"
+            f"prelu: expected a weight for each of {channels} channels (axis 1 of {tuple(input.shape)}) or a single "
+            f"one, got {weight.size}; say PReLU({channels})"
         )
-    shape = (channels, *[1] * (x.ndim - 2)) if weight.size != 1 else (1,) * min(x.ndim, 1)
+    shape = (channels, *[1] * (input.ndim - 2)) if weight.size != 1 else (1,) * min(input.ndim, 1)
     slope = reshaped(weight, shape=shape)
     # At the kink the number nearest to 0 between both slopes.
     at_kink = ops.clamp(slope, 0.0, 1.0)
-    return ops.where(ops.gt(x, 0.0), x, ops.mul(x, ops.where(ops.eq(x, 0.0), at_kink, slope)))
+    return ops.where(ops.gt(input, 0.0), input, ops.mul(input, ops.where(ops.eq(input, 0.0), at_kink, slope)))
 
 
 def rrelu(
-    x: Any,
+    input: Any,
     lower: float = 1.0 / 8,
     upper: float = 1.0 / 3,
     training: bool = False,
+    inplace: bool = False,
     *,
     rng: np.random.Generator | None = None,
     seed: int | None = None,
 ) -> Any:
-    """``x`` where positive, else ``a * x``: in training each ``a`` is drawn from U(lower, upper), else their mean.
+    """``input`` where positive, else ``a * input``: in training each ``a`` is from U(lower, upper), else their mean.
 
     Raises:
         ArgumentError: ``lower`` above ``upper``.
 
     Source: Xu, Wang, Chen, Li, "Empirical evaluation of rectified activations", 2015.
     """
+    refuse_in_place("rrelu", inplace)
     if lower > upper:
         raise ArgumentError(f"rrelu: lower {lower} lies above upper {upper}; say rrelu(x, 0.125, 0.333)")
     if not training:
-        return ops.leaky_relu(x, (lower + upper) / 2.0)
-    source, shape, dtype = generator(rng, seed), tuple(x.shape), x.dtype
+        return ops.leaky_relu(input, (lower + upper) / 2.0)
+    source, shape, dtype = generator(rng, seed), tuple(input.shape), input.dtype
 
     def slopes() -> Array:
         return np.asarray(source.uniform(lower, upper, shape)).astype(dtype)
 
-    return ops.where(ops.gt(x, 0.0), x, ops.mul(x, slopes() if seed is not None else drawn(slopes)))
+    return ops.where(ops.gt(input, 0.0), input, ops.mul(input, slopes() if seed is not None else drawn(slopes)))
 
 
-def glu(x: Any, dim: int = -1) -> Any:
-    """``a * sigmoid(b)``, ``a`` and ``b`` being the two halves of ``x`` along ``dim``.
+def glu(input: Any, dim: int = -1) -> Any:
+    """``a * sigmoid(b)``, ``a`` and ``b`` being the two halves of ``input`` along ``dim``.
 
     Raises:
         ShapeError: an axis of odd length.
 
     Source: Dauphin, Fan, Auli, Grangier, ICML 2017.
     """
-    if x.ndim == 0:
+    if input.ndim == 0:
         raise ShapeError("glu: a 0-d tensor has no axis to halve")
-    axis = normalise_axis(dim, x.ndim)
-    half, odd = divmod(x.shape[axis], 2)
+    axis = normalise_axis(dim, input.ndim)
+    half, odd = divmod(input.shape[axis], 2)
     if odd:
         raise ShapeError(
-            f"glu: halves axis {dim} of shape {tuple(x.shape)}, which is {x.shape[axis]} long; make the layer before "
-            f"it give an even number, {x.shape[axis] + 1} for instance"
+            f"glu: halves axis {dim} of shape {tuple(input.shape)}, which is {input.shape[axis]} long; make the layer "
+            f"before it give an even number, {input.shape[axis] + 1} for instance"
         )
-    return ops.mul(select(x, axis, slice(0, half)), ops.sigmoid(select(x, axis, slice(half, None))))
+    return ops.mul(select(input, axis, slice(0, half)), ops.sigmoid(select(input, axis, slice(half, None))))
 
 
 def gumbel_softmax(
@@ -225,27 +271,27 @@ def gumbel_softmax(
     return ops.add(ops.sub(chosen, constant), soft)
 
 
-def logsigmoid(x: Any) -> Any:
-    """``log(sigmoid(x))``, as ``-softplus(-x)``, which never takes the logarithm of 0."""
-    return ops.neg(ops.softplus(ops.neg(x)))
+def logsigmoid(input: Any) -> Any:
+    """``log(sigmoid(input))``, as ``-softplus(-input)``, which never takes the logarithm of 0."""
+    return ops.neg(ops.softplus(ops.neg(input)))
 
 
-def tanhshrink(x: Any) -> Any:
-    """``x - tanh(x)``."""
-    return ops.sub(x, ops.tanh(x))
+def tanhshrink(input: Any) -> Any:
+    """``input - tanh(input)``."""
+    return ops.sub(input, ops.tanh(input))
 
 
-def softshrink(x: Any, lambd: float = 0.5) -> Any:
-    """``x`` moved towards 0 by ``lambd``, and 0 within that distance; the derivative at the edges is 0.
+def softshrink(input: Any, lambd: float = 0.5) -> Any:
+    """``input`` moved towards 0 by ``lambd``, and 0 within that distance; the derivative at the edges is 0.
 
     Raises:
         ArgumentError: a negative ``lambd``.
     """
     if not lambd >= 0:
         raise ArgumentError(f"softshrink: lambd is a distance, 0 or more, got {lambd}")
-    return ops.sub(ops.relu(ops.sub(x, float(lambd))), ops.relu(ops.sub(ops.neg(x), float(lambd))))
+    return ops.sub(ops.relu(ops.sub(input, float(lambd))), ops.relu(ops.sub(ops.neg(input), float(lambd))))
 
 
-def hardshrink(x: Any, lambd: float = 0.5) -> Any:
-    """``x`` where ``|x| > lambd``, else 0; the derivative at the jumps is 0."""
-    return ops.where(ops.le(ops.abs(x), float(lambd)), 0.0, x)
+def hardshrink(input: Any, lambd: float = 0.5) -> Any:
+    """``input`` where ``|input| > lambd``, else 0; the derivative at the jumps is 0."""
+    return ops.where(ops.le(ops.abs(input), float(lambd)), 0.0, input)

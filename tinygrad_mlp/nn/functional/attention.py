@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ... import ops
+from ...compositions.shapes import repeat_interleave
 from ...errors import ArgumentError, ShapeError
 from ...tape import Traced
 from .dropout import dropout
@@ -55,6 +56,16 @@ def as_bias(mask: Any, dtype: Any, *, attends: bool) -> Any:
     return mask if mask.dtype == dtype else ops.astype(mask, dtype)
 
 
+def _for_heads(x: Any, query: Any) -> Any:
+    """Each head as often as the query's heads are more."""
+    times, over = divmod(query.shape[-3], x.shape[-3])
+    if over:
+        raise ShapeError(
+            f"scaled_dot_product_attention: {query.shape[-3]} heads of the query are no multiple of {x.shape[-3]}"
+        )
+    return repeat_interleave(x, times, -3) if times > 1 else x
+
+
 def scaled_dot_product_attention(
     query: Any,
     key: Any,
@@ -63,6 +74,7 @@ def scaled_dot_product_attention(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
     *,
     rng: np.random.Generator | None = None,
 ) -> Any:
@@ -72,16 +84,19 @@ def scaled_dot_product_attention(
         query: ``(…, L, E)``. key: ``(…, S, E)``. value: ``(…, S, V)``.
         attn_mask: broadcasts to ``(…, L, S)``; booleans say where attention may go (True), floats are added.
         dropout_p: the probability with which weights are dropped, whatever the mode. is_causal: row i sees columns up
-            to i. scale: ``1 / sqrt(E)`` by default. rng: for the dropout.
+            to i. scale: ``1 / sqrt(E)`` by default. enable_gqa: each head of key and value (axis -3) serves several
+            neighbouring ones of the query. rng: for the dropout.
 
     Returns:
         ``(…, L, V)``.
 
     Raises:
-        ShapeError: shapes that do not fit. ArgumentError: a mask and ``is_causal``, or a mask of integers.
+        ShapeError: shapes or heads that do not fit. ArgumentError: a mask and ``is_causal``, or a mask of integers.
 
     Source: Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1.
     """
+    if enable_gqa:
+        key, value = (_for_heads(one, query) for one in (key, value))
     if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
         raise ShapeError(
             "scaled_dot_product_attention expected query (…, L, E), key (…, S, E), value (…, S, V), got "

@@ -12,6 +12,7 @@ from ... import ops
 from ...capture import drawn
 from ...dtypes import float_dtype_of
 from ...errors import ArgumentError, ShapeError
+from ...ops.names import both_names, refuse_in_place
 from ...tape import Array
 from ...tensor import generator
 
@@ -48,10 +49,12 @@ def _masked(x: Any, p: float, shape: tuple[int, ...], rng: np.random.Generator |
     return ops.mul(x, mask() if seed is not None else drawn(mask))
 
 
+@both_names(train="training")
 def dropout(
-    x: Any,
+    input: Any,
     p: float = 0.5,
     training: bool = True,
+    inplace: bool = False,
     *,
     rng: np.random.Generator | None = None,
     seed: int | None = None,
@@ -59,15 +62,16 @@ def dropout(
     """Set each element to 0 with probability ``p`` and multiply the others by ``1 / (1 - p)``, in training only.
 
     The factor keeps the expectation, so nothing has to be scaled in evaluation; ``p = 1`` gives zeros. The shape and
-    dtype are those of ``x``.
+    dtype are those of ``input``.
 
     Raises:
         ArgumentError: ``p`` is not in [0, 1].
 
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, JMLR 15, 2014, section 10 (inverted form).
     """
+    refuse_in_place("dropout", inplace)
     p = check_probability(p)
-    return x if not training or p == 0.0 else _masked(x, p, tuple(x.shape), rng, seed)
+    return input if not training or p == 0.0 else _masked(input, p, tuple(input.shape), rng, seed)
 
 
 def _channels(what: str, x: Any, axes: tuple[int, int]) -> tuple[int, ...]:
@@ -83,7 +87,13 @@ def _channels(what: str, x: Any, axes: tuple[int, int]) -> tuple[int, ...]:
 
 
 def dropout1d(
-    x: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None, seed: int | None = None
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    rng: np.random.Generator | None = None,
+    seed: int | None = None,
 ) -> Any:
     """Drop whole channels of ``(batch, channels, length)``, or of ``(channels, length)``; else as :func:`dropout`.
 
@@ -92,13 +102,20 @@ def dropout1d(
 
     Source: Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
+    refuse_in_place("dropout1d", inplace)
     p = check_probability(p)
-    shape = _channels("dropout1d", x, (2, 3))
-    return x if not training or p == 0.0 else _masked(x, p, shape, rng, seed)
+    shape = _channels("dropout1d", input, (2, 3))
+    return input if not training or p == 0.0 else _masked(input, p, shape, rng, seed)
 
 
 def dropout2d(
-    x: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None, seed: int | None = None
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    rng: np.random.Generator | None = None,
+    seed: int | None = None,
 ) -> Any:
     """Drop whole channels of ``(batch, channels, height, width)`` or ``(channels, height, width)``.
 
@@ -107,22 +124,30 @@ def dropout2d(
     Raises:
         ArgumentError: ``p`` is not in [0, 1]. ShapeError: another number of axes.
     """
+    refuse_in_place("dropout2d", inplace)
     p = check_probability(p)
-    shape = _channels("dropout2d", x, (3, 4))
-    return x if not training or p == 0.0 else _masked(x, p, shape, rng, seed)
+    shape = _channels("dropout2d", input, (3, 4))
+    return input if not training or p == 0.0 else _masked(input, p, shape, rng, seed)
 
 
 def dropout3d(
-    x: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None, seed: int | None = None
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    rng: np.random.Generator | None = None,
+    seed: int | None = None,
 ) -> Any:
     """Drop whole channels of ``([batch,] channels, depth, height, width)``; else as :func:`dropout2d`.
 
     Raises:
         ArgumentError: ``p`` is not in [0, 1]. ShapeError: another number of axes.
     """
+    refuse_in_place("dropout3d", inplace)
     p = check_probability(p)
-    shape = _channels("dropout3d", x, (4, 5))
-    return x if not training or p == 0.0 else _masked(x, p, shape, rng, seed)
+    shape = _channels("dropout3d", input, (4, 5))
+    return input if not training or p == 0.0 else _masked(input, p, shape, rng, seed)
 
 
 # What SELU gives far below 0, where units that are dropped are sent.
@@ -140,8 +165,15 @@ def _alpha(x: Any, p: float, shape: tuple[int, ...], rng: np.random.Generator | 
     return ops.add(ops.mul(sent, scale), shift)
 
 
+@both_names(train="training")
 def alpha_dropout(
-    x: Any, p: float = 0.5, training: bool = False, *, rng: np.random.Generator | None = None, seed: int | None = None
+    input: Any,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    rng: np.random.Generator | None = None,
+    seed: int | None = None,
 ) -> Any:
     """Send each element to SELU's lowest value with probability ``p``, then restore mean 0 and variance 1.
 
@@ -150,20 +182,29 @@ def alpha_dropout(
 
     Source: Klambauer, Unterthiner, Mayr, Hochreiter, NeurIPS 2017, section 3.
     """
+    refuse_in_place("alpha_dropout", inplace)
     p = check_probability(p)
-    return x if not training or p == 0.0 else _alpha(x, p, tuple(x.shape), rng, seed)
+    return input if not training or p == 0.0 else _alpha(input, p, tuple(input.shape), rng, seed)
 
 
+@both_names(train="training")
 def feature_alpha_dropout(
-    x: Any, p: float = 0.5, training: bool = False, *, rng: np.random.Generator | None = None, seed: int | None = None
+    input: Any,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    rng: np.random.Generator | None = None,
+    seed: int | None = None,
 ) -> Any:
     """As :func:`alpha_dropout`, whole channels (axis 1) at a time.
 
     Raises:
         ArgumentError: ``p`` is not in [0, 1]. ShapeError: no axis of channels.
     """
+    refuse_in_place("feature_alpha_dropout", inplace)
     p = check_probability(p)
-    if x.ndim < 2:
-        raise ShapeError(f"feature_alpha_dropout: expected (batch, channels, …), got shape {tuple(x.shape)}")
-    shape = (*x.shape[:2], *[1] * (x.ndim - 2))
-    return x if not training or p == 0.0 else _alpha(x, p, shape, rng, seed)
+    if input.ndim < 2:
+        raise ShapeError(f"feature_alpha_dropout: expected (batch, channels, …), got shape {tuple(input.shape)}")
+    shape = (*input.shape[:2], *[1] * (input.ndim - 2))
+    return input if not training or p == 0.0 else _alpha(input, p, shape, rng, seed)

@@ -11,6 +11,7 @@ from ... import ops
 from ...capture import asked, reading, whole_step
 from ...compositions.common import values_of
 from ...errors import ArgumentError, CaptureError, DTypeError, ShapeError, did_you_mean
+from ...ops.names import both_names
 from ...tape import Array, wrote
 from ...tensor import Tensor
 
@@ -120,6 +121,7 @@ def embedding_bag(
     return ops.matmul(members, rows)
 
 
+@both_names
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 at each id and 0 elsewhere: ids ``(…)`` become integers ``(…, num_classes)``, by default as many as are seen.
 

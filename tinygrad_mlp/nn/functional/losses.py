@@ -15,7 +15,8 @@ from ...compositions.common import values_of
 from ...compositions.indexing import take_along
 from ...errors import ArgumentError, ShapeError
 from ...ops.declare import same_dtype
-from ...ops.losses import equal_shapes, nll_loss, reduced
+from ...ops.losses import equal_shapes, nll_loss, reduced, reduced_by
+from ...ops.names import legacy_reduction
 from ...tape import Array, Traced
 from ...tensor import Tensor
 
@@ -28,6 +29,7 @@ __all__ = [
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "linear_cross_entropy",
     "margin_ranking_loss",
     "multi_margin_loss",
     "multilabel_margin_loss",
@@ -52,14 +54,22 @@ def _pair(what: str, input: Any, target: Any) -> tuple[Any, Any]:
     return input, target
 
 
-def l1_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
+def l1_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Any:
     """The absolute error ``|input - target|``; derivative 0 where they are equal.
 
     Raises:
         ShapeError: the shapes differ.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = _pair("l1_loss", input, target)
-    return reduced(ops.abs(ops.sub(input, target)), reduction)
+    return reduced_by(ops.abs(ops.sub(input, target)), weight, reduction, "l1_loss")
 
 
 def _huber(input: Any, target: Any, delta: float) -> Any:
@@ -69,7 +79,7 @@ def _huber(input: Any, target: Any, delta: float) -> Any:
     return ops.mul(near, ops.sub(difference, ops.mul(near, 0.5)))
 
 
-def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Any:
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """``d**2 / 2`` up to ``|d| = delta``, from there on ``delta (|d| - delta / 2)``, with ``d = input - target``.
 
     Raises:
@@ -79,10 +89,21 @@ def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float
     """
     if not delta > 0:
         raise ArgumentError(f"huber_loss: delta is positive, got {delta}; for the absolute error say l1_loss")
-    return reduced(_huber(*_pair("huber_loss", input, target), float(delta)), reduction)
+    losses = _huber(*_pair("huber_loss", input, target), float(delta))
+    if weight is None:
+        return reduced(losses, reduction)
+    equal_shapes("huber_loss", "input", losses, weight)
+    return reduced(ops.mul(losses, weight), reduction)
 
 
-def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
+def smooth_l1_loss(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Any:
     """``d**2 / (2 beta)`` up to ``|d| = beta``, from there on ``|d| - beta / 2``; with ``beta = 0`` the absolute error.
 
     Raises:
@@ -90,6 +111,7 @@ def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: fl
 
     Source: Girshick, "Fast R-CNN", ICCV 2015.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     if not beta >= 0:
         raise ArgumentError(f"smooth_l1_loss: beta is 0 or more, got {beta}")
     if beta == 0:
@@ -111,7 +133,14 @@ def _check_probabilities(p: Array) -> None:
         )
 
 
-def binary_cross_entropy(input: Any, target: Any, *, weight: Any = None, reduction: str = "mean") -> Any:
+def binary_cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
     """``-[t log p + (1 - t) log(1 - p)]`` of probabilities; logarithms are cut off at -100, as in torch.
 
     From logits say :func:`binary_cross_entropy_with_logits`, whose gradient does not vanish where a probability has
@@ -120,6 +149,7 @@ def binary_cross_entropy(input: Any, target: Any, *, weight: Any = None, reducti
     Raises:
         ShapeError: the shapes differ. ArgumentError: ``input`` outside [0, 1].
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = _pair("binary_cross_entropy", input, target)
     asked(input, input.data if isinstance(input, Traced) else input, _check_probabilities)
     hit = ops.mul(target, _safe_log(input))
@@ -133,7 +163,14 @@ def _x_log_x(t: Any) -> Any:
     return ops.mul(t, ops.log(ops.where(ops.eq(t, 0.0), 1.0, t)))
 
 
-def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
+def kl_div(
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Any:
     """The Kullback-Leibler divergence ``t (log t - input)``, ``input`` being log-probabilities.
 
     Args:
@@ -145,6 +182,7 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
 
     Source: Kullback & Leibler, Ann. Math. Statist. 22, 1951.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = _pair("kl_div", input, target)
     if log_target:
         losses = ops.mul(ops.exp(target), ops.sub(target, input))
@@ -158,10 +196,11 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
 def poisson_nll_loss(
     input: Any,
     target: Any,
-    *,
     log_input: bool = True,
     full: bool = False,
+    size_average: bool | None = None,
     eps: float = 1e-8,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """The negative log-likelihood of counts: ``exp(x) - t x``, or without ``log_input`` ``x - t log(x + eps)``.
@@ -171,6 +210,7 @@ def poisson_nll_loss(
     Raises:
         ShapeError: the shapes differ.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = _pair("poisson_nll_loss", input, target)
     if log_input:
         losses = ops.sub(ops.exp(input), ops.mul(target, input))
@@ -196,7 +236,7 @@ def _constant(value: Any) -> Any:
 
 
 def gaussian_nll_loss(
-    input: Any, target: Any, var: Any, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+    input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Any:
     """``(log v + (input - target)**2 / v) / 2`` with ``v = max(var, eps)``, through which gradients pass unchanged.
 
@@ -227,22 +267,33 @@ def gaussian_nll_loss(
     return reduced(ops.add(losses, 0.5 * math.log(2.0 * math.pi)) if full else losses, reduction)
 
 
-def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
+def soft_margin_loss(
+    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+) -> Any:
     """``log(1 + exp(-target * input))`` for targets 1 and -1.
 
     Raises:
         ShapeError: the shapes differ.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = _pair("soft_margin_loss", input, target)
     return reduced(ops.softplus(ops.neg(ops.mul(target, input))), reduction)
 
 
-def hinge_embedding_loss(input: Any, target: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
+def hinge_embedding_loss(
+    input: Any,
+    target: Any,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
     """``input`` where the target is 1, ``max(0, margin - input)`` where it is -1.
 
     Raises:
         ShapeError: the shapes differ.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = _pair("hinge_embedding_loss", input, target)
     hinge = ops.relu(ops.sub(float(margin), input))
     near, far = ops.eq(target, 1.0), ops.eq(target, -1.0)
@@ -251,12 +302,21 @@ def hinge_embedding_loss(input: Any, target: Any, *, margin: float = 1.0, reduct
     return reduced(losses, reduction)
 
 
-def margin_ranking_loss(input1: Any, input2: Any, target: Any, *, margin: float = 0.0, reduction: str = "mean") -> Any:
+def margin_ranking_loss(
+    input1: Any,
+    input2: Any,
+    target: Any,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
     """``max(0, -target (input1 - input2) + margin)``: with target 1 the first is to be the larger one.
 
     Raises:
         ShapeError: the shapes differ.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     input1, input2 = _pair("margin_ranking_loss", input1, input2)
     input1, target = _pair("margin_ranking_loss", input1, target)
     losses = ops.relu(ops.sub(float(margin), ops.mul(target, ops.sub(input1, input2))))
@@ -264,7 +324,14 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, *, margin: float 
 
 
 def multi_margin_loss(
-    input: Any, target: Any, *, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """``sum over i != t of max(0, margin - x[t] + x[i])**p / classes``, times the weight of class ``t``.
 
@@ -276,6 +343,7 @@ def multi_margin_loss(
 
     Source: Crammer & Singer, JMLR 2, 2001.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     if p not in {1, 2}:
         raise ArgumentError(f"multi_margin_loss: p is 1 or 2, got {p!r}")
     if input.ndim < 2:
@@ -317,7 +385,13 @@ def _length(x: Any, dim: int, eps: float) -> Any:
 
 
 def cosine_embedding_loss(
-    input1: Any, input2: Any, target: Any, *, margin: float = 0.0, reduction: str = "mean"
+    input1: Any,
+    input2: Any,
+    target: Any,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Any:
     """``1 - cos(input1, input2)`` where the target is 1, ``max(0, cos - margin)`` where it is -1.
 
@@ -327,6 +401,7 @@ def cosine_embedding_loss(
     Raises:
         ShapeError: the shapes do not fit.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     input1, input2 = _pair("cosine_embedding_loss", input1, input2)
     if tuple(target.shape) != tuple(input1.shape[:-1]):
         raise ShapeError(
@@ -356,11 +431,12 @@ def triplet_margin_loss(
     anchor: Any,
     positive: Any,
     negative: Any,
-    *,
     margin: float = 1.0,
     p: float = 2.0,
     eps: float = 1e-6,
     swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Any:
     """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with :func:`pairwise_distance`.
@@ -372,6 +448,7 @@ def triplet_margin_loss(
 
     Source: Balntas et al., "Learning local feature descriptors with triplets", BMVC 2016.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     if not margin > 0:
         raise ArgumentError(f"triplet_margin_loss: margin is positive, got {margin}; say margin=1.0")
     anchor, positive = _pair("triplet_margin_loss", anchor, positive)
@@ -408,7 +485,14 @@ def triplet_margin_with_distance_loss(
     return reduced(ops.relu(ops.add(ops.sub(near, far), float(margin))), reduction)
 
 
-def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
+def multilabel_soft_margin_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
     """``-mean over classes of [t log sigmoid(x) + (1 - t) log sigmoid(-x)]``, each class times its weight.
 
     Args:
@@ -417,6 +501,7 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, *, 
     Raises:
         ShapeError: the shapes differ.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = _pair("multilabel_soft_margin_loss", input, target)
     # -log sigmoid(x) = softplus(-x), and 1 - t of it less is x.
     losses = ops.sub(ops.softplus(input), ops.mul(target, input))
@@ -425,7 +510,9 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, *, 
     return reduced(ops.mean(losses, -1), reduction)
 
 
-def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
+def multilabel_margin_loss(
+    input: Any, target: Any, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+) -> Any:
     """``sum over targets t, other classes i of max(0, 1 - (x[t] - x[i])) / classes``.
 
     Args:
@@ -435,6 +522,7 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
     Raises:
         ShapeError: the shapes differ. ArgumentError: an id outside of the classes.
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     equal_shapes("multilabel_margin_loss", "input", input, target)
     ids = values_of(target)
     classes = input.shape[-1] if input.ndim else 1
@@ -450,3 +538,48 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
     pairs = ops.where(counted[:, :, None] & ~is_target[:, None, :], hinges, 0.0)
     losses = ops.div(ops.sum(pairs, (1, 2)), float(classes))
     return reduced(ops.reshape(losses, () if input.ndim < 2 else (-1,)), reduction)
+
+
+def _over_places(bias: Any, shape: tuple[int, ...]) -> Any:
+    """A bias for each class, the same at all places."""
+    if bias.ndim == len(shape):
+        return bias
+    return ops.expand(ops.reshape(bias, (-1, *[1] * (len(shape) - 1))), shape)
+
+
+def linear_cross_entropy(
+    input: Any,
+    linear_weight: Any,
+    target: Any,
+    *,
+    linear_bias: Any = None,
+    weight: Any = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Any:
+    """``cross_entropy(linear(input, linear_weight, linear_bias), target)``.
+
+    Args:
+        input: ``(n, features)`` or ``(features,)``. linear_weight: ``(classes, features)``, or with more axes
+            ``(classes, d1, …, features)`` for a class at each place. linear_bias: the same without features, or
+            ``(classes,)``. ignore_index: -100 by default. options: how torch would split the work up; there is one way.
+
+    Raises:
+        ShapeError: places, and no axis of samples. ShapeError, DTypeError, ArgumentError: as :func:`cross_entropy`.
+    """
+    del options
+    classes, features = tuple(linear_weight.shape[:-1]), linear_weight.shape[-1]
+    if len(classes) > 1 and input.ndim != 2:
+        raise ShapeError(
+            f"linear_cross_entropy: with classes {classes} the input is (n, features), got {tuple(input.shape)}"
+        )
+    bias = None if linear_bias is None else ops.reshape(_over_places(linear_bias, classes), (-1,))
+    logits = ops.linear(input, ops.reshape(linear_weight, (-1, features)), bias)
+    if len(classes) > 1:
+        logits = ops.reshape(logits, (input.shape[0], *classes))
+    ignored = -100 if ignore_index is None else ignore_index
+    return ops.cross_entropy(
+        logits, target, weight, ignore_index=ignored, reduction=reduction, label_smoothing=label_smoothing
+    )

@@ -13,6 +13,7 @@ from ...capture import whole_step
 from ...compositions.reductions import p_norm
 from ...dtypes import float_dtype_of
 from ...errors import ArgumentError, ShapeError
+from ...ops.names import both_names
 from ...ops.shape import reshaped
 from ...ops.standard import standardise
 from ...tape import Traced, wrote
@@ -236,6 +237,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     return ops.div(input, ops.pow(ops.add(ops.mul(means, float(alpha)), float(k)), float(beta)))
 
 
+@both_names
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     """``x / max(norm(x), eps)`` along ``dim``, with the norm of order ``p``."""
     if p != 2:

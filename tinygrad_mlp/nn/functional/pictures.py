@@ -307,7 +307,7 @@ def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) ->
 # --- sampling at a grid ---------------------------------------------------------------------------
 
 
-def affine_grid(theta: Any, size: Sequence[int], align_corners: bool = False) -> Any:
+def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = None) -> Any:
     """Where each element of a picture comes from under an affine map, for :func:`grid_sample`.
 
     Args:

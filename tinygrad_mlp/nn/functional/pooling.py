@@ -14,6 +14,7 @@ from ...errors import ArgumentError, ShapeError
 from ...ops.shape import reshaped
 from ...ops.windows import refuse_large_windows
 from ...tape import Array, Traced
+from ...tensor import generator
 from .windows import AXES, Sizes, as_sizes, padded, windows_first
 
 __all__ = [
@@ -432,3 +433,131 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """As :func:`adaptive_max_pool2d`, for ``([batch,] channels, depth, height, width)``."""
     return _adaptive_max("adaptive_max_pool3d", input, 3, output_size, return_indices)
+
+
+# --- windows at random places ---------------------------------------------------------------------
+
+
+def _random_starts(length: int, size: int, pieces: int, samples: Array) -> Array:
+    """Where ``pieces`` windows of ``size`` begin, a row for each sample; two lengths of steps."""
+    last = length - size
+    if pieces == 1:
+        return np.full((samples.size, 1), last)
+    share = last / (pieces - 1)
+    at = np.arange(pieces - 1)
+    offsets = np.floor(samples[:, None] * share)
+    starts = np.floor((at + samples[:, None]) * share) - offsets
+    return np.concatenate([starts, np.full((samples.size, 1), last)], 1).astype(np.int64)
+
+
+def _fractional(
+    what: str,
+    x: Any,
+    axes: int,
+    kernel_size: Any,
+    output_size: Any,
+    output_ratio: Any,
+    return_indices: bool,
+    samples: Any,
+    rng: np.random.Generator | None,
+    seed: int | None,
+) -> Any:
+    if x.ndim not in {axes + 1, axes + 2}:
+        raise ShapeError(f"{what} expected ([batch,] channels, {', '.join(AXES[axes])}), got {tuple(x.shape)}")
+    if output_size is None and output_ratio is None:
+        raise ArgumentError(f"{what}: say how many windows, output_size=2, or their share, output_ratio=0.5")
+    lengths = tuple(x.shape[x.ndim - axes :])
+    windows = as_sizes(f"{what}: kernel_size", kernel_size, axes)
+    if output_size is None:
+        ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * axes
+        output_size = tuple(int(n * ratio) for n, ratio in zip(lengths, ratios, strict=True))
+    sizes = as_sizes(f"{what}: output_size", output_size, axes)
+    if any(size + window - 1 > n for n, size, window in zip(lengths, sizes, windows, strict=True)):
+        raise ShapeError(f"{what}: {sizes} windows of {windows} do not fit into {lengths}")
+    batch = 1 if x.ndim == axes + 1 else x.shape[0]
+    planes = batch * x.shape[x.ndim - axes - 1]
+    if samples is None:
+        samples = generator(rng, seed).random((planes, axes))
+    drawn_at = np.asarray(values_of(samples), np.float64).reshape(planes, axes)
+    # Of two axes torch's first number is that of the last one, of three that of the first.
+    order = (1, 0) if axes == 2 else (0, 1, 2)
+    starts = [_random_starts(lengths[i], windows[i], sizes[i], drawn_at[:, order[i]]) for i in range(axes)]
+    flat = reshaped(x, shape=(planes, math.prod(lengths)))
+    places: Any = np.zeros((planes, *[1] * (2 * axes)), np.int64)
+    for i, (start, window) in enumerate(zip(starts, windows, strict=True)):
+        # Axes: planes, one for the outputs along each axis, one for the places in each window.
+        along = start[:, :, None] + np.arange(window)
+        apart = [1] * (2 * axes)
+        apart[i], apart[axes + i] = sizes[i], window
+        places = places + along.reshape(planes, *apart) * math.prod(lengths[i + 1 :])
+    places = places.reshape(planes, math.prod(sizes), math.prod(windows))
+    seen = ops.getitem(flat, (np.arange(planes)[:, None, None], places))
+    best = ops.argmax(seen, 2, True)
+    shape = (*x.shape[: x.ndim - axes], *sizes)
+    values = reshaped(take_along(seen, best, 2), shape=shape)
+    if not return_indices:
+        return values
+    return values, _as_tensor(reshaped(take_along(places, best, 2), shape=shape), x)
+
+
+def fractional_max_pool2d(
+    input: Any,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+    *,
+    rng: np.random.Generator | None = None,
+    seed: int | None = None,
+) -> Any:
+    """The largest elements of windows that begin at random places, apart by two neighbouring lengths.
+
+    Args:
+        input: ``([batch,] channels, height, width)``. output_size: how many windows, or by ``output_ratio`` their share
+            of the lengths. return_indices: the places of the elements, counted in each channel, too.
+        _random_samples: ``(batch, channels, 2)``, from 0 to 1, for width and height; drawn where it is not given.
+
+    Raises:
+        ShapeError: windows that do not fit. ArgumentError: neither ``output_size`` nor ``output_ratio``.
+
+    Source: Graham, "Fractional max-pooling", 2014, arXiv:1412.6071.
+    """
+    return _fractional(
+        "fractional_max_pool2d",
+        input,
+        2,
+        kernel_size,
+        output_size,
+        output_ratio,
+        return_indices,
+        _random_samples,
+        rng,
+        seed,
+    )
+
+
+def fractional_max_pool3d(
+    input: Any,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+    *,
+    rng: np.random.Generator | None = None,
+    seed: int | None = None,
+) -> Any:
+    """:func:`fractional_max_pool2d` of ``([batch,] channels, depth, height, width)``."""
+    return _fractional(
+        "fractional_max_pool3d",
+        input,
+        3,
+        kernel_size,
+        output_size,
+        output_ratio,
+        return_indices,
+        _random_samples,
+        rng,
+        seed,
+    )

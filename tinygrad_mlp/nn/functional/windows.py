@@ -40,13 +40,13 @@ def as_sizes(what: str, given: Any, axes: int, least: int = 1) -> Sizes:
 # --- padding --------------------------------------------------------------------------------------
 
 
-def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Any:
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """``input`` with more elements on both sides of its last axes.
 
     Args:
         pad: how many before and after the last axis, then the one before it, and so on; a negative number cuts off.
         mode: ``"constant"``, ``"reflect"`` (the edge once), ``"replicate"`` (the edge again and again), ``"circular"``.
-        value: what is put there by ``"constant"``.
+        value: what is put there by ``"constant"``, 0 by default.
 
     Raises:
         ArgumentError: an unknown mode, an odd number of sizes. ShapeError: more axes than there are, or with
@@ -61,7 +61,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0
         raise ArgumentError(did_you_mean("mode", mode, ["constant", *_PAD_MODES]))
     sides = [(0, 0)] * (input.ndim - len(pad) // 2)
     sides += [(int(pad[i]), int(pad[i + 1])) for i in range(len(pad) - 2, -1, -2)]
-    return padded(input, sides, mode, float(value))
+    return padded(input, sides, mode, 0.0 if value is None else float(value))
 
 
 def padded(x: Any, sides: Sequence[tuple[int, int]], mode: str = "constant", value: float = 0.0) -> Any:
