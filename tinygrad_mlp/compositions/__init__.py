@@ -44,8 +44,8 @@ _NAMES = {
         "vdot"
     ),
     "making": (
-        "Generator as_tensor asarray bernoulli empty empty_like initial_seed logspace manual_seed multinomial "
-        "normal poisson randint randint_like randperm scalar_tensor seed"
+        "Generator as_tensor asarray bernoulli empty empty_like from_dlpack initial_seed logspace manual_seed "
+        "multinomial normal poisson randint randint_like randperm scalar_tensor seed"
     ),
     "..ops": (
         "acos acosh argmax argmin asin asinh atan atan2 atanh ceil cosh eq erf erfc erfinv exp2 floor fmod ge "
@@ -81,6 +81,8 @@ _METHODS = {
         "inverse kron logdet matrix_exp matrix_power mm mv pinverse qr slogdet svd vdot"
     ),
     "making": ("bernoulli multinomial"),
+    # What NumPy's protocols call: its functions that no operation stands for alone.
+    "numpys": ("_numpy_function _numpy_ufunc"),
     "..ops": (
         "acos acosh asin asinh atan atan2 atanh ceil cosh eq erf erfc erfinv exp2 floor fmod ge gt hypot "
         "isfinite isinf isnan le lgamma log10 log2 logical_and logical_not logical_or lt ne remainder sinh "
