@@ -456,7 +456,8 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
 def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: str = "raise") -> Any:
     """The slices at ``indices`` along ``axis``; of the flattened array for None."""
     x, place = swap_in(a, axis)
-    found = np.take(np.arange(x.shape[place]), data_of(indices, "numpy.take()"), mode=mode)
+    pick: Any = np.take
+    found = pick(np.arange(x.shape[place]), data_of(indices, "numpy.take()"), mode=mode)
     return ops.getitem(x, (slice(None),) * place + (found,))
 
 

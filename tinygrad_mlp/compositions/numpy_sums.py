@@ -682,7 +682,7 @@ def _edges(a: Any, bins: Any, range: Any) -> Any:
         refuse(f"histogram(bins={bins!r})", "give the number of bins or their edges")
     if is_recorded(bins):
         return array_like(bins)
-    limits = None if range is None else tuple(float(one) for one in range)
+    limits: Any = None if range is None else tuple(float(one) for one in range)
     return like(None, np.histogram_bin_edges(data_of(x), data_of(bins) if not isinstance(bins, str) else bins, limits))
 
 

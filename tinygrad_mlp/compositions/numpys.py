@@ -12,6 +12,7 @@ import difflib
 import functools
 import inspect
 import itertools
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
@@ -23,8 +24,7 @@ from ..errors import DTypeError
 from ..ops.declare import holds_masked
 from ..tape import Traced, wrap
 from ..tensor import Tensor
-from . import numpy_maths as numpy_maths  # filled the table, like the others
-from . import numpy_sums, reductions
+from . import numpy_maths, numpy_sums, reductions  # noqa: F401 - the first one fills the table
 from .numpy_table import ANSWERS, answers, array_like, is_recorded
 
 _FORMS = frozenset("numpy." + name for name in ["shape", "ndim", "size", "zeros_like", "ones_like", "empty_like"])
@@ -116,7 +116,8 @@ def _numpy_function(tensor: Any, func: Any, args: tuple[Any, ...], kwargs: dict[
                     raise
         if loses or isinstance(given.get("out"), Traced):
             _no_such(f"{name} with {_described(ours, args, given)}")
-    elif name in _WRITERS:
+    elif name in _WRITERS and isinstance(arguments[0], Traced):
+        # NumPy writes into the first argument, whatever it is called.
         _no_such(name)
     elif name in _PASSING and not _is_masked(arguments):
         return _as_tensors(_on_arrays(func, name, args, given))
@@ -201,8 +202,9 @@ def _fits(function: Callable[..., Any], args: tuple[Any, ...], given: dict[str, 
 
 @functools.cache
 def _place_of_out(function: Callable[..., Any]) -> int:
-    names = [*_signature(function).parameters]
-    return names.index("out") if "out" in names else len(names) + 1
+    by_place = [one for one in _signature(function).parameters.values() if one.kind is not one.KEYWORD_ONLY]
+    names = [one.name for one in by_place if one.kind is not one.VAR_POSITIONAL]
+    return names.index("out") if "out" in names else sys.maxsize
 
 
 def _has_out(function: Callable[..., Any], args: tuple[Any, ...], given: dict[str, Any]) -> bool:
