@@ -15,7 +15,7 @@ from ..tape import Traced
 from . import elementwise, matrices, shapes
 from .common import data_of, floats, like
 from .numpy_shapes import expand_dims, trim_zeros
-from .numpy_table import answers, array_like, is_recorded, rearranged, refuse, swap_in, typed
+from .numpy_table import answers, array_like, rearranged, refuse, swap_in, typed
 
 # --- ufuncs that are compositions; NumPy gives them their operands by position ---
 
@@ -218,7 +218,7 @@ _on_reals("log", ops.log, lambda x: x >= 0)
 _on_reals("log2", ops.log2, lambda x: x >= 0)
 _on_reals("log10", ops.log10, lambda x: x >= 0)
 _on_reals("logn", _logarithm, lambda n, x: (n >= 0) & (x >= 0))
-_on_reals("power", ops.pow, lambda x, p: (x >= 0) | (p == np.rint(p)))
+_on_reals("power", ops.pow, lambda x, p: x >= 0)
 _on_reals("arccos", ops.acos, lambda x: abs(x) <= 1)
 _on_reals("arcsin", ops.asin, lambda x: abs(x) <= 1)
 _on_reals("arctanh", ops.atanh, lambda x: abs(x) <= 1)
@@ -469,7 +469,7 @@ def polyder(p: Any, m: int = 1) -> Any:
 def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     """The ``m``-th antiderivative of a polynomial, with the constants ``k``."""
     x = floats(array_like(p))
-    constants = [0.0] * m if k is None else [*np.atleast_1d(data_of(k))] if not is_recorded(k) else [*array_like(k)]
+    constants = [0.0] * m if k is None else [*ops.reshape(array_like(k), (-1,))]
     if len(constants) == 1:
         constants *= m
     for constant in constants:
