@@ -73,6 +73,10 @@ class World:
         return self.made[name]
 
 
+def _names(text: str) -> list[str]:
+    return text.split()
+
+
 def _one(name: str) -> Call:
     return lambda f, e: f(getattr(e, name))
 
@@ -87,23 +91,27 @@ INTEGERS = _two("i", "i")
 
 UFUNCS: dict[str, Call] = {
     **dict.fromkeys(
-        "absolute cbrt ceil conjugate cos cosh deg2rad degrees exp exp2 expm1 fabs floor isfinite isinf isnan logical_not "
-        "negative positive rad2deg radians reciprocal rint sign signbit sin sinh spacing square tan tanh trunc frexp modf "
-        "arctan arcsinh isnat".split(),
+        _names(
+            "absolute cbrt ceil conjugate cos cosh deg2rad degrees exp exp2 expm1 fabs floor isfinite isinf "
+            "isnan logical_not negative positive rad2deg radians reciprocal rint sign signbit sin sinh "
+            "spacing square tan tanh trunc frexp modf arctan arcsinh isnat"
+        ),
         ANY,
     ),
-    **dict.fromkeys("log log10 log1p log2 sqrt".split(), _one("p")),
+    **dict.fromkeys(["log", "log10", "log1p", "log2", "sqrt"], _one("p")),
     "arccosh": lambda f, e: f(e.p + 1.1),
-    **dict.fromkeys("arcsin arccos arctanh".split(), _one("r")),
+    **dict.fromkeys(["arcsin", "arccos", "arctanh"], _one("r")),
     **dict.fromkeys(
-        "add arctan2 copysign divide divmod equal floor_divide fmax fmin fmod greater greater_equal heaviside hypot less "
-        "less_equal logaddexp logaddexp2 logical_and logical_or logical_xor maximum minimum multiply nextafter not_equal "
-        "remainder subtract vecdot".split(),
+        _names(
+            "add arctan2 copysign divide divmod equal floor_divide fmax fmin fmod greater greater_equal "
+            "heaviside hypot less less_equal logaddexp logaddexp2 logical_and logical_or logical_xor maximum "
+            "minimum multiply nextafter not_equal remainder subtract vecdot"
+        ),
         PAIR,
     ),
-    **dict.fromkeys("power float_power".split(), _two("p", "y")),
-    **dict.fromkeys("bitwise_and bitwise_or bitwise_xor gcd lcm left_shift right_shift".split(), INTEGERS),
-    **dict.fromkeys("bitwise_count invert".split(), _one("i")),
+    **dict.fromkeys(["power", "float_power"], _two("p", "y")),
+    **dict.fromkeys(_names("bitwise_and bitwise_or bitwise_xor gcd lcm left_shift right_shift"), INTEGERS),
+    **dict.fromkeys(["bitwise_count", "invert"], _one("i")),
     "_ones_like": ANY,
     "ldexp": _two("x", "i"),
     "clip": lambda f, e: f(e.x, -0.5, e.y),
@@ -112,10 +120,12 @@ UFUNCS: dict[str, Call] = {
     "vecmat": _two("e", "x"),
     # Of strings.
     **dict.fromkeys(
-        "_expandtabs_length isalnum isalpha isdecimal isdigit islower isnumeric isspace istitle isupper str_len "
-        "_lstrip_whitespace _rstrip_whitespace _strip_whitespace _expandtabs _lstrip_chars _rstrip_chars _strip_chars "
-        "_zfill _partition _rpartition _center _ljust _rjust _partition_index _rpartition_index _replace _slice count "
-        "endswith find index rfind rindex startswith".split(),
+        _names(
+            "_expandtabs_length isalnum isalpha isdecimal isdigit islower isnumeric isspace istitle isupper "
+            "str_len _lstrip_whitespace _rstrip_whitespace _strip_whitespace _expandtabs _lstrip_chars "
+            "_rstrip_chars _strip_chars _zfill _partition _rpartition _center _ljust _rjust _partition_index "
+            "_rpartition_index _replace _slice count endswith find index rfind rindex startswith"
+        ),
         lambda f, e: f(*[e.x] * f.nin),
     ),
 }
@@ -220,7 +230,7 @@ FUNCTIONS: dict[str, tuple[Call, ...]] = {
         lambda f, e: f(e.Y, return_index=True, return_inverse=True, return_counts=True),
         lambda f, e: f(e.x, axis=0),
     ),
-    **{name: (ANY,) for name in ("unique_all", "unique_counts", "unique_inverse", "unique_values")},
+    **dict.fromkeys(("unique_all", "unique_counts", "unique_inverse", "unique_values"), (ANY,)),
     "union1d": (_two("v", "up"),),
     "intersect1d": (lambda f, e: f(e.v, e.v[:3]), lambda f, e: f(e.v, e.v[1:], return_indices=True)),
     "setdiff1d": (lambda f, e: f(e.v, e.v[:2]), _two("v", "up")),
@@ -236,7 +246,7 @@ FUNCTIONS: dict[str, tuple[Call, ...]] = {
     "histogram_bin_edges": (ANY, lambda f, e: f(LEAVES["v"], e.up)),
     "histogram2d": (_two("v", "up"),),
     "histogramdd": (ANY,),
-    **{name: (ANY,) for name in ("nonzero", "argwhere", "flatnonzero")},
+    **dict.fromkeys(("nonzero", "argwhere", "flatnonzero"), (ANY,)),
     # Shapes.
     "reshape": (lambda f, e: f(e.x, (2, 6)), lambda f, e: f(e.x, -1, "F"), lambda f, e: f(e.T, (4, -1), order="F")),
     "ravel": (ANY, lambda f, e: f(e.x, "F")),
@@ -307,7 +317,10 @@ FUNCTIONS: dict[str, tuple[Call, ...]] = {
     "vander": (_one("v"), lambda f, e: f(e.v, 3, increasing=True)),
     "where": (lambda f, e: f(e.m, e.x, e.y), lambda f, e: f(LEAVES["x"] > 0, e.x, 0.0), _one("x")),
     "take": (lambda f, e: f(e.x, [1, 5, 1]), lambda f, e: f(e.x, [[0, 5], [-1, 2]], axis=1, mode="wrap")),
-    "take_along_axis": (lambda f, e: f(e.x, np.argsort(LEAVES["x"], 1), 1), lambda f, e: f(e.x, np.array([[0], [1], [1]]), axis=1)),
+    "take_along_axis": (
+        lambda f, e: f(e.x, np.argsort(LEAVES["x"], 1), 1),
+        lambda f, e: f(e.x, np.array([[0], [1], [1]]), axis=1),
+    ),
     "compress": (lambda f, e: f([True, False, True], e.x, axis=0), lambda f, e: f([False, True, True], e.x)),
     "extract": (lambda f, e: f(DATA["m"], e.x),),
     "choose": (lambda f, e: f([[0, 1, 1, 0]] * 3, [e.x, e.y]), lambda f, e: f([0, 3, 1, 2], [e.x, e.y], mode="wrap")),
@@ -349,12 +362,9 @@ FUNCTIONS: dict[str, tuple[Call, ...]] = {
     "logspace": (lambda f, e: f(e.a, e.b, 4), lambda f, e: f(e.a, e.b, 3, base=e.b)),
     "geomspace": (lambda f, e: f(e.a, e.b, 4), lambda f, e: f(-e.a, -e.b, 3)),
     "full_like": (lambda f, e: f(e.x, 2.0), lambda f, e: f(e.x, e.a, shape=(2,))),
-    **{name: (ANY,) for name in ("zeros_like", "ones_like")},
+    **dict.fromkeys(("zeros_like", "ones_like"), (ANY,)),
     "empty_like": (lambda f, e: f(e.x).shape,),
-    **{
-        f"lib.scimath.{name}": (_one("p"),)
-        for name in ("sqrt", "log", "log2", "log10")
-    },
+    **{f"lib.scimath.{name}": (_one("p"),) for name in ("sqrt", "log", "log2", "log10")},
     "lib.scimath.logn": (_two("b", "p"),),
     "lib.scimath.power": (_two("p", "y"),),
     **{f"lib.scimath.{name}": (_one("r"),) for name in ("arccos", "arcsin", "arctanh")},
@@ -364,7 +374,12 @@ FUNCTIONS: dict[str, tuple[Call, ...]] = {
     "outer": (_two("v", "up"), _two("x", "e")),
     "linalg.outer": (_two("v", "up"),),
     "vdot": (PAIR,),
-    "tensordot": (PAIR, lambda f, e: f(e.T, e.x, ((1, 2), (0, 1))), lambda f, e: f(e.T, e.Y, axes=1), lambda f, e: f(e.T, e.x, (1, 0))),
+    "tensordot": (
+        PAIR,
+        lambda f, e: f(e.T, e.x, ((1, 2), (0, 1))),
+        lambda f, e: f(e.T, e.Y, axes=1),
+        lambda f, e: f(e.T, e.x, (1, 0)),
+    ),
     "linalg.tensordot": (lambda f, e: f(e.T, e.Y, axes=1),),
     "linalg.matmul": (_two("S", "P"),),
     "linalg.vecdot": (PAIR, lambda f, e: f(e.x, e.y, axis=0)),
@@ -446,9 +461,11 @@ FUNCTIONS: dict[str, tuple[Call, ...]] = {
     "linalg.tensorinv": (lambda f, e: f(e.S, 1), lambda f, e: f(np.kron(e.S, e.P[:2, :2]).reshape(3, 2, 6), 2)),
     "linalg.tensorsolve": (_two("S", "e"), lambda f, e: f(e.S.reshape(3, 1, 3), e.e.reshape(3, 1))),
     # Questions about values and forms.
-    **{name: (ANY,) for name in ("iscomplex", "iscomplexobj", "isreal", "isrealobj", "isneginf", "isposinf")},
-    **{name: (PAIR,) for name in ("allclose", "isclose", "array_equal", "array_equiv", "shares_memory", "may_share_memory")},
-    **{name: (ANY,) for name in ("shape", "ndim", "size", "common_type", "result_type", "min_scalar_type")},
+    **dict.fromkeys(("iscomplex", "iscomplexobj", "isreal", "isrealobj", "isneginf", "isposinf"), (ANY,)),
+    **dict.fromkeys(
+        ("allclose", "isclose", "array_equal", "array_equiv", "shares_memory", "may_share_memory"), (PAIR,)
+    ),
+    **dict.fromkeys(("shape", "ndim", "size", "common_type", "result_type", "min_scalar_type"), (ANY,)),
     "can_cast": (lambda f, e: f(DATA["i"].dtype if isinstance(e.x, np.ndarray) else e.x.dtype, np.float64),),
     **{name: (_one("S"),) for name in ("diag_indices_from", "tril_indices_from", "triu_indices_from")},
     "ix_": (_two("v", "e"),),
@@ -456,7 +473,7 @@ FUNCTIONS: dict[str, tuple[Call, ...]] = {
     "unravel_index": (lambda f, e: f(e.j, (2, 2)),),
     "packbits": (_one("m"),),
     "unpackbits": (lambda f, e: f(e.wrap(np.array([3, 200], np.uint8))),),
-    **{name: (ANY,) for name in ("array_repr", "array_str", "array2string")},
+    **dict.fromkeys(("array_repr", "array_str", "array2string"), (ANY,)),
     # New arrays like a tensor.
     **{name: (lambda f, e, name=name: getattr(np, name)((2, 3), like=e.x),) for name in ("zeros", "ones")},
     "empty": (lambda f, e: np.empty((2, 3), like=e.x).shape,),
@@ -497,10 +514,10 @@ FUNCTIONS: dict[str, tuple[Call, ...]] = {
     },
     **{
         f"lib.recfunctions.{name}": (lambda f, e: f(e.x, e.y),)
-        for name in (
-            "apply_along_fields assign_fields_by_name drop_fields rec_drop_fields recursive_fill_fields rename_fields "
-            "require_fields unstructured_to_structured"
-        ).split()
+        for name in _names(
+            "apply_along_fields assign_fields_by_name drop_fields rec_drop_fields recursive_fill_fields "
+            "rename_fields require_fields unstructured_to_structured"
+        )
     },
     **{
         f"lib.recfunctions.{name}": (lambda f, e: f(e.x, "names", e.y),)

@@ -15,7 +15,7 @@ from ..tape import Traced
 from . import elementwise, matrices, shapes
 from .common import data_of, floats, like
 from .numpy_shapes import expand_dims, trim_zeros
-from .numpy_table import answers, array_like, rearranged, refuse, swap_in, typed
+from .numpy_table import answers, array_like, constants, rearranged, refuse, swap_in, typed
 
 # --- ufuncs that are compositions; NumPy gives them their operands by position ---
 
@@ -139,6 +139,7 @@ def real(val: Any, tol: float = 100) -> Any:
 @answers("unwrap")
 def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * math.pi) -> Any:
     """Whole periods added so that neighbours along ``axis`` are at most half a period apart."""
+    constants("unwrap", discont, period)
     x = floats(array_like(p))
     numbers = data_of(x, "numpy.unwrap()")
     turns = np.unwrap(numbers, discont, axis, period=period) - numbers
@@ -469,10 +470,10 @@ def polyder(p: Any, m: int = 1) -> Any:
 def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     """The ``m``-th antiderivative of a polynomial, with the constants ``k``."""
     x = floats(array_like(p))
-    constants = [0.0] * m if k is None else [*ops.reshape(array_like(k), (-1,))]
-    if len(constants) == 1:
-        constants *= m
-    for constant in constants:
+    added = [0.0] * m if k is None else [*ops.reshape(array_like(k), (-1,))]
+    if len(added) == 1:
+        added *= m
+    for constant in added:
         raised = ops.div(x, np.arange(x.size, 0, -1, dtype=x.dtype))
         x = ops.cat([raised, ops.reshape(ops.astype(array_like(constant), x.dtype), (1,))], 0)
     return x

@@ -17,7 +17,7 @@ from .common import data_of, floats, like, normalise_axes, normalise_axis
 from .elementwise import nan_to_num as _nan_to_num
 from .indexing import take_along
 from .numpy_shapes import broadcast_to, concatenate, expand_dims, take
-from .numpy_table import answers, array_like, is_recorded, refuse, swap_in, typed
+from .numpy_table import answers, array_like, constants, is_recorded, refuse, swap_in, typed
 
 _MISSING: Any = np._NoValue
 
@@ -175,6 +175,7 @@ def var(
 ) -> Any:
     """The variance, ``sum((a - mean)**2) / (n - ddof)``; ``ddof=0`` by default, as NumPy has it."""
     x = floats(typed(a, dtype))
+    constants("var", ddof, correction)
     if correction is not _MISSING:
         if ddof:
             raise ArgumentError("var, std: ddof and correction are two names of one argument; give one of them")
@@ -365,6 +366,7 @@ def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = N
 @answers("nan_to_num")
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """NaN and infinities replaced by numbers, without a gradient there."""
+    constants("nan_to_num", nan, posinf, neginf)
     return _nan_to_num(array_like(x), nan, posinf, neginf)
 
 
@@ -396,8 +398,6 @@ def _ranked(a: Any, q: Any, axis: Any, method: str, keepdims: bool, *, skipping:
     """The ``q``-quantiles over ``axis``: elements of the sorted array, or what lies between two of them."""
     x = floats(array_like(a))
     shares = np.asarray(data_of(q, "a quantile"), np.float64)
-    if is_recorded(q):
-        refuse("quantile of a recorded q")
     if not ((shares >= 0) & (shares <= 1)).all():
         raise ArgumentError("quantile, percentile: q is in 0 … 1, or 0 … 100")
     rows, axes = _joined_axes(x, axis)
@@ -445,6 +445,7 @@ def _declare_quantiles(name: str, scale: float, *, skipping: bool) -> Any:
         weights: Any = None,
         interpolation: Any = None,
     ) -> Any:
+        constants(name, q)
         shares = q if scale == 1.0 else np.true_divide(data_of(q), scale)
         return _ranked(a, shares, axis, _method(method, interpolation, weights), bool(keepdims), skipping=skipping)
 
@@ -674,6 +675,7 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
 def _edges(a: Any, bins: Any, range: Any) -> Any:
     """The edges of a histogram's bins; from the extremes of the data they have a gradient."""
     x, _ = swap_in(a, None)
+    constants("histogram", range)
     if is_recorded(x) and range is None and isinstance(bins, (int, np.integer)) and x.size:
         low, high = ops.amin(x), ops.amax(x)
         if data_of(low) != data_of(high):
@@ -769,6 +771,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     """
     at, knots, values = ops.same_dtype(*[floats(array_like(one)) for one in (x, xp, fp)])
     if period is not None:
+        constants("interp", period)
         left = right = None
         at, knots = ops.remainder(at, period), ops.remainder(knots, period)
         order = np.argsort(data_of(knots, "numpy.interp()"), kind="stable")

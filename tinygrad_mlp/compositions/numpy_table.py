@@ -16,7 +16,7 @@ from ..ops.declare import plain_array
 from ..tape import Array, Traced
 from .common import normalise_axis, operand
 
-__all__ = ["ANSWERS", "answers", "array_like", "is_recorded", "rearranged", "refuse", "swap_in", "typed"]
+__all__ = ["ANSWERS", "answers", "array_like", "constants", "is_recorded", "rearranged", "refuse", "swap_in", "typed"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -53,6 +53,16 @@ def is_recorded(*values: Any) -> bool:
         else isinstance(value, (list, tuple)) and is_recorded(*value)
         for value in values
     )
+
+
+def constants(what: str, *values: Any) -> None:
+    """Refuse options that no gradient goes to, where one of them wants it.
+
+    Raises:
+        DTypeError: one is recorded.
+    """
+    if is_recorded(*values):
+        refuse(f"{what} of a recorded option")
 
 
 def _holds_tensors(value: Any) -> bool:

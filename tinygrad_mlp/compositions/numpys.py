@@ -27,42 +27,37 @@ from ..tensor import Tensor
 from . import numpy_maths, numpy_sums, reductions  # noqa: F401 - the first one fills the table
 from .numpy_table import ANSWERS, answers, array_like, is_recorded
 
-_FORMS = frozenset("numpy." + name for name in ["shape", "ndim", "size", "zeros_like", "ones_like", "empty_like"])
+_FORMS = frozenset(f"numpy.{name}" for name in ["shape", "ndim", "size", "zeros_like", "ones_like", "empty_like"])
 """What these answer depends on the form of their first argument, not on its values."""
 
-_PASSING = frozenset(
-    "numpy." + name
-    for name in (
-        "shape ndim size zeros_like ones_like empty_like result_type can_cast min_scalar_type common_type einsum_path "
-        "may_share_memory shares_memory iscomplexobj isrealobj diag_indices_from tril_indices_from triu_indices_from "
-        "array2string array_repr array_str allclose isclose array_equal array_equiv isneginf isposinf iscomplex isreal "
-        "angle imag argpartition argwhere flatnonzero nonzero count_nonzero nanargmax nanargmin digitize searchsorted "
-        "isin lexsort ravel_multi_index unravel_index packbits unpackbits spacing bitwise_and bitwise_or bitwise_xor "
-        "bitwise_count invert left_shift right_shift gcd lcm _ones_like "
-        # With like=tensor: new numbers, as a tensor.
-        "zeros ones empty eye identity tri arange frombuffer fromfile fromfunction fromiter fromstring loadtxt "
-        "genfromtxt linalg.matrix_rank"
-    ).split()
+_PASSES = (
+    "shape ndim size zeros_like ones_like empty_like result_type can_cast min_scalar_type common_type einsum_path "
+    "may_share_memory shares_memory iscomplexobj isrealobj diag_indices_from tril_indices_from triu_indices_from "
+    "array2string array_repr array_str allclose isclose array_equal array_equiv isneginf isposinf iscomplex isreal "
+    "angle imag argpartition argwhere flatnonzero nonzero count_nonzero nanargmax nanargmin digitize searchsorted "
+    "isin lexsort ravel_multi_index unravel_index packbits unpackbits spacing bitwise_and bitwise_or bitwise_xor "
+    "bitwise_count invert left_shift right_shift gcd lcm _ones_like linalg.matrix_rank"
 )
+_MAKES = (
+    "zeros ones empty eye identity tri arange frombuffer fromfile fromfunction fromiter fromstring loadtxt genfromtxt"
+)
+_MAKERS = frozenset(f"numpy.{name}" for name in _MAKES.split())
+"""With ``like=tensor`` these make new numbers as a tensor; a recorded one among those it is made of would be lost."""
+
+_PASSING = frozenset(f"numpy.{name}" for name in _PASSES.split()) | _MAKERS
 """Functions whose results carry no gradient; arrays among them become tensors."""
 
-_INSTEAD = {
-    "numpy." + name: hint
-    for names, hint in (
-        (
-            "copyto place put putmask put_along_axis fill_diagonal",
-            "it writes into its argument; say np.where(), or x[...] = value inside no_grad()",
-        ),
-        ("linalg.eig linalg.eigvals roots", "its result may be complex; of symmetric matrices say np.linalg.eigh()"),
-        ("sort_complex", "its result is complex; say np.sort()"),
-        ("save savez savez_compressed savetxt", "tinygrad_mlp.io writes tensors"),
-        ("histogram2d histogramdd", "of one axis say np.histogram()"),
-    )
-    for name in names.split()
-}
-_WRITERS = frozenset(
-    "numpy." + name for name in ["copyto", "place", "put", "putmask", "put_along_axis", "fill_diagonal"]
+_WRITES = "copyto place put putmask put_along_axis fill_diagonal"
+_WRITERS = frozenset(f"numpy.{name}" for name in _WRITES.split())
+
+_HINTS = (
+    (_WRITES, "it writes into its argument; say np.where(), or x[...] = value inside no_grad()"),
+    ("linalg.eig linalg.eigvals roots", "its result may be complex; of symmetric matrices say np.linalg.eigh()"),
+    ("sort_complex", "its result is complex; say np.sort()"),
+    ("save savez savez_compressed savetxt", "tinygrad_mlp.io writes tensors"),
+    ("histogram2d histogramdd", "of one axis say np.histogram()"),
 )
+_INSTEAD = {f"numpy.{name}": hint for names, hint in _HINTS for name in names.split()}
 
 _PACKAGE = __name__.partition(".")[0] + "."
 
@@ -119,7 +114,7 @@ def _numpy_function(tensor: Any, func: Any, args: tuple[Any, ...], kwargs: dict[
     elif name in _WRITERS and isinstance(arguments[0], Traced):
         # NumPy writes into the first argument, whatever it is called.
         _no_such(name)
-    elif name in _PASSING and not _is_masked(arguments):
+    elif name in _PASSING and not _is_masked(arguments) and not (loses and name in _MAKERS):
         return _as_tensors(_on_arrays(func, name, args, given))
     elif loses:
         _no_such(name)
