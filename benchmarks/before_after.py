@@ -49,7 +49,9 @@ def compared(before: str, turns: int, block: float) -> dict[str, float]:
         order = [("before", before), ("after", str(HERE.parent))]
         for which, package in order if turn % 2 else order[::-1]:
             script = [sys.executable, __file__, before, "--measure", package, "--block", str(block)]
-            done = subprocess.run(script, capture_output=True, text=True, check=True, env=dict(os.environ))
+            done = subprocess.run(  # noqa: S603 - this script again
+                script, capture_output=True, text=True, check=True, env=dict(os.environ)
+            )
             times[which].append(json.loads(done.stdout.splitlines()[-1]))
             print(f"{which} {turn + 1} of {turns}", file=sys.stderr)
     medians = {

@@ -45,7 +45,17 @@ def examples() -> list[tuple[str, str, str]]:
         "CONTRIBUTING.md",
         *[
             f"docs/{name}.md"
-            for name in ("optim", "testing", "checkpoints", "compile", "keras", "profiler", "sklearn", "source")
+            for name in (
+                "optim",
+                "testing",
+                "checkpoints",
+                "compile",
+                "keras",
+                "numpy",
+                "profiler",
+                "sklearn",
+                "source",
+            )
         ],
     ):
         blocks = [*fences(page), ("", "")]

@@ -445,15 +445,14 @@ def test_a_name_in_use_is_refused_with_the_remedy() -> None:
 
 
 def test_numpys_functions_answer_for_one_op_only() -> None:
-    """An op cannot take np.exp away from exp; np.cbrt, which nobody has, comes and goes with its op."""
+    """An op cannot take np.exp away from exp; an op for np.cbrt, a composition, comes before it until it goes."""
     with pytest.raises(ArgumentError, match="answered by exp already"):
         elementwise(vjp=(None,), samples=ONE, name="mine", ufunc=np.exp)(lambda x: x)
     assert "mine" not in OPS
     root = elementwise(vjp=(None,), samples=ONE, name="my_root", ufunc=np.cbrt)(lambda x: x)
-    assert np.cbrt(Tensor([0.0])).tolist() == [0.0]
+    assert not np.cbrt(Tensor([8.0], requires_grad=True)).requires_grad
     undeclare(root)
-    with pytest.raises(TypeError):
-        np.cbrt(Tensor([0.0]))
+    assert np.cbrt(Tensor([8.0], requires_grad=True)).requires_grad
 
 
 def test_the_packages_ops_stay() -> None:

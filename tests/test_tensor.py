@@ -393,16 +393,17 @@ def test_numpy_on_the_left_of_an_operator(left: Any) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda x: np.unwrap(x),
-        lambda x: np.cumsum(x),
-        lambda x: np.sort(x),
-        lambda x: np.linalg.inv(x),
-        lambda x: np.add.reduce(x),
-        lambda x: np.add.outer(x, x),
+        lambda x: np.i0(x),
+        lambda x: np.linalg.eig(x),
+        lambda x: np.add.reduceat(x, [0, 1]),
+        lambda x: np.subtract.reduce(x),
+        lambda x: np.add.at(x, [0], 1.0),
         lambda x: np.add(x, x, out=np.zeros((2, 2))),
-        lambda x: np.add(np.zeros((2, 2)), x, where=True),
-        lambda x: np.sum(x, initial=3.0),
-        lambda x: np.modf(x),
+        lambda x: np.add(np.zeros((2, 2)), x, where=np.eye(2, dtype=bool)),
+        lambda x: np.sum(x, out=np.zeros(())),
+        lambda x: np.sum(x, None, None, np.zeros(())),
+        lambda x: np.strings.upper(x),
+        lambda x: np.put(x, [0], 1.0),
         lambda x: np.asarray(x),
         lambda x: np.array([x, x]),
         lambda x: np.vectorize(float)(x),
@@ -628,7 +629,7 @@ def test_integers_raised_to_fractions_become_floats() -> None:
         (lambda: Tensor(1.0, 2.0), ArgumentError, r"Tensor\(\[1\.0, 2\.0\]\)"),
         (lambda: Tensor([[1.0, 2.0], [3.0]]), ShapeError, "rows of different length"),
         (lambda: float(Tensor([1.0, 2.0])), ShapeError, r"x\[i\]\.item\(\)"),
-        (lambda: np.argmax(Tensor([1.0], requires_grad=True)), DTypeError, r"say x\.argmax\(\.\.\.\)"),
+        (lambda: np.linalg.eigvals(Tensor([[1.0]], requires_grad=True)), DTypeError, r"say np\.linalg\.eigh\(\)"),
         (lambda: np.add(Tensor([1.0], requires_grad=True), 1.0, out=np.empty(1)), DTypeError, "takes no out"),
         (lambda: ops.cross_entropy(Tensor([[1.0], [2.0]]), np.array([0, 0])), ArgumentError, "mse_loss"),
         (lambda: ops.cross_entropy(Tensor(np.ones((3, 3))), np.array([1, 2, 3])), ArgumentError, "target - 1"),
@@ -666,8 +667,9 @@ def test_numpy_answers_for_tensors_that_record_nothing() -> None:
     """Functions without an op work on plain data, and refuse tensors whose gradient they would lose."""
     assert np.allclose(Tensor([1.0, 2.0]), [1.0, 2.0])
     assert np.argmax(Tensor([1.0, 3.0, 2.0])) == 1
+    assert np.i0(Tensor([0.0])).shape == (1,)
     with pytest.raises(TypeError):
-        np.argsort(Tensor([1.0], requires_grad=True))
+        np.i0(Tensor([1.0], requires_grad=True))
 
 
 def test_assigning_a_recorded_value_is_refused() -> None:
@@ -814,13 +816,13 @@ def test_every_formula_template_holds_its_operands(name: str) -> None:
     assert not op.operands or marks[0] in text or marks[-1] in text
 
 
-def test_numpy_dot_is_matmul_up_to_matrices_and_nothing_else() -> None:
-    """np.dot multiplies by numbers and by matrices as NumPy does, and refuses stacks, where it is another function."""
+def test_numpy_dot_is_matmul_up_to_matrices() -> None:
+    """np.dot multiplies by numbers and by matrices; of stacks it is another function, as in NumPy."""
     x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     np.testing.assert_array_equal(np.dot(x, 2.0).data, 2.0 * x.data)
     np.testing.assert_array_equal(np.dot(x, x.data).data, x.data @ x.data)
-    with pytest.raises(ShapeError, match="einsum"):
-        np.dot(x.reshape(1, 2, 2), x)
+    stack = x.reshape(1, 2, 2)
+    np.testing.assert_array_equal(np.dot(x, stack).data, np.dot(x.data, stack.data))
 
 
 def test_lists_alone_join_in_the_default_dtype() -> None:

@@ -7,6 +7,7 @@
     ├── GradientError (RuntimeError)       a backward pass that cannot be right
     │   ├── ReleasedGraphError             a second walk over a graph whose values were let go
     │   ├── ChangedValueError              a value that a rule needs was overwritten after it was recorded
+    │   ├── SharingError (BufferError)     memory asked for by another library, whose use no gradient would know of
     │   └── AnomalyError (FloatingPointError) a NaN or an infinity, found where it first appeared (detect_anomaly)
     ├── CaptureError (RuntimeError)        a function that cannot be run once for many samples, or again without Python
     ├── CompilerError (RuntimeError)       no C compiler, or one that refused the code generated for it
@@ -44,6 +45,7 @@ __all__ = [
     "MissingExtraError",
     "ReleasedGraphError",
     "ShapeError",
+    "SharingError",
     "StateError",
     "TinygradMlpError",
     "UnsafeFileError",
@@ -78,6 +80,10 @@ class ReleasedGraphError(GradientError):
 
 class ChangedValueError(GradientError):
     """A value that a gradient rule needs was overwritten after the op recorded it."""
+
+
+class SharingError(GradientError, BufferError):
+    """Another library asks for the memory of a tensor that requires gradients; DLPack wants a BufferError then."""
 
 
 class AnomalyError(GradientError, FloatingPointError):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
-import itertools
 import sys
 import threading
 import warnings
@@ -14,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -22,7 +20,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import ops
 from .capture import Captured, capturing, cut, drawing, quietly, reading, whole_step
 from .dtypes import get_default_dtype
-from .errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError
+from .errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError, SharingError
 from .ops.declare import holds_masked, operand
 from .ops.names import both_names
 from .tape import (
@@ -901,27 +899,21 @@ class Tensor(Traced):
                 step.fills(out, ufunc if method == "__call__" and len(options) == 1 else None, *inputs)
                 return out[0]
             return getattr(ufunc, method)(*[_plain(one) for one in inputs], **options)
-        if options:
-            raise DTypeError(
-                f"numpy.{ufunc.__name__} on a tensor takes no {', '.join(options)}: ops make new tensors; for "
-                "values without gradient say x.detach().numpy()"
-            )
-        if method != "__call__":
-            _no_such(f"numpy.{ufunc.__name__}.{method}")
-        return _ours(ufunc, f"numpy.{ufunc.__name__}")(*inputs)
+        if method == "__call__" and not options and ufunc in ops.NUMPY:
+            return ops.NUMPY[ufunc](*inputs)
+        return self._numpy_ufunc(ufunc, method, inputs, options)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        given = {name: value for name, value in kwargs.items() if value is not np._NoValue}
-        if func not in ops.NUMPY and not _any_recorded([*args, *given.values()]):
-            # Nothing to differentiate: NumPy's own answer on the arrays, as np.asarray(t) would give it.
-            _tell_of_reading(f"{func.__module__}.{func.__name__}", args[1 if func in _FORMS else 0 :], given.values())
-            return func(*[_plain(one) for one in args], **{name: _plain(one) for name, one in given.items()})
-        try:
-            return _ours(func, f"{func.__module__}.{func.__name__}")(*args, **given)
-        except TypeError as error:
-            if "keyword argument" in str(error):
-                _no_such(f"{func.__module__}.{func.__name__} with {[*given]}")
-            raise
+        return self._numpy_function(func, args, kwargs)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        reading(self, "__dlpack__()")
+        if self.requires_grad:
+            raise SharingError("DLPack would take this tensor's array off the record; say x.detach()")
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
 
     # --- how it looks ---
 
@@ -1073,18 +1065,6 @@ def _any_recorded(values: Iterable[Any]) -> bool:
     )
 
 
-# What these answer depends on the form of their first argument, not on its values.
-_FORMS = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like}
-
-
-def _tell_of_reading(what: str, *groups: Iterable[Any]) -> None:
-    for value in itertools.chain(*groups):
-        if isinstance(value, Traced):
-            reading(value, what)
-        elif isinstance(value, (list, tuple)):
-            _tell_of_reading(what, value)
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_plain(one) for one in value)
@@ -1127,24 +1107,6 @@ def _in_place(target: Tensor, other: Any, ufunc: Callable[..., Any], op: Callabl
 def clamp_in_place(target: Tensor, min: float, max: float) -> None:
     """Limit the values of ``target`` itself to ``[min, max]``; inside ``no_grad``, for values such as gradients."""
     _in_place(_in_place(target, min, np.maximum, ops.maximum), max, np.minimum, ops.minimum)
-
-
-def _ours(function: Any, name: str) -> Callable[..., Any]:
-    try:
-        return ops.NUMPY[function]
-    except KeyError:
-        _no_such(name)
-
-
-def _no_such(name: str) -> NoReturn:
-    short = name.rpartition(".")[2]
-    known = sorted({f"numpy.{function.__name__}" for function in ops.NUMPY})
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    hint = f"say x.{short}(...)" if hasattr(Tensor, short) else f"nearest: {near[0]}" if near else ""
-    raise DTypeError(
-        f"{name} has no gradient rule here{'; ' if hint else ''}{hint}. tinygrad_mlp.ops holds what differentiates; "
-        "for values without gradient say x.detach().numpy()"
-    )
 
 
 # --- modes ----------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ _NAMES = {
     ),
     "facts": ("is_floating_point is_nonzero is_same_size is_signed numel"),
     "making": (
-        "Generator as_tensor asarray bartlett_window bernoulli binomial blackman_window empty empty_like "
+        "Generator as_tensor asarray bartlett_window bernoulli binomial blackman_window empty empty_like from_dlpack "
         "get_rng_state hamming_window hann_window initial_seed kaiser_window logspace manual_seed multinomial "
         "normal poisson randint randint_like randperm scalar_tensor seed set_rng_state"
     ),
@@ -107,6 +107,8 @@ _METHODS = {
         "new_zeros numel real short sum_to_size to type_as"
     ),
     "making": ("bernoulli multinomial"),
+    # What NumPy's protocols call: its functions that no operation stands for alone.
+    "numpys": ("_numpy_function _numpy_ufunc"),
     "..ops": (
         "acos acosh asin asinh atan atan2 atanh ceil cosh eq erf erfc erfinv exp2 floor fmod ge gt hypot "
         "isfinite isinf isnan le lgamma log10 log2 logical_and logical_not logical_or lt ne remainder sinh "

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import get_default_dtype
-from ..errors import ArgumentError
+from ..errors import ArgumentError, DTypeError
 from ..tape import Traced, wrap
-from ..tensor import Tensor, generator, tensor
+from ..tensor import Tensor, from_numpy, generator, tensor
 from .common import both_names, data_of, operand, sizes_of
 
 
@@ -144,6 +144,25 @@ def asarray(obj: Any, *, dtype: Any = None, copy: bool | None = None, requires_g
     if requires_grad:
         made.requires_grad = True
     return made
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor that shares the memory of another library's array on the CPU, through DLPack.
+
+    Raises:
+        DTypeError: it has no ``__dlpack__``, or its numbers are of a kind that tensors do not hold.
+        BufferError: its memory is not on the CPU, or must not be written to and is not shared then.
+
+    >>> import numpy as np
+    >>> row = np.zeros(2)
+    >>> t = from_dlpack(row)
+    >>> row[0] = 1.0
+    >>> t
+    tensor([1., 0.], dtype=float64)
+    """
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise DTypeError(f"from_dlpack: {type(ext_tensor).__name__} has no __dlpack__; tensor(x) copies numbers")
+    return from_numpy(np.from_dlpack(ext_tensor))
 
 
 @both_names(s="value")

@@ -265,14 +265,3 @@ def _alone(term: str, value: Any, needed: set[str]) -> tuple[str, Any]:
         return term, value
     value = reduce_sum(value, axes=axes, keepdims=False)
     return "".join(letter for letter in term if letter in needed), value
-
-
-@stands_for(np.dot)
-def _numpy_dot(a: Any, b: Any) -> Any:
-    # Beyond matrices numpy.dot is another function than matmul.
-    rank_a, rank_b = getattr(a, "ndim", 0), getattr(b, "ndim", 0)
-    if rank_a == 0 or rank_b == 0:
-        return mul(a, b)
-    if rank_a > 2 or rank_b > 2:
-        raise ShapeError("numpy.dot of more than two axes: say a @ b for stacks of matrices, or einsum")
-    return matmul(a, b)

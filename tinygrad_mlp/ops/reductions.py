@@ -96,7 +96,7 @@ def var(
     x: Any,
     axis: Axis = None,
     *,
-    correction: int = 1,
+    correction: float = 1,
     keepdims: bool = False,
     dim: Axis = None,
     keepdim: bool = False,
@@ -113,7 +113,7 @@ def std(
     x: Any,
     axis: Axis = None,
     *,
-    correction: int = 1,
+    correction: float = 1,
     keepdims: bool = False,
     dim: Axis = None,
     keepdim: bool = False,
@@ -123,16 +123,6 @@ def std(
     flat = ties(variance, 0.0)
     # The root's slope is infinite at 0: take the root of something else there, and put the 0 back.
     return where(flat, 0.0, sqrt(where(flat, 1.0, variance)))
-
-
-@stands_for(np.var)
-def _numpy_var(a: Any, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
-    return var(a, axis, correction=ddof, keepdims=keepdims)
-
-
-@stands_for(np.std)
-def _numpy_std(a: Any, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
-    return std(a, axis, correction=ddof, keepdims=keepdims)
 
 
 def _share(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:

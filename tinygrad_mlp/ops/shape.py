@@ -371,13 +371,3 @@ def stack(tensors: Sequence[Any], axis: int | None = None, *, dim: int | None = 
     if len({tuple(one.shape) for one in tensors}) != 1:
         raise ShapeError(f"stack needs tensors of one shape, got {[tuple(one.shape) for one in tensors]}")
     return cat([unsqueeze(one, axis) for one in tensors], axis)
-
-
-@stands_for(np.transpose)
-def _numpy_transpose(a: Any, axes: Any = None) -> Any:
-    return transpose(a) if axes is None else permute(a, axes)
-
-
-@stands_for(np.ravel)
-def _numpy_ravel(a: Any) -> Any:
-    return flatten(a)
