@@ -21,6 +21,7 @@ from ..samples import Domain, Elementwise, Reduction
 from ..tape import OPS, Op
 from ..testing.accuracy import Accuracy, Figure, Limit, contract_of, measure
 from ..testing.laws import OpReport, check_op
+from .op_reasons import WHY
 from .text import table
 
 __all__ = ["check_page", "show_ops", "write_page"]
@@ -43,7 +44,8 @@ limits.
 
 `formula`: with the names of the operands. `range`: where the errors below were measured and the limits hold, for each
 operand; that of a power of ten is for float64, float32 has the same share of its own exponents. Operations that are
-not in `tinygrad_mlp.ops` by name are parts of those that are, and of their gradients.
+not in `tinygrad_mlp.ops` by name are parts of those that are, and of their gradients. `why it is one`: everything else
+in the package is a composition of these ([docs/reference](reference/README.md) says of which).
 
 `class` says which errors are allowed, in units in the last place (ULP), in float64 / float32:
 
@@ -101,6 +103,10 @@ class _Row:
             spans = ["true, false" if yes else _span(one) for yes, one in zip(conditions, sample.operands, strict=True)]
             return " × ".join(spans) if len(set(spans)) > 1 else spans[0]
         return _span(sample.domain) if isinstance(sample, Reduction) else "small arrays"
+
+    @property
+    def why(self) -> str:
+        return WHY.get(self.name, "")
 
     @property
     def differentiable(self) -> bool:
@@ -219,10 +225,12 @@ def _declared(rows: list[_Row]) -> str:
     kinds = {contract_of(row.op) for row in rows if row.differentiable}
     for contract in sorted(kinds, key=lambda one: one.name):
         text += f"| {contract.name} | " + " | ".join(_allowed(limit) for limit in contract.limits) + " |\n"
-    text += "\n| operation | operands; parameters | formula | range | class |\n|---|---|---|---|---|\n"
+    text += (
+        "\n| operation | operands; parameters | formula | range | class | why it is one |\n|---|---|---|---|---|---|\n"
+    )
     for row in rows:
         name = f"`{row.name}`" if row.public else f"{row.name}"
-        text += f"| {name} | {row.operands} | {_cell(row.formula)} | {row.range} | {row.contract} |\n"
+        text += f"| {name} | {row.operands} | {_cell(row.formula)} | {row.range} | {row.contract} | {row.why} |\n"
     return text + "\n"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import ops
 from ...capture import asked, reading, whole_step
-from ...compositions.common import values_of
+from ...compositions.common import operand, values_of
 from ...errors import ArgumentError, CaptureError, DTypeError, ShapeError, did_you_mean
 from ...ops.names import both_names
 from ...tape import Array, wrote
@@ -136,7 +136,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     count = int(ids.max()) + 1 if num_classes == -1 else int(num_classes)
     if ids.size and not 0 <= ids.min() <= ids.max() < count:
         raise ArgumentError(f"one_hot: ids are 0 to {count - 1}, these run from {int(ids.min())} to {int(ids.max())}")
-    return ops.astype(ops.eq(ops.unsqueeze(tensor, -1), np.arange(count)), np.int64)
+    return ops.astype(ops.eq(ops.unsqueeze(operand(tensor), -1), np.arange(count)), np.int64)
 
 
 def padding_row(padding_idx: int | None, rows: int) -> int | None:
