@@ -6,6 +6,7 @@ become tensors that require gradients when the call is tried on tensors, and sta
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,11 @@ def _shuffled(*shape: int) -> np.ndarray[Any, Any]:
     """Numbers of both signs, none of them near another, an integer or a half."""
     size = int(np.prod(shape))
     return (_RNG.permutation(size) - size // 2 + 0.5).reshape(shape) * 0.31 + 0.017
+
+
+def _needed(function: Any) -> int:
+    """How many arguments have no default."""
+    return sum(one.default is one.empty for one in inspect.signature(function).parameters.values())
 
 
 _SQUARE = np.array([[2.0, -0.7, 0.3], [0.4, 1.6, -0.5], [-0.2, 0.6, 1.1]])
@@ -524,4 +530,16 @@ FUNCTIONS: dict[str, tuple[Call, ...]] = {
         for name in ("append_fields", "rec_append_fields")
     },
     **{f"lib.recfunctions.{name}": (lambda f, e: f("key", e.x, e.y),) for name in ("join_by", "rec_join")},
+    # Complex numbers, texts, and polynomials of two variables.
+    **{
+        f"{room}.{name}": (lambda f, e: f(*[e.x] * _needed(f)),)
+        for room, names in {
+            "fft": "fft fft2 fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn rfft rfft2 rfftn",
+            "char": "equal greater greater_equal less less_equal not_equal",
+            "strings": "_join _rsplit _split _splitlines capitalize center decode encode expandtabs ljust lower mod "
+            "multiply partition replace rjust rpartition swapcase title translate upper zfill",
+            "polynomial.polynomial": "polygrid2d polyval2d",
+        }.items()
+        for name in names.split()
+    },
 }

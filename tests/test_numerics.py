@@ -166,7 +166,7 @@ def test_contract_in_float32(name: str) -> None:
 
 MEASURED = [op.name for op in OPS.values() if callable(op.rules) or any(op.rules)]
 # mpmath takes most of the time. docs/ops.md is measured at 300.
-POINTS = {20: 12, 100: 12}.get(settings().max_examples, 100)
+POINTS = {20: 8, 100: 8}.get(settings().max_examples, 100)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -19,8 +19,8 @@ from tinygrad_mlp.testing.laws import LAWS, check_op
 PAIRS = [(law, op) for law in LAWS for op in OPS if LAWS[law].applies(OPS[op]) is None]
 
 
-# Some two thousand pairs: in the profile of every change a third of its calls each, in the nightly one all of them.
-EXAMPLES = {100: 35}.get(settings().max_examples)
+# Some two thousand pairs: in the profile of every change a quarter of its calls each, in the nightly one all of them.
+EXAMPLES = {100: 25}.get(settings().max_examples)
 
 
 @pytest.mark.parametrize(("law", "op"), PAIRS, ids=[f"{law}-{op}" for law, op in PAIRS])

@@ -146,12 +146,13 @@ def asarray(obj: Any, *, dtype: Any = None, copy: bool | None = None, requires_g
     return made
 
 
-def from_dlpack(ext_tensor: Any) -> Tensor:
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A tensor that shares the memory of another library's array on the CPU, through DLPack.
 
     Raises:
         DTypeError: it has no ``__dlpack__``, or its numbers are of a kind that tensors do not hold.
         BufferError: its memory is not on the CPU, or must not be written to and is not shared then.
+        ArgumentError: another device than ``"cpu"``.
 
     >>> import numpy as np
     >>> row = np.zeros(2)
@@ -162,7 +163,10 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     """
     if not hasattr(ext_tensor, "__dlpack__"):
         raise DTypeError(f"from_dlpack: {type(ext_tensor).__name__} has no __dlpack__; tensor(x) copies numbers")
-    return from_numpy(np.from_dlpack(ext_tensor))
+    if device not in {None, "cpu"}:
+        raise ArgumentError(f"from_dlpack: there is one device, 'cpu', got {device!r}")
+    shared = np.from_dlpack(ext_tensor)
+    return tensor(shared) if copy else from_numpy(shared)
 
 
 @both_names(s="value")
