@@ -101,10 +101,10 @@ MISSING = (
     (r"eig|eigvals", "linalg", "its results are complex, and " + _NO_COMPLEX + "; eigh and eigvalsh"),
     (r"ldl_.*", "linalg", "NumPy has no such factorisation, and torch no gradient of it; cholesky, lu, solve"),
     (r"complex|polar|imag|view_as_.*|cdouble|cfloat|chalf|is_conj|is_neg", "", _NO_COMPLEX),
-    (r"igamma|igammac", "", "outside of the issue's list: it needs an algorithm of its own"),
+    (r"igamma|igammac", "", "beyond what this package is for: it needs an algorithm of its own"),
     (r"geqrf", "", "LAPACK's raw form of qr, for orgqr and ormqr; qr gives the factors themselves"),
     (r"lobpcg|pca_lowrank|svd_lowrank", "", "an approximation for large sparse matrices; eigh and svd are exact"),
-    (r"hash_tensor|histogramdd|segment_reduce", "", "a prototype or without gradient; outside of the issue's list"),
+    (r"hash_tensor|histogramdd|segment_reduce", "", "a prototype or without gradient; beyond what this package is for"),
     (r"frobenius_norm|nuclear_norm|norm_except_dim", "", "undocumented parts of norm; linalg.matrix_norm"),
     (r"as_strided.*|slice_inverse|new_empty_strided|empty_(strided|permuted)|stride|dim_order", "", _MEMORY),
     (r"storage.*|untyped_storage|(const_)?data_ptr|is_set_to|resize|resize_as|is_shared|is_pinned", "", _MEMORY),
@@ -131,7 +131,7 @@ MISSING = (
         "how torch is made inside",
     ),
     (r"is_inference|is_nested|to_padded_tensor|narrow_copy", "", "modes and layouts that there are none of"),
-    (r"stft|istft", "", "Fourier transforms are outside of the issue's list"),
+    (r"stft|istft", "", "Fourier transforms are beyond what this package is for"),
 )
 
 
