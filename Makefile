@@ -26,7 +26,7 @@ demo: $(VENV)/.demo ## check the gradients, train on real digits, write a report
 # One BLAS thread in each of the parallel workers: more would fight over the same cores.
 # Coverage of a part of the tests would say nothing.
 test: $(VENV)/.dev ## run every test, print branch coverage
-	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto $(if $(strip $(ARGS)),$(ARGS),--cov=tinygrad_mlp)
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist worksteal $(if $(strip $(ARGS)),$(ARGS),--cov=tinygrad_mlp)
 
 lint: $(VENV)/.dev ## check style, formatting and the direction of imports
 	$(RUN) -m ruff check

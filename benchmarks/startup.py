@@ -78,7 +78,7 @@ def measure(settings: Settings) -> Table:
         if not has(library):
             rows += [{"what": f"{library}: import over NumPy's", "value": NOT_INSTALLED}]
             continue
-        seconds = _import_seconds(statement, settings.pick(7, 1))
+        seconds = _import_seconds(statement, settings.pick(7, 1), settings.pick(1, 0))
         rows.append(_row(f"{library}: `{statement}` over import numpy", seconds * 1e3, "ms", None))
         # Keras runs on PyTorch too, without JAX.
         distributions = tuple(filter(_is_installed, distributions))
@@ -115,13 +115,13 @@ def _import_times(env: dict[str, str], folder: Path, rounds: int) -> tuple[float
     return float(np.median(differences)), float(np.median(inside))
 
 
-def _import_seconds(statement: str, rounds: int) -> float:
-    """The median of the time inside a fresh interpreter that has NumPy; the first round fills the file cache."""
+def _import_seconds(statement: str, rounds: int, untimed: int) -> float:
+    """The median of the time inside a fresh interpreter that has NumPy; an untimed round fills the file cache."""
     code = f"import numpy, time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
     # Keras needs one of them, and its fastest is JAX.
     env = {**os.environ, "KERAS_BACKEND": "jax" if has("jax") else "torch"}
-    found = [float(_run(code, env, ROOT)[1].splitlines()[-1]) for _ in range(rounds + 1)]
-    return float(np.median(found[1:]))
+    found = [float(_run(code, env, ROOT)[1].splitlines()[-1]) for _ in range(rounds + untimed)]
+    return float(np.median(found[untimed:]))
 
 
 def _is_installed(distribution: str) -> bool:
