@@ -165,7 +165,7 @@ def test_make_test_measures_coverage_of_the_whole_only(given: tuple[str, ...], o
     environment = {"PATH": "/usr/bin:/bin"}
     command = ["make", "-n", "test", *given]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[-1].endswith(f"-m pytest -n auto {options}")
+    assert result.stdout.splitlines()[-1].endswith(f"-m pytest -n auto --dist worksteal {options}")
 
 
 def test_the_notebook_command_has_what_it_needs() -> None:
