@@ -7,6 +7,7 @@ writes each factorisation as the fixed point of an iteration that has converged.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -108,7 +109,7 @@ def _packed_eigh(a: Array) -> Array:
 def _packed_lu(a: Array) -> Array:
     """Elimination with row exchanges, by columns: NumPy has none that gives the factors."""
     *stack, m, n = a.shape
-    rows = a.reshape(-1, m, n).copy()
+    rows = a.reshape(math.prod(a.shape[:-2]), m, n).copy()
     swaps = np.zeros((len(rows), m, 1), a.dtype)
     each = np.arange(len(rows))
     for k in range(min(m, n)):
